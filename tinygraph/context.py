@@ -1,0 +1,77 @@
+"""Where an op is called: inside which scopes, and whether it records. This is all the global state there is."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple, TypeVar
+
+__all__ = ["composite", "no_grad", "scope"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Context(NamedTuple):
+    """Where an op is called: inside which scopes, and whether it records."""
+
+    scope: tuple[str, ...] = ()
+    recording: bool = True
+
+
+CONTEXT: ContextVar[Context] = ContextVar("tinygraph", default=Context())
+
+
+@contextlib.contextmanager
+def within(**changes: Any) -> Iterator[None]:
+    """Change the current context for the length of a ``with`` block."""
+    token = CONTEXT.set(CONTEXT.get()._replace(**changes))
+    try:
+        yield
+    finally:
+        CONTEXT.reset(token)
+
+
+def scope(*names: str) -> contextlib.AbstractContextManager[None]:
+    """Put the ops called inside into a named box: ``with scope("block1"): …``. Scopes nest.
+
+    >>> from tinygraph import Tensor
+    >>> with scope("net"), scope("bn1"):
+    ...     y = Tensor([1.0]) * 2
+    >>> y.node.scope
+    ('net', 'bn1')
+    """
+    return within(scope=CONTEXT.get().scope + names)
+
+
+def no_grad() -> contextlib.AbstractContextManager[None]:
+    """Compute without recording: results inside are constants, as with ``torch.no_grad()``.
+
+    >>> from tinygraph import Tensor
+    >>> x = Tensor([3.0])
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
+    return within(recording=False)
+
+
+def composite(function: F) -> F:
+    """Mark a function made of ops: in a drawing its nodes share a box that bears its name.
+
+    >>> from tinygraph import Tensor
+    >>> @composite
+    ... def double(x):
+    ...     return x + x
+    >>> double(Tensor([1.0])).node.scope
+    ('double',)
+    """
+
+    @functools.wraps(function)
+    def inner(*args: Any, **params: Any) -> Any:
+        with scope(function.__name__):
+            return function(*args, **params)
+
+    return inner  # type: ignore[return-value]

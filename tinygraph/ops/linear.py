@@ -1,0 +1,124 @@
+"""Linear maps: matrix product and einsum. Each derivative is another product with the other operand."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygraph.op import implements, op, sample
+from tinygraph.ops.shape import broadcast_to, reshape, sum_to, swapaxes
+from tinygraph.tensor import Tensor
+
+linear = functools.partial(op, family="linear")
+Shape = tuple[int, ...]
+
+
+@linear(
+    r"$x\,$y", np.matmul, method="__matmul__ __rmatmul__", onnx="MatMul", says="Multiplies the matrices $x and $y.",
+    samples=[
+        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)),
+        sample((5, 2, 3), (5, 3, 4)), sample((5, 1, 2, 3), (6, 3, 4)), sample((3,), (5, 3, 4)), sample((5, 2, 3), (3,)),
+    ],
+    x=(r"\cdot\,$y^{\mathsf T}", lambda g, x_shape, y: times_transposed(g, y, x_shape)),
+    y=(r"$x^{\mathsf T}\cdot", lambda g, x, y_shape: transposed_times(x, g, y_shape)),
+)
+def matmul(x: Any, y: Any) -> Any:
+    """Multiply matrices ``x @ y`` as NumPy does: leading axes are a batch, a 1-d operand is a row or a column.
+
+    >>> matmul(Tensor([[1.0, 2.0]]), np.ones((2, 1)))
+    Tensor([[3.]], op=matmul)
+    """
+
+
+def times_transposed(g: Any, y: Any, shape: Shape) -> Any:
+    """Return g yᵀ, the gradient of x @ y in an x of ``shape``."""
+    if len(shape) == 2 == len(y.shape):
+        return g @ y.T
+    if len(y.shape) == 1:
+        y, g = y[:, None], g[..., None]
+    if len(shape) == 1:
+        return reshape(sum_to(g[..., None, :] @ swapaxes(y, -1, -2), (1, *shape)), shape)
+    return sum_to(g @ swapaxes(y, -1, -2), shape)
+
+
+def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
+    """Return xᵀ g, the gradient of x @ y in a y of ``shape``."""
+    if len(x.shape) == 2 == len(shape):
+        return x.T @ g
+    if len(x.shape) == 1:
+        x, g = x[None, :], g[..., None, :] if len(shape) > 1 else g[..., None]
+    if len(shape) == 1:
+        return reshape(sum_to(swapaxes(x, -1, -2) @ reshape(g, (*g.shape, 1)[: len(x.shape)]), (*shape, 1)), shape)
+    return sum_to(swapaxes(x, -1, -2) @ g, shape)
+
+
+@linear(
+    r"\operatorname{einsum}_{$subscripts}($xs)", onnx="Einsum", says="Multiplies $xs and sums as $subscripts says.",
+    samples=[
+        sample((2, 3), (3, 4), subscripts="ij,jk->ik"), sample((2, 3), (3, 4), subscripts="ij,jk"),
+        sample((2, 3), (2, 3), subscripts="ij,ij->"), sample((5, 2, 3), (3, 4), subscripts="...j,jk->...k"),
+        sample((2, 3), subscripts="ij->ji"), sample((2, 3, 4), subscripts="ijk->j"), sample((3, 3), subscripts="ii->i"),
+        sample((3,), (4,), (3, 4), subscripts="i,j,ij->"), sample((5, 1, 2), (4, 2), subscripts="...i,...i->..."),
+    ],
+    xs=("einsum", lambda g, i, xs, subscripts: pull_einsum(g, i, xs, subscripts)),
+)
+def contract(*xs: Any, subscripts: str = "") -> Any:
+    """Sum products of elements as Einstein's convention says; `einsum` takes the subscripts first.
+
+    >>> contract(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]), subscripts="i,i->")
+    Tensor(11., op=contract)
+    """
+    return np.einsum(subscripts, *xs)
+
+
+@implements(np.einsum)
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Sum products of elements as Einstein's convention says, as ``numpy.einsum``.
+
+    >>> einsum("ij,ij->i", Tensor([[1.0, 2.0]]), np.ones((1, 2)))
+    Tensor([3.], op=contract)
+    """
+    return contract(*operands, subscripts=subscripts)
+
+
+def explicit(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
+    """Return the letters of each operand and of the result, with ``...`` written out in letters of its own."""
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
+    extra = [len(shape) - len(t.replace("...", "")) if "..." in t else 0 for t, shape in zip(terms, shapes, strict=True)]
+    dots = "".join(spare[: max(extra)])
+    if not arrow:
+        letters = left.replace(",", "").replace(".", "")
+        right = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    terms = [t.replace("...", dots[len(dots) - n :]) for t, n in zip(terms, extra, strict=True)]
+    return terms, right.replace("...", dots)
+
+
+def pull_einsum(g: Any, i: int, xs: Sequence[Any], subscripts: str) -> Any:
+    """Return the gradient of an einsum in its operand ``i``: an einsum of g with the other operands."""
+    terms, right = explicit(subscripts, [x.shape for x in xs])
+    shape, mine = xs[i].shape, "".join(dict.fromkeys(terms[i]))
+    size = {c: n for t, x in zip(terms, xs, strict=True) for c, n in zip(t, x.shape, strict=True) if n != 1}
+    others = [(t, x) for k, (t, x) in enumerate(zip(terms, xs, strict=True)) if k != i]
+    present = set(right).union(*(t for t, _ in others))
+    found = "".join(c for c in mine if c in present)
+    out = einsum(",".join([right, *(t for t, _ in others)]) + "->" + found, g, *(x for _, x in others))
+    # Axes that only this operand has were summed away: copies. Axes of length 1 in this operand were copied: sums.
+    out = reshape(out, tuple(size.get(c, 1) if c in present else 1 for c in mine))
+    own = {c: n for c, n in zip(terms[i], shape, strict=True)}
+    out = sum_to(out, tuple(own[c] if c in present else 1 for c in mine))
+    out = broadcast_to(out, tuple(own[c] for c in mine))
+    if len(mine) == len(terms[i]):
+        return out
+    # A letter that stands twice took a diagonal: its gradient goes back onto the diagonal.
+    eye = [np.equal.outer(np.arange(own[c]), np.arange(own[c])) for c in mine if terms[i].count(c) == 2]
+    return diagonal(out, mine, terms[i], eye)
+
+
+def diagonal(out: Any, mine: str, term: str, eye: Sequence[Any]) -> Any:
+    """Lay ``out`` onto the diagonals that ``term`` takes."""
+    raise NotImplementedError

@@ -1,0 +1,132 @@
+"""Reductions: axes go, by sum, mean, max, min or log-sum-exp; the derivative puts the axes back.
+
+On arrays it puts them back with length 1, since whatever meets that gradient next broadcasts; on Tensors
+the copy is an op of its own, so that it is drawn.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygraph.op import op, sample
+from tinygraph.ops.elementwise import astype, equal, exp
+from tinygraph.ops.shape import broadcast_to, reshape
+from tinygraph.tensor import Tensor
+
+Axis = int | Sequence[int] | None
+SAMPLES = [sample((2, 3, 4), axis=a, keepdims=k) for a in (None, 0, -1, (0, 2)) for k in (False, True)] + [sample(())]
+reduction = functools.partial(op, family="reduction", samples=SAMPLES)
+
+
+def kept(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool = False) -> Any:
+    """Put the reduced axes of ``g`` back, with length 1."""
+    if keepdims:
+        return g
+    axes = range(len(shape)) if axis is None else {a % len(shape) for a in (axis if np.iterable(axis) else (axis,))}
+    return reshape(g, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
+    """Undo a reduction of ``shape`` over ``axis``: put the axes back, and copy along them where that is drawn."""
+    g = kept(g, shape, axis, keepdims)
+    return broadcast_to(g, shape) if isinstance(g, Tensor) else g
+
+
+def count(shape: tuple[int, ...], axis: Axis) -> int:
+    """Return how many elements go into one."""
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
+    return int(np.prod([shape[a] for a in axes], dtype=int))
+
+
+def share(x: Any, out: Any, dtype: Any, axis: Axis, keepdims: bool) -> Any:
+    """Weigh the elements of ``x`` that equal their extreme ``out``: they share its gradient equally."""
+    ties = astype(equal(x, kept(out, x.shape, axis, keepdims)), dtype)
+    return ties / sum(ties, axis, True)
+
+
+@reduction(
+    r"\sum $x", np.sum, method="sum", onnx="ReduceSum", says="Adds up $x over $axis.",
+    x=("1", lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims)),
+)
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
+    """Add up over ``axis`` (one, several, or None for all).
+
+    >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor([4., 6.], op=sum)
+    """
+    return x.sum(axis=axis, keepdims=keepdims)
+
+
+@reduction(
+    r"\operatorname{mean} $x", np.mean, method="mean", onnx="ReduceMean", says="Averages $x over $axis.",
+    x=("1/$n", lambda g, x_shape, axis, keepdims: spread(g * (1 / count(x_shape, axis)), x_shape, axis, keepdims)),
+)
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Average over ``axis`` (one, several, or None for all).
+
+    >>> mean(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor([2., 3.], op=mean)
+    """
+    return x.mean(axis=axis, keepdims=keepdims)
+
+
+@reduction(
+    r"\max $x", (np.max, np.amax), method="max amax", onnx="ReduceMax", says="Takes the largest of $x over $axis.",
+    x=(r"[$x = \max]", lambda g, x, out, axis, keepdims:
+        kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
+)
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
+    """Take the largest over ``axis``. Ties share the gradient equally, as in ``torch.amax``.
+
+    >>> max(Tensor([[1.0, 2.0], [3.0, 0.0]]), axis=0)
+    Tensor([3., 2.], op=max)
+    """
+    return x.max(axis=axis, keepdims=keepdims)
+
+
+@reduction(
+    r"\min $x", (np.min, np.amin), method="min amin", onnx="ReduceMin", says="Takes the smallest of $x over $axis.",
+    x=(r"[$x = \min]", lambda g, x, out, axis, keepdims:
+        kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
+)
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
+    """Take the smallest over ``axis``. Ties share the gradient equally, as in ``torch.amin``.
+
+    >>> min(Tensor([[1.0, 2.0], [3.0, 0.0]]), axis=0)
+    Tensor([1., 0.], op=min)
+    """
+    return x.min(axis=axis, keepdims=keepdims)
+
+
+@reduction(
+    r"\operatorname{argmax} $x", np.argmax, method="argmax", onnx="ArgMax", says="Finds where $x is largest.",
+    samples=[sample((2, 3), axis=1), sample((4,)), sample((2, 3), axis=0, keepdims=True)],
+)
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Find the place of the largest element (the first, if it ties). Not differentiable.
+
+    >>> argmax(Tensor([1.0, 5.0, 2.0]))
+    Tensor(1, dtype=int64, op=argmax, requires_grad=False)
+    """
+    return x.argmax(axis=axis, keepdims=keepdims)
+
+
+@reduction(
+    r"\ln \sum e^{$x}", method="logsumexp", onnx="ReduceLogSumExp", says="Takes the logarithm of the summed e^$x.",
+    x=("e^{$x-$out}", lambda g, x, out, axis, keepdims:
+        kept(g, x.shape, axis, keepdims) * exp(x - kept(out, x.shape, axis, keepdims))),
+)
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Take ``log(sum(exp(x)))`` over ``axis`` without overflow.
+
+    >>> logsumexp(Tensor([1000.0, 1000.0]))
+    Tensor(1000.69314718, op=logsumexp)
+    """
+    top = x.max(axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0).astype(top.dtype)
+    out = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    return out if keepdims else out.reshape(x.max(axis=axis).shape)

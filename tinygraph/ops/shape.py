@@ -1,0 +1,284 @@
+"""Shape ops: they move, copy or drop elements and compute nothing; what one copies, its derivative adds up.
+
+`broadcast_to` and `sum_to` are each other's derivative, and so are indexing and `scatter`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from tinygraph.device import scatter_add
+from tinygraph.op import implements, op, sample
+from tinygraph.tensor import Tensor, array_of
+
+shaping = functools.partial(op, family="shape")
+Shape = tuple[int, ...]
+
+
+@shaping(
+    r"$x\uparrow", np.broadcast_to, onnx="Expand", says="Copies $x to shape $shape.",
+    samples=[sample((4, 1), shape=(5, 4, 3)), sample((), shape=(2, 3)), sample((3,), shape=(3,))],
+    x=("1", lambda g, x_shape: sum_to(g, x_shape)),
+)
+def broadcast_to(x: Any, shape: Shape = ()) -> Any:
+    """Copy along new axes and along axes of length 1, as NumPy broadcasts. The derivative sums the copies.
+
+    >>> broadcast_to(Tensor([1.0, 2.0]), (2, 2))
+    Tensor([[1., 2.],
+            [1., 2.]], op=broadcast_to)
+    """
+    return np.broadcast_to(x, shape)
+
+
+@shaping(
+    r"$x\downarrow", onnx=None, says="Adds up the copies in $x, down to shape $shape.",
+    samples=[sample((5, 4, 3), shape=(4, 1)), sample((2, 3), shape=()), sample((3,), shape=(3,))],
+    x=("1", lambda g, x_shape: broadcast_to(g, x_shape)),
+)
+def sum_to(x: Any, shape: Shape = ()) -> Any:
+    """Undo a broadcast from ``shape``: sum the axes along which it copied.
+
+    >>> sum_to(Tensor([[1.0, 2.0], [3.0, 4.0]]), (2,))
+    Tensor([4., 6.], op=sum_to)
+    """
+    lead = len(x.shape) - len(shape)
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 != x.shape[i + lead])
+    out = x.sum(axis=axes, keepdims=True) if axes else x
+    out = out.reshape(out.shape[lead:]) if lead else out
+    if out.shape != tuple(shape):
+        raise ValueError(f"sum_to: {x.shape} is no broadcast of {tuple(shape)}")
+    return out
+
+
+@shaping(
+    r"$x", onnx="Reshape", says="Lays $x out in shape $shape.",
+    samples=[sample((4, 3), shape=(2, -1)), sample((4,), shape=4), sample((1,), shape=())],
+    x=("1", lambda g, x_shape: reshape(g, x_shape)),
+)
+def reshape(x: Any, shape: Any = (-1,)) -> Any:
+    """Lay the elements out in another shape, in C order; one length may be -1.
+
+    >>> reshape(Tensor([1.0, 2.0]), (2, 1)).shape
+    (2, 1)
+    """
+    return x.reshape(shape)
+
+
+@shaping(
+    r"$x^{\mathsf T}", np.transpose, onnx="Transpose", says="Reorders the axes of $x.",
+    samples=[sample((2, 3, 4)), sample((2, 3, 4), axes=(1, 2, 0)), sample((2, 3, 4), axes=(-1, 0, 1)), sample((3,))],
+    x=("1", lambda g, axes: transpose(g, inverse(axes))),
+)
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """Reorder the axes; reverse them if ``axes`` is None.
+
+    >>> transpose(Tensor(np.ones((2, 3)))).shape
+    (3, 2)
+    """
+    return np.transpose(x, axes)
+
+
+def inverse(axes: Sequence[int] | None) -> Sequence[int] | None:
+    """Return the permutation that undoes ``axes``."""
+    return None if axes is None else [int(i) for i in np.argsort([a % len(axes) for a in axes])]
+
+
+@shaping(
+    r"$x[$key]", method="__getitem__", says="Takes the elements $key of $x.",
+    samples=[
+        sample((4, 3), key=1),
+        sample((4, 3), key=(slice(1, None, 2), None, -1)),
+        sample((4, 3), key=[0, 2, 2, -4]),
+        sample((4, 3, 2), key=(Ellipsis, [1, 0, 1], slice(None))),
+        sample((4, 3), key=([[0], [3]], [1, 1])),
+    ],
+    x=("1", lambda g, x_shape, key: scatter(g, key, x_shape)),
+)
+def index(x: Any, key: Any = ()) -> Any:
+    """Take elements by NumPy's rules: integers, slices, None, ``...``, integer and boolean arrays.
+
+    The gradient of an element is the sum over all the places that it was taken to.
+
+    >>> x = Tensor([1.0, 2.0, 3.0])
+    >>> x[[0, 0, 2]].sum().backward(); x.grad
+    array([2., 0., 1.])
+    """
+    return x[plain(key)]
+
+
+def plain(key: Any) -> Any:
+    """Return an index without Tensors in it."""
+    return tuple(map(array_of, key)) if isinstance(key, tuple) else array_of(key)
+
+
+@shaping(
+    r"$x\to[$key]", says="Adds $x into zeros of shape $shape at $key.",
+    samples=[sample((3, 3), key=[0, 2, 2], shape=(4, 3)), sample((3,), key=1, shape=(4, 3))],
+    x=("1", lambda g, key: index(g, key)),
+)
+def scatter(x: Any, key: Any = (), shape: Shape = ()) -> Any:
+    """Add into zeros of ``shape`` at the places ``key``: the derivative of indexing. Repeats add up.
+
+    >>> scatter(Tensor([1.0, 2.0]), [0, 0], (2,))
+    Tensor([3., 0.], op=scatter)
+    """
+    out = np.zeros_like(x, shape=shape)
+    scatter_add(out, plain(key), x) if is_fancy(key) else out.__setitem__(plain(key), x)
+    return out
+
+
+def is_fancy(key: Any) -> bool:
+    """Whether an index may take one element twice: whether an array of integers is in it."""
+    return any(not isinstance(k, int | slice | type(Ellipsis) | None) for k in (key if isinstance(key, tuple) else (key,)))
+
+
+@shaping(
+    r"\operatorname{cat}($xs)", onnx="Concat", says="Joins $xs along axis $axis.",
+    samples=[sample((2, 3), (1, 3), (4, 3), axis=0), sample((2, 3), (2, 1), axis=-1)],
+    xs=("1", lambda g, i, xs_shapes, axis: index(g, part(i, xs_shapes, axis))),
+)
+def join(*xs: Any, axis: int = 0) -> Any:
+    """Join arrays along an axis that they have; `concatenate` takes them as a sequence.
+
+    >>> join(Tensor([1.0]), Tensor([2.0]))
+    Tensor([1., 2.], op=join)
+    """
+    return np.concatenate(xs, axis=axis)
+
+
+def part(i: int, shapes: Sequence[Shape], axis: int) -> tuple[slice, ...]:
+    """Return where operand ``i`` of a join lies in the result."""
+    axis %= len(shapes[0])
+    start = sum(shape[axis] for shape in shapes[:i])
+    return (slice(None),) * axis + (slice(start, start + shapes[i][axis]),)
+
+
+@implements(np.concatenate)
+def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """Join a sequence of arrays along an axis that they have.
+
+    >>> concatenate([Tensor([1.0]), np.array([2.0])])
+    Tensor([1., 2.], op=join)
+    """
+    return join(*tensors, axis=axis)
+
+
+@implements(np.stack)
+def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """Join arrays of one shape along a new axis.
+
+    >>> stack([Tensor([1.0]), Tensor([2.0])]).shape
+    (2, 1)
+    """
+    return join(*(expand_dims(x, axis) for x in tensors), axis=axis)
+
+
+@implements(np.split)
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Cut along an axis, into equal sections or before each index, as ``numpy.split``.
+
+    >>> [piece.shape for piece in split(Tensor(np.ones((4, 2))), 2)]
+    [(2, 2), (2, 2)]
+    """
+    axis %= len(x.shape)
+    length = x.shape[axis]
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections < 1 or length % indices_or_sections:
+            raise ValueError(f"split: axis {axis} of length {length} has no {indices_or_sections} equal sections")
+        indices_or_sections = range(0, length, length // indices_or_sections)[1:]
+    edges = [0, *indices_or_sections, length]
+    return [x[(slice(None),) * axis + (slice(a, b),)] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+@shaping(
+    r"\operatorname{pad} $x", np.pad, onnx="Pad", says="Surrounds $x with $constant_values.",
+    samples=[sample((2, 3), pad_width=((1, 0), (2, 1))), sample((3,), pad_width=2), sample((2, 2), pad_width=(1, 2))],
+    x=("1", lambda g, x_shape, pad_width: index(g, inner(pad_width, x_shape))),
+)
+def pad(x: Any, pad_width: Any = 0, mode: str = "constant", constant_values: float = 0.0) -> Any:
+    """Surround with a constant; ``pad_width`` as in ``numpy.pad``. Other modes are not differentiable here.
+
+    >>> pad(Tensor([1.0]), 1)
+    Tensor([0., 1., 0.], op=pad)
+    """
+    if mode != "constant":
+        raise ValueError(f"pad: mode {mode!r} is not known; there is 'constant'")
+    return np.pad(x, pad_width, constant_values=constant_values)
+
+
+def inner(pad_width: Any, shape: Shape) -> tuple[slice, ...]:
+    """Return where the operand of a pad lies in the result."""
+    before = np.broadcast_to(np.asarray(pad_width), (len(shape), 2))[:, 0].tolist()
+    return tuple(slice(start, start + n) for start, n in zip(before, shape, strict=True))
+
+
+@implements(np.swapaxes, method="swapaxes")
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Swap two axes.
+
+    >>> swapaxes(Tensor(np.ones((2, 3))), 0, 1).shape
+    (3, 2)
+    """
+    order = list(range(len(x.shape)))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(x, order)
+
+
+@implements(np.moveaxis)
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Move axes to new places; the others keep their order.
+
+    >>> moveaxis(Tensor(np.ones((2, 3, 4))), 0, -1).shape
+    (3, 4, 2)
+    """
+    moved = normalize_axis_tuple(source, len(x.shape))
+    order = [i for i in range(len(x.shape)) if i not in moved]
+    for place, axis in sorted(zip(normalize_axis_tuple(destination, len(x.shape)), moved, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, order)
+
+
+@implements(np.expand_dims)
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+    """Insert axes of length 1, at the places ``axis`` of the result.
+
+    >>> expand_dims(Tensor([1.0]), (0, 2)).shape
+    (1, 1, 1)
+    """
+    return reshape(x, np.expand_dims(np.broadcast_to(0, x.shape), axis).shape)
+
+
+@implements(np.squeeze, method="squeeze")
+def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+    """Drop axes of length 1: all, or those named.
+
+    >>> squeeze(Tensor([[1.0]])).shape
+    ()
+    """
+    return reshape(x, np.broadcast_to(0, x.shape).squeeze(axis).shape)
+
+
+@implements(np.ravel, method="flatten ravel")
+def flatten(x: Any) -> Any:
+    """Lay all elements out in one axis.
+
+    >>> flatten(Tensor([[1.0, 2.0]])).shape
+    (2,)
+    """
+    return reshape(x, (-1,))
+
+
+def spread_arguments(call: Any) -> Any:
+    """Let a method take its tuple spread out, as NumPy's do: ``t.reshape(2, 3)``."""
+    return lambda x, *n: call(x, n[0] if len(n) == 1 else n) if n else call(x)
+
+
+implements(np.reshape)(reshape.call)
+implements(method="reshape")(spread_arguments(reshape.call))
+implements(method="transpose permute")(spread_arguments(transpose.call))
+Tensor.T = property(transpose.call, doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]

@@ -1,0 +1,215 @@
+"""A Tensor is an array and the node that made it; references run from output to input, never back.
+
+So a graph is no cycle: drop its output and all of it is freed at once, without the garbage collector.
+A node keeps what the derivative lines of its op ask for, and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygraph.context import CONTEXT
+from tinygraph.errors import describe
+
+if TYPE_CHECKING:
+    from tinygraph.op import Op
+
+__all__ = ["Parameter", "Tensor"]
+
+serial = itertools.count().__next__  # creation order is a topological order
+
+
+class Node:
+    """One recorded value: its op, the op's inputs, and for each input what its derivative line needs.
+
+    An input is a Node, or a constant as the caller gave it. ``saved`` has one entry an input: the
+    arguments of its derivative line, or None where no gradient is wanted.
+    """
+
+    __slots__ = ("grad", "id", "inputs", "name", "needs", "op", "params", "saved", "scope", "shape")
+
+    op: Op | None
+    inputs: tuple[Any, ...]
+    params: dict[str, Any]
+    saved: tuple[tuple[Any, ...] | None, ...] | None
+    shape: tuple[int, ...]
+    scope: tuple[str, ...]
+    id: int
+    needs: bool
+    name: str | None
+    grad: Any
+
+
+class Leaf(Node):
+    """A value that no op made: an input, a parameter or a constant. It holds its array and gradient."""
+
+    __slots__ = ("data", "kind")
+
+    def __init__(self, data: Any, name: str | None, needs: bool, kind: str) -> None:
+        self.op, self.inputs, self.params, self.saved = None, (), {}, ()
+        self.shape, self.scope, self.id, self.needs = data.shape, CONTEXT.get().scope, serial(), needs
+        self.name, self.grad, self.data, self.kind = name, None, data, kind
+
+
+def array_of(x: Any) -> Any:
+    """Return the array of a Tensor; anything else is returned as it is."""
+    return x._data if isinstance(x, Tensor) else x
+
+
+class Tensor:
+    """An array to differentiate with respect to.
+
+    An op called with arrays computes; called with a Tensor it also records. With
+    ``requires_grad=False`` a Tensor is a named constant, which is drawn but not differentiated.
+
+    Args:
+        array: NumPy or CuPy array of floating point, or what ``numpy.asarray`` takes. It is not copied.
+        name: what drawings and errors call it.
+        requires_grad: whether gradients are wanted.
+
+    Raises:
+        TypeError: gradients are asked for, and the array is not of floating point.
+
+    >>> x = Tensor([1.0, 2.0], name="x")
+    >>> ((x * x).sum()).backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "node")
+    kind = "input"
+
+    if TYPE_CHECKING:  # operators, array methods and backward are installed by the ops and the walk themselves
+        T: Tensor
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __matmul__ = (
+            __rmatmul__
+        ) = __pow__ = __rpow__ = lambda self, y: self
+        __neg__ = __abs__ = sigmoid = relu = flatten = ravel = lambda self: self
+        sum = mean = var = std = max = amax = min = amin = logsumexp = argmax = lambda self, axis=None, keepdims=False: self
+        reshape = transpose = permute = lambda self, *shape: self
+        squeeze = lambda self, axis=None: self
+        swapaxes = lambda self, axis1, axis2: self
+        clip = clamp = lambda self, min=None, max=None: self
+        astype = lambda self, dtype: self
+        __getitem__ = lambda self, key: self
+        backward = lambda self, gradient=None, retain_graph=True: None
+
+    def __init__(self, array: Any, *, name: str | None = None, requires_grad: bool = True) -> None:
+        data = array_of(array)
+        data = data if hasattr(data, "dtype") and hasattr(data, "shape") else np.asarray(data)
+        if requires_grad and data.dtype.kind != "f":
+            raise TypeError(
+                f"Tensor: cannot differentiate with respect to {data.dtype}[{','.join(map(str, data.shape))}]: "
+                "convert it with .astype(numpy.float32), or pass requires_grad=False for a constant"
+            )
+        self._data, self.node = data, Leaf(data, name, requires_grad, self.kind if requires_grad else "constant")
+
+    @property
+    def data(self) -> Any:
+        """The array itself. A leaf's may be replaced; what was computed from it keeps the old one."""
+        return self._data
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        self._leaf("replace the data of").data = self._data = array
+        self.node.shape = array.shape
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that ``backward()`` has added up in this leaf: an array, or None before."""
+        return self.node.grad
+
+    @grad.setter
+    def grad(self, array: Any) -> None:
+        self._leaf("set the gradient of").grad = array
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients reach this tensor."""
+        return self.node.needs
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        leaf = self._leaf("set requires_grad of")
+        leaf.needs, leaf.kind = wanted, self.kind if wanted else "constant"
+
+    def _leaf(self, action: str) -> Leaf:
+        if isinstance(self.node, Leaf):
+            return self.node
+        raise RuntimeError(f"cannot {action} {describe(self)}: it was computed; only a leaf's can be. Use .detach()")
+
+    @property
+    def name(self) -> str | None:
+        """What drawings and errors call it."""
+        return self.node.name
+
+    def named(self, name: str) -> Tensor:
+        """Name this value for drawings and errors, and return it: ``mu = x.mean(0).named("μ")``."""
+        self.node.name = name
+        return self
+
+    shape = property(lambda self: self._data.shape, doc="Length of each axis.")
+    dtype = property(lambda self: self._data.dtype, doc="Type of an element.")
+    ndim = property(lambda self: self._data.ndim, doc="Number of axes.")
+    size = property(lambda self: self._data.size, doc="Number of elements.")
+
+    def numpy(self) -> np.ndarray:
+        """Return the value as a NumPy array, copied from the device if need be."""
+        return np.asarray(self._data.get() if hasattr(self._data, "get") else self._data)
+
+    def item(self) -> Any:
+        """Return the one element as a Python number."""
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def detach(self) -> Tensor:
+        """Return a constant that shares this array: gradients stop here."""
+        return Tensor(self._data, name=self.node.name, requires_grad=False)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        if self.node.needs:
+            raise TypeError(f"{describe(self)} would lose its gradient as a NumPy array: write .numpy() or .data")
+        return np.asarray(self._data, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self._data, separator=", ", prefix="Tensor(") if hasattr(self._data, "dtype") else ""
+        facts = [f"name={self.name!r}"] * bool(self.name) + [f"dtype={self.dtype}"] * (self.dtype != np.float64)
+        facts += [f"op={self.node.op.name}"] * bool(self.node.op) + ["requires_grad=False"] * (not self.node.needs)
+        return f"Tensor({', '.join([values, *facts])})"
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    __bool__ = lambda self: bool(self._data)  # noqa: E731
+    __float__ = lambda self: float(self._data)  # noqa: E731
+    __int__ = lambda self: int(self._data)  # noqa: E731
+
+    # Comparisons give plain arrays: they have no derivative to record.
+    __hash__ = object.__hash__
+    __lt__ = lambda self, y: self._data < array_of(y)  # noqa: E731
+    __le__ = lambda self, y: self._data <= array_of(y)  # noqa: E731
+    __gt__ = lambda self, y: self._data > array_of(y)  # noqa: E731
+    __ge__ = lambda self, y: self._data >= array_of(y)  # noqa: E731
+    __eq__ = lambda self, y: self._data == array_of(y)  # noqa: E731
+    __ne__ = lambda self, y: self._data != array_of(y)  # noqa: E731
+
+
+class Parameter(Tensor):
+    """A leaf that an optimizer moves; drawings show it as a parameter.
+
+    >>> Parameter(np.ones(3, np.float32), name="γ")
+    Parameter...
+    """
+
+    __slots__ = ()
+    kind = "parameter"
