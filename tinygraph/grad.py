@@ -7,7 +7,7 @@ way forward is added up here, at the edge, and nowhere else.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,21 +47,12 @@ def walk(order: Iterable[Node], grads: dict[Node, Any], only: Collection[Node] |
     With ``only``, gradients go nowhere else, and all of them stay in ``grads``.
     """
     for node in order:
-        op = node.op
-        if op is None:
+        if node.op is None:
             continue
         g = grads.pop(node) if only is None else grads[node]
-        shape, elementwise = node.shape, op.elementwise
-        if not elementwise and g.shape != shape:
-            g = np.broadcast_to(g, shape)
-        lines = fused_lines(node, g) if op.backward else op.lines if not op.variadic else op.lines * len(node.inputs)
-        for x, line, args in zip(node.inputs, lines, node.saved, strict=False):  # type: ignore[arg-type]
-            if args is None or (only is not None and x not in only):
+        for x, gx in zip(node.inputs, pull(node, g, only), strict=False):
+            if gx is None:
                 continue
-            if not elementwise or x.shape == shape:
-                gx = line(g, *args)
-            else:
-                gx = undo_broadcast(line(g if g.size < SMALL else Summand((g,), x.shape), *args), shape, x.shape)
             have = grads.get(x)
             if have is None:
                 grads[x] = gx
@@ -74,10 +65,25 @@ def walk(order: Iterable[Node], grads: dict[Node, Any], only: Collection[Node] |
             node.saved, node.inputs = None, ()
 
 
-def fused_lines(node: Node, g: Any) -> list[Callable[..., Any]]:
-    """Run the kernel of a fused op, which gives all its gradients at once, and hand them out."""
-    args = next(args for args in node.saved or () if args)
-    return [lambda *_, gx=gx: gx for gx in node.op.backward(g, *args, **node.params)]  # type: ignore[union-attr,misc]
+def pull(node: Node, g: Any, only: Collection[Node] | None = None) -> list[Any]:
+    """Return the gradient that ``node`` sends to each of its inputs, as arrays; None where none is wanted."""
+    op: Any = node.op
+    shape, elementwise = node.shape, op.elementwise
+    if not elementwise and g.shape != shape:
+        g = np.broadcast_to(g, shape)
+    if op.backward:
+        args = next(args for args in node.saved or () if args)
+        return list(op.backward(g, *args, **node.params))
+    sent: list[Any] = []
+    for x, line, args in zip(node.inputs, op.lines * len(node.inputs) if op.variadic else op.lines, node.saved, strict=False):  # type: ignore[arg-type]
+        if args is None or (only is not None and x not in only):
+            sent.append(None)
+        elif not elementwise or x.shape == shape:
+            sent.append(line(g, *args))
+        else:
+            gx = line(g if g.size < SMALL else Summand((g,), x.shape), *args)
+            sent.append(undo_broadcast(gx, shape, x.shape))
+    return sent
 
 
 def walk_recorded(order: Iterable[Node], grads: dict[Node, Any], only: Collection[Node] | None = None) -> None:
@@ -86,13 +92,13 @@ def walk_recorded(order: Iterable[Node], grads: dict[Node, Any], only: Collectio
         if node.op is None or node not in grads:
             continue
         with within(scope=("grad", *node.scope)):
-            for x, gx in zip(node.inputs, pulled(node, grads[node], only), strict=True):
+            for x, gx in zip(node.inputs, pull_recorded(node, grads[node], only), strict=True):
                 if gx is not None:
                     gx = sum_to(gx, x.shape) if gx.shape != x.shape else gx
                     grads[x] = grads[x] + gx if x in grads else gx
 
 
-def pulled(node: Node, g: Tensor, only: Collection[Node] | None) -> list[Any]:
+def pull_recorded(node: Node, g: Tensor, only: Collection[Node] | None) -> list[Any]:
     """Return the gradient that ``node`` sends to each input, as a Tensor. A fused op differentiates its definition."""
     op: Any = node.op
     wanted = [a is not None and (only is None or x in only) for x, a in zip(node.inputs, node.saved or (), strict=True)]

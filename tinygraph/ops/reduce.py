@@ -49,7 +49,7 @@ def share(x: Any, out: Any, dtype: Any, axis: Axis, keepdims: bool) -> Any:
 
 
 @reduction(
-    r"\sum $x", np.sum, method="sum", onnx="ReduceSum", says="Adds up $x over $axis.",
+    r"\sum_{$axis} $x", np.sum, method="sum", onnx="ReduceSum", says="Adds up $x over $axis.",
     x=("1", lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims)),
 )
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
@@ -62,7 +62,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\operatorname{mean} $x", np.mean, method="mean", onnx="ReduceMean", says="Averages $x over $axis.",
+    r"\operatorname{mean}_{$axis} $x", np.mean, method="mean", onnx="ReduceMean", says="Averages $x over $axis.",
     x=("1/$n", lambda g, x_shape, axis, keepdims: spread(g * (1 / count(x_shape, axis)), x_shape, axis, keepdims)),
 )
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -75,7 +75,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @reduction(
-    r"\max $x", (np.max, np.amax), method="max amax", onnx="ReduceMax", says="Takes the largest of $x over $axis.",
+    r"\max_{$axis} $x", (np.max, np.amax), method="max amax", onnx="ReduceMax", says="Takes the largest of $x over $axis.",
     x=(r"[$x = \max]", lambda g, x, out, axis, keepdims:
         kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
 )
@@ -89,7 +89,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\min $x", (np.min, np.amin), method="min amin", onnx="ReduceMin", says="Takes the smallest of $x over $axis.",
+    r"\min_{$axis} $x", (np.min, np.amin), method="min amin", onnx="ReduceMin", says="Takes the smallest of $x over $axis.",
     x=(r"[$x = \min]", lambda g, x, out, axis, keepdims:
         kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
 )
@@ -103,7 +103,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\operatorname{argmax} $x", np.argmax, method="argmax", onnx="ArgMax", says="Finds where $x is largest.",
+    r"\operatorname{argmax}_{$axis} $x", np.argmax, method="argmax", onnx="ArgMax", says="Finds where $x is largest.",
     samples=[sample((2, 3), axis=1), sample((4,)), sample((2, 3), axis=0, keepdims=True)],
 )
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
@@ -116,7 +116,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 @reduction(
-    r"\ln \sum e^{$x}", method="logsumexp", onnx="ReduceLogSumExp", says="Takes the logarithm of the summed e^$x.",
+    r"\operatorname{logsumexp}_{$axis} $x", method="logsumexp", onnx="ReduceLogSumExp", says="Takes the logarithm of the summed e^$x.",
     x=("e^{$x-$out}", lambda g, x, out, axis, keepdims:
         kept(g, x.shape, axis, keepdims) * exp(x - kept(out, x.shape, axis, keepdims))),
 )

@@ -1,0 +1,286 @@
+"""From live tensors to the graph as data, and back: `snapshot` and `run`.
+
+A training step keeps only what its derivative lines need. A snapshot shows every value all the same: it
+runs the ops again from the leaves, and says so where a leaf has changed since.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+import tinygraph.graph as data
+from tinygraph.device import to_numpy
+from tinygraph.dispatch import OPS
+from tinygraph.grad import order_of, pull
+from tinygraph.graph import Graph, Summary
+from tinygraph.tensor import Leaf, Node, Tensor
+
+__all__ = ["run", "snapshot", "summary"]
+
+BINS = 16
+
+
+def snapshot(*tensors: Tensor, values: int = 64) -> Graph:
+    """Return the computation behind some tensors as data.
+
+    Every value is included, also those that the graph does not keep. Where ``backward()`` has run from one
+    of the tensors, so is every gradient, with the contribution along every edge.
+
+    Args:
+        tensors: the outputs.
+        values: arrays of up to this many elements are included whole, larger ones as a summary.
+
+    Returns:
+        A `Graph`; its ``notes`` say where values are not those of the forward pass.
+
+    Raises:
+        TypeError: there is no tensor, or one of them is something else.
+        RuntimeError: the graph was freed by ``backward(retain_graph=False)``.
+
+    >>> x = Tensor([1.0, 2.0], name="x")
+    >>> graph = snapshot((x * 3).named("y"))
+    >>> [graph.label(node.id) for node in graph.nodes]
+    ['x', '3', 'y']
+    """
+    if not tensors or not all(isinstance(t, Tensor) for t in tensors):
+        raise TypeError(f"snapshot takes one Tensor or more, not {', '.join(type(t).__name__ for t in tensors) or 'none'}")
+    order = behind(t.node for t in tensors)
+    arrays, notes = replayed(order, {t.node: t.data for t in tensors})
+    grads, parts = gradients([t.node for t in tensors])
+    place: dict[Any, int] = {}
+    nodes: list[data.Node] = []
+    for x in order:
+        edges = []
+        for i, source in enumerate(x.inputs):
+            key = source if isinstance(source, Node) else id(source)
+            if key not in place:
+                place[key] = len(nodes)
+                shown = summary(source, values)
+                nodes.append(data.Node(len(nodes), None, "constant", "constant", shown.shape, shown.dtype, value=shown))
+            copied = x.op.elementwise and math.prod(np.shape(source) if not isinstance(source, Node) else source.shape)
+            copies = math.prod(x.shape) // copied if copied else 1
+            name = x.op.operands[0 if x.op.variadic else i]
+            part = parts.get((x, i))
+            edges.append(data.Edge(place[key], name, x.op.partial(i), copies, None if part is None else summary(part, values)))
+        place[x] = len(nodes)
+        array, g = arrays[x], grads.get(x)
+        state = "none" if not x.needs else "pending" if not grads else "unused" if g is None else "computed"
+        nodes.append(
+            data.Node(
+                len(nodes),
+                x.op.name if x.op else None,
+                "op" if x.op else x.kind,
+                x.op.family if x.op else x.kind,
+                tuple(array.shape),
+                str(array.dtype),
+                x.name,
+                x.scope,
+                tuple(edges),
+                tuple((k, encoded(v)) for k, v in x.params.items()),
+                x.op.tex if x.op else "",
+                x.op.says if x.op else "",
+                x.needs,
+                summary(array, values),
+                None if g is None else summary(g, values),
+                state,
+                sum(a.nbytes for a in kept_by(x)),
+            )
+        )
+    return Graph(tuple(nodes), tuple(place[t.node] for t in tensors), tuple(notes))
+
+
+def behind(roots: Iterable[Node]) -> list[Node]:
+    """Return every node that ``roots`` were made from, differentiated or not, inputs first."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        if node.op and not node.inputs:
+            raise RuntimeError(f"the graph behind {node.name or node.op} was freed by backward(retain_graph=False)")
+        new = {x for x in node.inputs if isinstance(x, Node)} - seen
+        seen |= new
+        stack += new
+    return sorted(seen, key=lambda node: node.id)
+
+
+def replayed(order: list[Node], known: dict[Node, Any]) -> tuple[dict[Node, Any], list[str]]:
+    """Return the value of every node, by running the ops again; and what to note about them.
+
+    What the graph still holds is compared with what comes out. If it differs, a leaf has changed since the
+    forward pass; then what it holds is shown.
+    """
+    known = {**held(order), **known}
+    arrays: dict[Node, Any] = {}
+    changed = []
+    for node in order:
+        if isinstance(node, Leaf):
+            arrays[node] = node.data
+            continue
+        op: Any = node.op
+        out = op.forward(*(arrays[x] if isinstance(x, Node) else x for x in node.inputs), **node.params)
+        out = out[0] if op.backward else out
+        if node in known and not np.array_equal(to_numpy(known[node]), to_numpy(out), equal_nan=out.dtype.kind == "f"):
+            changed.append(node)
+            out = known[node]
+        arrays[node] = out
+    if not changed:
+        return arrays, []
+    leaves = [x.name or "an unnamed leaf" for x in behind(changed[:1]) if isinstance(x, Leaf) and x.kind != "constant"]
+    return arrays, [
+        f"a leaf has changed since the forward pass ({', '.join(leaves)}): "
+        f"{len(changed)} values are shown as they were then, the others as they would be now"
+    ]
+
+
+def held(order: list[Node]) -> dict[Node, Any]:
+    """Return the results that derivative lines keep: their own ``out``, or the operand of a consumer."""
+    found: dict[Node, Any] = {}
+    for node in order:
+        op = node.op
+        if op is None or op.variadic or op.backward:
+            continue
+        sources = dict(zip(op.operands, node.inputs, strict=True), out=node)
+        for asks, args in zip(op.asks, node.saved or (), strict=True):
+            pairs = zip(asks, args or (), strict=False)
+            found |= {sources[ask]: a for ask, a in pairs if isinstance(sources.get(ask), Node) and not isinstance(sources[ask], Leaf)}
+    return found
+
+
+def gradients(roots: list[Node]) -> tuple[dict[Node, Any], dict[tuple[Node, int], Any]]:
+    """Run backward again from where it has run, and return every gradient and every contribution to one."""
+    grads: dict[Node, Any] = {r: r.grad for r in roots if r.op and r.grad is not None}
+    parts: dict[tuple[Node, int], Any] = {}
+    for node in order_of(grads):
+        g = grads.get(node)
+        if node.op is None or g is None:
+            continue
+        grads[node] = g = np.broadcast_to(g, node.shape)
+        for i, gx in enumerate(pull(node, g)):
+            if gx is not None:
+                x = node.inputs[i]
+                parts[node, i] = gx = np.broadcast_to(gx, x.shape)
+                grads[x] = grads[x] + gx if x in grads else gx
+    return grads, parts
+
+
+def kept_by(node: Node) -> list[Any]:
+    """Return the arrays that the derivative lines of a node keep, each once."""
+    found: dict[int, Any] = {}
+    stack: list[Any] = list(node.saved or ())
+    while stack:
+        item = stack.pop()
+        if isinstance(item, tuple):
+            stack += item
+        elif hasattr(item, "nbytes"):
+            found[id(item)] = item
+    return list(found.values())
+
+
+def summary(array: Any, values: int = 64) -> Summary:
+    """Return what an array looks like; with up to ``values`` elements, all of them."""
+    weak = type(array).__name__ if isinstance(array, bool | int | float) else None  # a Python scalar has no dtype
+    array = to_numpy(array)
+    flat = array.ravel()
+    listed = tuple(flat.tolist()) if array.size <= values else None
+    common = {"shape": array.shape, "dtype": weak or str(array.dtype), "nbytes": array.nbytes, "values": listed}
+    if array.dtype.kind not in "fiub":
+        return Summary(mean=None, std=None, min=None, max=None, zeros=0, nans=0, infs=0, **common)
+    wide = flat.astype(np.float64)
+    finite = wide[np.isfinite(wide)]
+    nans = int(np.isnan(wide).sum())
+    counts = {"zeros": int((wide == 0).sum()), "nans": nans, "infs": wide.size - finite.size - nans}
+    if not finite.size:
+        return Summary(mean=None, std=None, min=None, max=None, **counts, **common)
+    low, high = float(finite.min()), float(finite.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = high - low
+        place = np.zeros(finite.size, int) if not 0 < spread < np.inf else ((finite - low) / spread * BINS).astype(int)
+        statistics = float(finite.mean()), float(finite.std()), float(np.linalg.norm(finite))
+    histogram = np.bincount(np.minimum(place, BINS - 1), minlength=BINS).tolist() if listed is None else ()
+    mean, std, norm = statistics
+    return Summary(mean=mean, std=std, min=low, max=high, norm=norm, histogram=tuple(histogram), **counts, **common)
+
+
+def encoded(value: Any) -> Any:
+    """Write a parameter in what JSON has; what it has no word for becomes a tagged dict."""
+    if isinstance(value, slice):
+        return {"slice": [encoded(v) for v in (value.start, value.stop, value.step)]}
+    if isinstance(value, tuple):
+        return {"tuple": [encoded(v) for v in value]}
+    if isinstance(value, list):
+        return [encoded(v) for v in value]
+    if value is Ellipsis:
+        return {"ellipsis": True}
+    if isinstance(value, type | np.dtype):
+        return {"dtype": str(np.dtype(value))}
+    if isinstance(value, np.generic) and value.shape == ():
+        return value.item()
+    value = value.data if isinstance(value, Tensor) else value
+    if hasattr(value, "dtype"):
+        array = to_numpy(value)
+        return {"array": array.ravel().tolist(), "shape": list(array.shape), "dtype": str(array.dtype)}
+    return value
+
+
+def decoded(value: Any) -> Any:
+    """Read a parameter back."""
+    if isinstance(value, list):
+        return [decoded(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "slice" in value:
+        return slice(*map(decoded, value["slice"]))
+    if "tuple" in value:
+        return tuple(map(decoded, value["tuple"]))
+    if "dtype" in value and "array" not in value:
+        return np.dtype(value["dtype"])
+    return Ellipsis if "ellipsis" in value else np.array(value["array"], value["dtype"]).reshape(value["shape"])
+
+
+def run(graph: Graph, **inputs: Any) -> Any:
+    """Run a graph again: on arrays it computes, on Tensors it records.
+
+    Args:
+        graph: from `snapshot` or ``Graph.from_json``.
+        inputs: arrays or Tensors for leaves, by name. A leaf that is not given has the value in the graph.
+
+    Returns:
+        The output, or a tuple of them.
+
+    Raises:
+        TypeError: a name is none of the graph's leaves.
+        ValueError: a leaf is too large for its value to be in the graph, and is not given; or an op is
+            not known here.
+
+    >>> x = Tensor([1.0, 2.0], name="x")
+    >>> run(snapshot(x * 3), x=np.array([5.0, 7.0]))
+    array([15., 21.])
+    """
+    names = {node.name for node in graph.nodes if node.op is None and node.name}
+    if unknown := sorted(inputs.keys() - names):
+        raise TypeError(f"run: {', '.join(unknown)}: no leaf has that name; the leaves are {', '.join(sorted(names))}")
+    results: list[Any] = []
+    for node in graph.nodes:
+        if node.op is None:
+            results.append(inputs[node.name] if node.name in inputs else leaf_value(node))
+        elif node.op not in OPS:
+            raise ValueError(f"run: node {node.id} is made by the op {node.op!r}, which is not registered here")
+        else:
+            params = {name: decoded(value) for name, value in node.params}
+            results.append(OPS[node.op](*(results[e.source] for e in node.inputs), **params))
+    found = tuple(results[i] for i in graph.outputs)
+    return found[0] if len(found) == 1 else found
+
+
+def leaf_value(node: data.Node) -> Any:
+    """Return the array of a leaf, out of its summary."""
+    if node.value is None or node.value.values is None:
+        name = node.name or f"#{node.id}"
+        raise ValueError(f"run: the graph does not hold the {node.dtype}{list(node.shape)} of {name}: give it, by name")
+    if node.dtype in ("bool", "int", "float") and node.kind == "constant":
+        return node.value.values[0]  # a Python scalar, which leaves the dtype of the other operand alone
+    return np.array(node.value.values, node.dtype).reshape(node.shape)
