@@ -3,9 +3,87 @@
 An op called with arrays computes; called with a Tensor it also records.
 """
 
+import tinygraph.render.dot
+import tinygraph.render.text
+from tinygraph import fused
+from tinygraph.check import Certificate, DegenerateCheck, compare, gradcheck, gradgradcheck
 from tinygraph.context import composite, no_grad, scope
-from tinygraph.functions import *  # noqa: F403
+from tinygraph.dispatch import OPS, sample
+from tinygraph.draw import LayoutEngineMissing, draw
+from tinygraph.functional import hessian, hvp, jacobian, jvp, vjp
+from tinygraph.functions import (
+    batch_norm,
+    batch_norm_inference,
+    batch_norm_spatial,
+    batch_norm_stepwise,
+    cross_entropy,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    log_softmax,
+    softmax,
+    std,
+    var,
+)
 from tinygraph.grad import grad
-from tinygraph.op import op, sample
-from tinygraph.ops.elementwise import *  # noqa: F403
+from tinygraph.graph import Graph
+from tinygraph.op import Op, op
+from tinygraph.ops.elementwise import (
+    abs,
+    add,
+    astype,
+    clip,
+    div,
+    equal,
+    exp,
+    greater,
+    log,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    power,
+    relu,
+    sigmoid,
+    sign,
+    sqrt,
+    square,
+    sub,
+    tanh,
+    where,
+)
+from tinygraph.ops.linear import einsum, matmul
+from tinygraph.ops.reduce import argmax, logsumexp, max, mean, min, sum
+from tinygraph.ops.shape import (
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    flatten,
+    index,
+    moveaxis,
+    pad,
+    reshape,
+    scatter,
+    split,
+    squeeze,
+    stack,
+    sum_to,
+    swapaxes,
+    transpose,
+)
 from tinygraph.tensor import Parameter, Tensor
+from tinygraph.trace import run, snapshot
+
+__version__ = "0.1.0"
+
+# As in NumPy, `from tinygraph import *` leaves Python's own abs, max, min and sum alone.
+__all__ = [
+    "OPS", "Certificate", "DegenerateCheck", "Graph", "LayoutEngineMissing", "Op", "Parameter", "Tensor", "add",
+    "argmax", "astype", "batch_norm", "batch_norm_inference", "batch_norm_spatial", "batch_norm_stepwise", "broadcast_to", "clip",
+    "compare", "composite", "concatenate", "cross_entropy", "div", "draw", "einsum", "equal", "exp", "expand_dims",
+    "flatten", "fused", "grad", "gradcheck", "gradgradcheck", "greater", "group_norm", "hessian", "hvp", "index",
+    "instance_norm", "jacobian", "jvp", "layer_norm", "log", "log_softmax", "logsumexp", "matmul", "maximum", "mean",
+    "minimum", "moveaxis", "mul", "neg", "no_grad", "op", "pad", "power", "relu", "reshape", "run", "sample", "scatter",
+    "scope", "sigmoid", "sign", "snapshot", "softmax", "split", "sqrt", "square", "squeeze", "stack", "std", "sub",
+    "sum_to", "swapaxes", "tanh", "transpose", "var", "vjp", "where",
+]  # fmt: skip

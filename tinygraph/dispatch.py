@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from tinygraph.errors import caller
-from tinygraph.tensor import Tensor
+from tinygraph.tensor import Tensor, array_of
 
 if TYPE_CHECKING:
     from tinygraph.op import Op
 
 OPS: dict[str, Op] = {}  # the registry: every op by its name
 NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy function -> ours
+TESTS = {
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal, np.isfinite, np.isinf, np.isnan,
+}  # fmt: skip
+
+
+class Sample(NamedTuple):
+    """An example call for the tests: operand shapes, the range they are drawn from, and the parameters."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    low: float
+    high: float
+    params: dict[str, Any]
+
+
+def sample(*shapes: tuple[int, ...], low: float = -2.0, high: float = 2.0, **params: Any) -> Sample:
+    """Describe an example call: ``sample((4, 3), low=0.5, axis=0)``."""
+    return Sample(shapes, low, high, params)
 
 
 def implements(*functions: Any, method: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -24,7 +42,7 @@ def implements(*functions: Any, method: str = "") -> Callable[[Callable[..., Any
         NUMPY.update(dict.fromkeys(functions, function))
         for name in method.split():
             swapped = name.startswith("__r") and name != "__rshift__"
-            setattr(Tensor, name, _swap(function) if swapped else _bindable(function))
+            setattr(Tensor, name, _swap(function) if swapped else function)
         return function
 
     return install
@@ -34,16 +52,14 @@ def _swap(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda y, x: function(x, y)
 
 
-def _bindable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a plain function, which Python binds to an instance; a bound method it would not."""
-    return (lambda self, *args, **kwargs: function(self, *args, **kwargs)) if inspect.ismethod(function) else function
-
-
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **params: Any) -> Any:
-    """Answer ``np.add(t, u)`` and its like (NEP 13)."""
-    if method == "__call__" and ufunc in NUMPY and not params:
+    """Answer ``np.add(t, u)`` and its like (NEP 13). A test gives a plain array, as a comparison operator does."""
+    known = method == "__call__" and ufunc in NUMPY
+    if method == "__call__" and ufunc in TESTS:
+        return ufunc(*map(array_of, inputs), **params)
+    if known and not params:
         return NUMPY[ufunc](*inputs)
-    raise unsupported(f"numpy.{ufunc.__name__}" + f".{method}" * (method != "__call__"), params, ufunc in NUMPY)
+    raise unsupported(f"numpy.{ufunc.__name__}" + f".{method}" * (method != "__call__"), params, known)
 
 
 def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -56,7 +72,8 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
 def unsupported(name: str, params: dict[str, Any], known: bool) -> TypeError:
     """Say that a NumPy function has no derivative here, and which ops are near."""
     if known:
-        return TypeError(f"{name} of a Tensor takes no {', '.join(params) or 'methods'}: a Tensor is never changed")
+        reason = ": a Tensor is never changed" * ("out" in params)
+        return TypeError(f"{name} of a Tensor takes no {', '.join(f'{k}=' for k in params)}{reason}{caller()}")
     names = sorted({f.__name__: 0 for f in NUMPY} | dict.fromkeys(OPS, 0))
     short = name.removeprefix("numpy.")
     near = difflib.get_close_matches(short, names, 3, 0.5) or [n for n in names if short[:3] in n][:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from tinygraph.context import CONTEXT
 
-INSIDE = (str(Path(__file__).parent), np.__path__[0], "<__array_function__")  # frames that are nobody's own code
+INSIDE = (f"{Path(__file__).parent}{os.sep}", f"{np.__path__[0]}{os.sep}", "<__array_function__")  # nobody's own code
 
 
 def describe(x: Any) -> str:
@@ -20,14 +21,24 @@ def describe(x: Any) -> str:
     array = x.data if node else x
     if not hasattr(array, "dtype"):
         return repr(array)
-    made = [node.name or "", node.op.name if node.op else ""] if node else []
-    return " ".join([" = ".join(filter(None, made)), f"{array.dtype}[{','.join(map(str, array.shape))}]"]).strip()
+    made = " = ".join(filter(None, [node.name, node.op and node.op.name])) if node else ""
+    library = "" if library_of(array) == "numpy" else library_of(array)
+    return " ".join(filter(None, [made, library, f"{array.dtype}[{','.join(map(str, array.shape))}]"]))
+
+
+def library_of(array: Any) -> str:
+    """Return the library that an array is of: numpy, cupy."""
+    return type(array).__module__.partition(".")[0]
 
 
 def explain(error: Exception, name: str, operands: Sequence[Any]) -> Exception:
     """Say where an op failed: NumPy's message, the scope, the op, its operands and the caller's line."""
     path = "/".join((*CONTEXT.get().scope, name))
-    message = f"{error} | in {path}({', '.join(map(describe, operands))}){caller()}"
+    arrays = [x.data if hasattr(x, "node") else x for x in operands if hasattr(x, "shape") and not isinstance(x, np.generic)]
+    libraries = sorted(set(map(library_of, arrays)))
+    if len(libraries) > 1:
+        error = TypeError(f"arrays of {' and '.join(libraries)} do not mix: move one with tinygraph.device.asarray")
+    message = f"{str(error).strip()} | in {path}({', '.join(map(describe, operands))}){caller()}"
     kind = next((k for k in (TypeError, IndexError, ValueError, MemoryError) if isinstance(error, k)), RuntimeError)
     return kind(message)
 

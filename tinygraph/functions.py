@@ -50,6 +50,25 @@ def check_floating(what: str, x: Any, eps: float) -> None:
         raise ValueError(f"{what}: eps is {eps}; it is added to a variance and must not be negative")
 
 
+def check_batch(what: str, x: Any, axes: tuple[int, ...], eps: float) -> None:
+    """As `check_floating`; and raise where there is one value to take a variance of."""
+    check_floating(what, x, eps)
+    if all(x.shape[a] == 1 for a in axes):
+        raise ValueError(
+            f"{what}: one value per channel (shape {x.shape}, averaged over axes {axes}) has variance 0, and the "
+            "output would be β whatever x is"
+            + ": take a larger batch, or batch_norm_inference with statistics from training" * (what == "batch_norm")
+        )
+
+
+def check_variance(what: str, v: Any, eps: float) -> None:
+    """Raise where nothing is added to a variance of 0."""
+    if eps == 0 and not (array_of(v) != 0).all():
+        raise ValueError(
+            f"{what}: eps is 0 and the variance of a channel is 0: the quotient is undefined; take eps > 0"
+        )
+
+
 def check_shapes(what: str, x: Any, shape: tuple[int, ...], **parameters: Any) -> None:
     """Raise where a parameter is given and has not ``shape``."""
     for name, p in parameters.items():
@@ -59,17 +78,11 @@ def check_shapes(what: str, x: Any, shape: tuple[int, ...], **parameters: Any) -
 
 def normalized(what: str, x: Any, axes: tuple[int, ...], eps: float, keepdims: bool) -> Any:
     """Take the mean from ``x`` and divide by the standard deviation (biased, as all normalizations do)."""
-    check_floating(what, x, eps)
-    if all(x.shape[a] == 1 for a in axes):
-        raise ValueError(
-            f"{what}: one value per channel (shape {x.shape}, averaged over axes {axes}) has variance 0, and the output "
-            "would be β whatever x is: take a larger batch, or batch_norm_inference with statistics from training"
-        )
+    check_batch(what, x, axes, eps)
     mu = named(mean(x, axis=axes, keepdims=keepdims), "μ")
     x_c = named(x - mu, "x_c")
     v = named(mean(named(square(x_c), "q"), axis=axes, keepdims=keepdims), "v")
-    if eps == 0 and not (array_of(v) != 0).all():
-        raise ValueError(f"{what}: eps is 0 and the variance of a channel is 0: the quotient is undefined; take eps > 0")
+    check_variance(what, v, eps)
     return named(x_c / named(sqrt(v + eps), "σ"), "x̂")
 
 
@@ -306,7 +319,9 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
         The loss in nats, 0-d; with "none", one for each target.
 
     Raises:
-        ValueError: shapes do not fit, an index is out of range, or an option is not known.
+        TypeError: target is no array.
+        ValueError: shapes do not fit, an index is out of range, there is no target to average over, or an
+            option is not known.
 
     >>> cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))
     np.float64(0.6931471805599453)
@@ -318,13 +333,18 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, outside of 0 … 1")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"cross_entropy: reduction {reduction!r} is none of 'mean', 'sum', 'none'")
+    if not hasattr(labels, "dtype"):
+        raise TypeError(f"cross_entropy: target must be an array of indices or probabilities, not {type(labels).__name__}")
+    if reduction == "mean" and 0 in rest:
+        raise ValueError(f"cross_entropy: the mean over no targets is undefined: x has shape {x.shape}")
     log_p = named(log_softmax(x, axis), "log p")
     if labels.dtype.kind in "iu":
         if labels.shape != rest:
             raise ValueError(f"cross_entropy: indices have shape {labels.shape}; x of shape {x.shape} needs {rest}")
-        if labels.size and not (0 <= labels.min() and labels.max() < x.shape[axis]):
+        if labels.size and not (labels.min() >= 0 and labels.max() < x.shape[axis]):
             raise ValueError(
-                f"cross_entropy: indices go from {labels.min()} to {labels.max()}; x has classes 0 … {x.shape[axis] - 1}"
+                f"cross_entropy: indices go from {labels.min()} to {labels.max()}; "
+                f"x has classes 0 … {x.shape[axis] - 1}"
             )
         places = [np.arange(n).reshape([-1 if a == i else 1 for a in range(len(rest))]) for i, n in enumerate(rest)]
         places.insert(axis, labels)
@@ -349,6 +369,8 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0)
     squares = square(x - mean(x, axis, True))
     biased = mean(squares, axis, keepdims)
     number = squares.size // max(biased.size, 1)
+    if correction and number <= correction:
+        raise ValueError(f"var: {number} values less a correction of {correction} leave nothing to divide by")
     return biased * (number / (number - correction)) if correction else biased
 
 
@@ -388,7 +410,7 @@ def batch_norm_stepwise(
     axes = axes_of(axis, x.ndim, "batch_norm_stepwise")
     n = np.prod([x.shape[a] for a in axes])
     column = [1 if a in axes else length for a, length in enumerate(x.shape)]
-    over = lambda a: a.sum(axes, keepdims=True)  # noqa: E731
+    over = lambda a: a.sum(axes, keepdims=True)
     s: dict[str, Any] = {}
     s["mu"] = over(x) / n
     s["x_c"] = x - s["mu"]

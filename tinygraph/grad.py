@@ -1,13 +1,8 @@
-"""One derivation, two walks: a line run on arrays is the backward pass, run on Tensors it records one.
-
-Either walk meets each node once, results before what they are made of. What a broadcast copied on the
-way forward is added up here, at the edge, and nowhere else.
-"""
+"""Ask a graph for derivatives: `backward` adds them into the leaves, `grad` returns those that are asked for."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,119 +10,28 @@ import numpy as np
 from tinygraph.context import CONTEXT, within
 from tinygraph.dispatch import implements
 from tinygraph.errors import describe
-from tinygraph.op import tensor_of
 from tinygraph.ops.elementwise import astype
-from tinygraph.ops.shape import reshape, sum_to
-from tinygraph.summand import SMALL, Summand, undo_broadcast
 from tinygraph.tensor import Node, Tensor, array_of
+from tinygraph.walk import order_of, walk, walk_recorded
 
 __all__ = ["grad"]
-
-by_id = operator.attrgetter("id")
-
-
-def order_of(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
-    """Return every node behind ``roots`` that gradients reach, results before what they are made of."""
-    seen = set(roots)
-    stack = list(seen)
-    while stack:
-        node = stack.pop()
-        if node.saved is None:
-            raise RuntimeError(f"the graph behind {node.name or node.op} was freed by backward(retain_graph=False)")
-        for x, args in zip(node.inputs, node.saved, strict=True) if node not in stop else ():
-            if args is not None and x not in seen:
-                seen.add(x)
-                stack.append(x)
-    return sorted(seen, key=by_id, reverse=True)
-
-
-def walk(order: Iterable[Node], grads: dict[Node, Any], only: Collection[Node] | None, free: bool = False) -> None:
-    """Carry gradients back as arrays. ``grads`` starts as the seeds; at the end it has those of the leaves.
-
-    With ``only``, gradients go nowhere else, and all of them stay in ``grads``.
-    """
-    for node in order:
-        if node.op is None:
-            continue
-        g = grads.pop(node) if only is None else grads[node]
-        for x, gx in zip(node.inputs, pull(node, g, only), strict=False):
-            if gx is None:
-                continue
-            have = grads.get(x)
-            if have is None:
-                grads[x] = gx
-            elif gx is not g and gx.base is None and gx.shape == have.shape:
-                gx += have  # nobody else holds this array
-                grads[x] = gx
-            else:
-                grads[x] = have + gx
-        if free:
-            node.saved, node.inputs = None, ()
-
-
-def pull(node: Node, g: Any, only: Collection[Node] | None = None) -> list[Any]:
-    """Return the gradient that ``node`` sends to each of its inputs, as arrays; None where none is wanted."""
-    op: Any = node.op
-    shape, elementwise = node.shape, op.elementwise
-    if not elementwise and g.shape != shape:
-        g = np.broadcast_to(g, shape)
-    if op.backward:
-        args = next(args for args in node.saved or () if args)
-        return list(op.backward(g, *args, **node.params))
-    sent: list[Any] = []
-    for x, line, args in zip(node.inputs, op.lines * len(node.inputs) if op.variadic else op.lines, node.saved, strict=False):  # type: ignore[arg-type]
-        if args is None or (only is not None and x not in only):
-            sent.append(None)
-        elif not elementwise or x.shape == shape:
-            sent.append(line(g, *args))
-        else:
-            gx = line(g if g.size < SMALL else Summand((g,), x.shape), *args)
-            sent.append(undo_broadcast(gx, shape, x.shape))
-    return sent
-
-
-def walk_recorded(order: Iterable[Node], grads: dict[Node, Any], only: Collection[Node] | None = None) -> None:
-    """Carry gradients back as Tensors: the same lines, called with Tensors, record."""
-    for node in order:
-        if node.op is None or node not in grads:
-            continue
-        with within(scope=("grad", *node.scope)):
-            for x, gx in zip(node.inputs, pull_recorded(node, grads[node], only), strict=True):
-                if gx is not None:
-                    gx = sum_to(gx, x.shape) if gx.shape != x.shape else gx
-                    grads[x] = grads[x] + gx if x in grads else gx
-
-
-def pull_recorded(node: Node, g: Tensor, only: Collection[Node] | None) -> list[Any]:
-    """Return the gradient that ``node`` sends to each input, as a Tensor. A fused op differentiates its definition."""
-    op: Any = node.op
-    wanted = [a is not None and (only is None or x in only) for x, a in zip(node.inputs, node.saved or (), strict=True)]
-    if op.definition is None:
-        return [op.line(i)(g, *op.lifted(node, i)) if want else None for i, want in enumerate(wanted)]
-    operands = list(op.lifted(node, next(i for i, args in enumerate(node.saved or ()) if args)))
-    for i, x in enumerate(operands):
-        if isinstance(x, Tensor) and node.inputs[i] in node.inputs[:i]:
-            operands[i] = reshape(x, x.shape)  # one tensor in two roles: each has its own gradient
-    y = op.definition(*operands, **node.params)
-    stop = {x.node for x in operands if isinstance(x, Tensor)}
-    grads = {y.node: g}
-    walk_recorded((n for n in order_of([y.node], stop) if n not in stop), grads)
-    return [grads.get(x.node) if want else None for x, want in zip(operands, wanted, strict=True)]
 
 
 def seeds(outputs: Sequence[Tensor], gradients: Sequence[Any], what: str) -> dict[Node, Any]:
     """Return the upstream gradient of each output; a missing one is 1, for a scalar."""
     found: dict[Node, Any] = {}
-    for y, g in zip(outputs, gradients, strict=True):
+    if len(gradients) != len(outputs):
+        raise ValueError(f"{what} must have one gradient an output: there are {len(gradients)} for {len(outputs)}")
+    for y, g in zip(outputs, gradients):
         if not y.node.needs:
             reason = "" if not y.node.op or y.node.op.differentiable else f": {y.node.op.name} is not differentiable"
             raise RuntimeError(f"{describe(y)} does not require a gradient{reason}")
         if g is None and y.size != 1:
             raise RuntimeError(f"{what} starts from a scalar, and this is {describe(y)}: reduce it, or give {what}=")
         g = np.ones_like(y.data) if g is None else g
-        g = g if hasattr(g, "dtype") else np.asarray(g, y.dtype)
-        if g.shape != y.shape:
-            raise ValueError(f"{what} of {describe(y)} must have its shape, and has {list(g.shape)}")
+        if (shape := g.shape if hasattr(g, "shape") else np.shape(g)) != y.shape:
+            raise ValueError(f"{what} of {describe(y)} must have its shape, and has {list(shape)}")
+        g = g if hasattr(g, "dtype") else np.full_like(y.data, g)
         found[y.node] = found[y.node] + g if y.node in found else g
     return found
 
@@ -158,7 +62,7 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool = True) -> N
     root = self.node
     grads = seeds([self], [array_of(gradient)], "gradient")
     seed = grads[root]
-    walk(order_of([root]), grads, None, free=not retain_graph)
+    walk(grads, free=not retain_graph)
     others = {id(seed)}
     for leaf, g in grads.items():
         g = own(g, leaf, leaf.data.dtype, others)  # type: ignore[attr-defined]
@@ -199,13 +103,15 @@ def grad(
     """
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if wrong := [x for x in (*ys, *xs) if not isinstance(x, Tensor)]:
+        raise TypeError(f"grad: outputs and inputs must be Tensors, not {describe(wrong[0])}")
     gs = [None] * len(ys) if grad_outputs is None else [grad_outputs] if len(ys) == 1 else list(grad_outputs)
     gs = [gs[0][0]] if len(ys) == 1 and isinstance(gs[0], list | tuple) else gs
     grads = seeds(ys, gs if create_graph else list(map(array_of, gs)), "grad_outputs")
     order = order_of(grads)
     only = {x.node for x in xs}
     for node in reversed(order):
-        if any(x in only for x, args in zip(node.inputs, node.saved or (), strict=True) if args is not None):
+        if any(x in only for x, args in zip(node.inputs, node.saved or ()) if args is not None):
             only.add(node)
     order = [node for node in order if node in only]
     if create_graph:
@@ -213,8 +119,8 @@ def grad(
             grads = {y: g if isinstance(g, Tensor) else Tensor(g, name="seed", requires_grad=False) for y, g in grads.items()}
         walk_recorded(order, grads, only)
     else:
-        walk(order, grads, only)
-    others: set[int] = set(map(id, gs))
+        walk(grads, only)
+    others = {id(array_of(g)) for g in gs}
     found = []
     for x in xs:
         g = grads.get(x.node)

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["Edge", "Graph", "Node", "Summary"]
 
@@ -101,6 +101,14 @@ class Graph:
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
+    if TYPE_CHECKING:  # the renderers install themselves
+
+        def text(self, **options: Any) -> str:
+            """Write the graph as text: `tinygraph.render.text.text`."""
+
+        def to_dot(self, **options: Any) -> str:
+            """Write the graph in the DOT language: `tinygraph.render.dot.to_dot`."""
+
     def __post_init__(self) -> None:
         for place, node in enumerate(self.nodes):
             if node.id != place:
@@ -152,26 +160,46 @@ class Graph:
         scalar = node.kind == "constant" and not node.name and node.shape == ()
         return scalar and node.value is not None and bool(node.value.values)
 
+    def inlines(self, i: int) -> bool:
+        """Whether node ``i`` reads best inside the formula of its only consumer: v + ε in σ = √(v + ε)."""
+        node = self.nodes[i]
+        known = all(self.nodes[e.source].name or self.is_number(e.source) for e in node.inputs)
+        return (
+            bool(node.op) and not node.name and node.family == "elementwise" and known and len(self.consumers[i]) == 1
+        )
+
     def definition(self, i: int, spell: Callable[[str], str] = str) -> str:
         """Return the LaTeX of how node ``i`` is made; ``spell`` turns a label into LaTeX."""
         node = self.nodes[i]
-        return fill(node.tex, self._facts(node, spell)) if node.op else spell(self.label(i))
+        return fill(node.tex, self.facts(i, spell)) if node.op else spell(self.label(i))
 
     def local(self, i: int, edge: Edge, spell: Callable[[str], str] = str) -> str:
         """Return the LaTeX of the derivative of node ``i`` in the operand on ``edge``."""
-        facts = self._facts(self.nodes[i], spell)
-        facts["n"] = str(math.prod(self.nodes[edge.source].shape) // max(math.prod(self.nodes[i].shape), 1))
-        return fill(edge.partial, facts)
+        return fill(edge.partial, self.facts(i, spell, edge))
 
     def sentence(self, i: int) -> str:
         """Return the English sentence that says what node ``i`` does."""
-        return fill(self.nodes[i].says, self._facts(self.nodes[i], str))
+        return fill(self.nodes[i].says, self.facts(i))
 
-    def _facts(self, node: Node, spell: Callable[[str], str]) -> dict[str, str]:
-        facts = {name: param_text(value) for name, value in node.params}
-        facts |= {edge.operand: spell(self.label(edge.source)) for edge in node.inputs}
-        facts |= {"out": spell(self.label(node.id)), "xs": ", ".join(spell(self.label(e.source)) for e in node.inputs)}
-        return facts
+    def facts(self, i: int, spell: Callable[[str], str] = str, edge: Edge | None = None) -> dict[str, str]:
+        """Return what fills the holes in the templates of node ``i``: operands, ``out``, parameters.
+
+        For the local derivative on ``edge`` there is also ``n``: how many elements went into one.
+        """
+        node = self.nodes[i]
+        found = {name: param_text(value) for name, value in node.params}
+        found |= {e.operand: spell(self.label(e.source)) for e in node.inputs}
+        found |= {"out": spell(self.label(i)), "xs": ", ".join(spell(self.label(e.source)) for e in node.inputs)}
+        if edge:
+            found["n"] = str(math.prod(self.nodes[edge.source].shape) // max(math.prod(node.shape), 1))
+        return found
+
+    def copied_axes(self, i: int, edge: Edge) -> tuple[int, ...]:
+        """Return the axes of node ``i`` along which the operand on ``edge`` was copied: the gradient sums over them."""
+        small, large = self.nodes[edge.source].shape, self.nodes[i].shape
+        lead = len(large) - len(small)
+        copied = [a for a, n in enumerate(large) if a < lead or small[a - lead] == 1 != n]
+        return tuple(copied) if edge.copies > 1 else ()
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the graph as JSON (schema in docs/graph.md); nan and the infinities are strings."""

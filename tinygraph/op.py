@@ -7,167 +7,149 @@ takes the upstream gradient ``g`` and then *by name* what it needs: an operand (
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from tinygraph.context import CONTEXT
-from tinygraph.dispatch import OPS, implements
+from tinygraph.device import scalar
+from tinygraph.dispatch import OPS, Sample, implements
 from tinygraph.errors import explain
 from tinygraph.tensor import Leaf, Node, Tensor, array_of, serial
 
-__all__ = ["OPS", "Op", "Sample", "op", "sample"]
+__all__ = ["Op", "op"]
 
-
-
-class Sample(NamedTuple):
-    """An example call for the tests: operand shapes, the range they are drawn from, and the parameters."""
-
-    shapes: tuple[tuple[int, ...], ...]
-    low: float
-    high: float
-    params: dict[str, Any]
-
-
-def sample(*shapes: tuple[int, ...], low: float = -2.0, high: float = 2.0, **params: Any) -> Sample:
-    """Describe an example call: ``sample((4, 3), low=0.5, axis=0)``."""
-    return Sample(shapes, low, high, params)
+Function = Callable[..., Any]
+new = object.__new__
+CALL = """
+def {name}({signature}):
+    {take}
+    try:
+        out = op.forward({passed})
+    except Exception as error:
+        raise explain(error, op.name, ({operands},)) from error
+    if not ({any_is}):
+        return out
+    scope, recording = CONTEXT.get()
+    if not recording:
+        return constant(out)
+    {want}
+    tensor = new(Tensor)
+    tensor._data = out
+    tensor.node = node = Node()
+    node.op = op
+    node.inputs = ({nodes},)
+    node.saved = ({saved},)
+    node.needs = {any_want}
+    node.shape = out.shape
+    node.scope = scope
+    node.id = serial()
+    {params}
+    return tensor
+"""
 
 
 class Op:
-    """A named array function, with its derivative in each of its operands.
+    """A named array function with its derivatives; what `op` was told, and what follows from it.
 
-    Attributes:
-        forward: the array function.
-        operands, params: names of its array arguments and of the others (with defaults).
-        lines: a derivative line an operand, or None.
-        tex, partials: LaTeX of the result and of each local derivative, with ``$x`` for an operand.
-        says: one English sentence. onnx: its ONNX name, if it has one. samples: example calls.
-        family: "elementwise", "reduction", "shape", "linear", "window" or "fused".
-        definition: for a fused op, the function made of ops that says what it means.
-        backward: for a fused op, the kernel ``(g, operands, extras, **params) -> a gradient an operand``.
+    ``operands`` and ``params`` name the arguments; ``lines``, ``partials`` and ``asks`` have, an operand
+    each, the derivative line, its LaTeX and the names it asks for.
     """
 
-    def __init__(self, function: Callable[..., Any], forward: Callable[..., Any], **about: Any) -> None:
-        self.name, self.__doc__ = function.__name__, function.__doc__
-        self.__name__, self.__module__, self.__wrapped__ = self.name, function.__module__, function
-        self.forward: Callable[..., Any] = forward
-        self.tex: str = about["tex"]
-        self.says: str = about["says"]
-        self.onnx: str | None = about["onnx"]
-        self.samples: Sequence[Sample] = about["samples"]
-        self.family: str = about["family"]
-        self.definition: Callable[..., Any] | None = about["definition"]
-        self.backward: Callable[..., Any] | None = about["backward"]
-        signature = inspect.signature(function).parameters
-        self.variadic = next(iter(signature.values())).kind is inspect.Parameter.VAR_POSITIONAL
-        rules: dict[str, tuple[str, Callable[..., Any]]] = about["rules"]
-        plain = [p for p in signature.values() if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
-        self.operands: tuple[str, ...] = tuple(p.name for p in plain)
-        self.params = {p.name: p.default for p in signature.values() if p.name not in self.operands}
-        if unknown := set(rules) - set(self.operands):
-            raise TypeError(f"op {self.name}: derivatives for {sorted(unknown)}, which are no operands")
-        self.partials = tuple(rules[x][0] if x in rules else "" for x in self.operands)
-        self.lines = tuple(rules[x][1] if x in rules else None for x in self.operands)
+    variadic = False  # `Variadic` has any number of operands, and one line for all
+    plain = True  # whether ``lines`` are all there is to the derivative; `Fused` has a ``definition`` and a kernel
+    definition: Function | None = None
+
+    def __init__(self, function: Function, forward: Function, rules: dict[str, Any], **about: Any) -> None:
+        self.name, self.forward, self.function = function.__name__, forward, function
+        self.tex, self.says, self.family = about["tex"], about["says"], about["family"]
+        self.onnx, self.samples = about["onnx"], about["samples"]
+        self.signature = inspect.signature(function).parameters
+        self.operands = tuple(filter(self.is_operand, self.signature))
+        self.params = {name: p.default for name, p in self.signature.items() if name not in self.operands}
+        self.partials = tuple(rules.get(x, ("", None))[0] for x in self.operands)
+        self.lines = tuple(rules.get(x, ("", None))[1] for x in self.operands)
         self.asks = tuple(tuple(inspect.signature(f).parameters)[1:] if f else () for f in self.lines)
         self.elementwise = self.family == "elementwise"
-        self.differentiable = any(self.lines) or self.backward is not None
-        self.saves = {mask: self._save(mask) for mask in range(1 << len(self.operands))}
-        narrow = not (self.variadic or self.params or self.backward) and len(self.operands) <= 2
-        self.call: Callable[..., Any] = self._general if not narrow else (_unary, _binary)[len(plain) - 1](self)
-        OPS[self.name] = self
+        self.differentiable = any(self.lines) or self.definition is not None
+        if unknown := rules.keys() - set(self.operands):
+            raise TypeError(f"op {self.name}: derivatives for {sorted(unknown)}, which are no operands")
+        self.call = functools.wraps(function)(self.written())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.call(*args, **kwargs)
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return self.call(*args, **params)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
-    def line(self, i: int) -> Callable[..., Any] | None:
-        """Return the derivative line of operand ``i`` (a variadic op has one for all)."""
-        return self.lines[0 if self.variadic else i]
+    def is_operand(self, name: str) -> bool:
+        """Whether an argument is an operand: whether it has no default."""
+        parameter = self.signature[name]
+        return parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
 
-    def partial(self, i: int) -> str:
-        """Return the LaTeX of the local derivative in operand ``i``."""
-        return self.partials[0 if self.variadic else i]
+    def value(self, *arrays: Any, **params: Any) -> Any:
+        """Compute, and record nothing."""
+        return self.forward(*arrays, **params)
 
-    def _save(self, mask: int) -> Callable[..., Any]:
-        """Write the function that picks, out of a call, what the lines of the operands in ``mask`` ask for."""
+    def lines_for(self, node: Node, g: Any) -> Iterable[Function | None]:
+        """Return a line for each input of a node whose gradient is ``g``."""
+        return self.lines
 
-        def source(ask: str) -> str:
-            owner, _, attribute = ask.rpartition("_")
-            return f"{owner}.{attribute}" if owner in self.operands and attribute in ("shape", "dtype") else ask
+    def recorded(self, node: Node, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+        """Return the gradient of each wanted input, recorded: the lines, called with Tensors of the graph."""
+        lines: Any = self.lines_for(node, g)
+        return [line(g, *self.lifted(node, i)) if want else None for i, (line, want) in enumerate(zip(lines, wanted))]
 
-        known = {"out", *self.operands, *self.params, *("i", "xs_shapes") * self.variadic}
-        entries = []
-        for i, asks in enumerate(self.asks):
-            if unknown := {a for a in asks if source(a) == a} - known:
-                raise TypeError(f"op {self.name}: a derivative line asks for {sorted(unknown)}; known: {sorted(known)}")
-            wanted = mask >> i & 1 and self.lines[i]
-            entries.append("(" + "".join(f"{source(a)}, " for a in asks) + ")" if wanted else "None")
-        if self.variadic or self.backward:
-            return lambda: None  # _general does it
-        picker: Callable[..., Any] = eval(  # noqa: S307 - of names that were checked above, as namedtuple does
-            f"lambda {', '.join(['out', *self.operands, *self.params])}: ({', '.join(entries)},)"
+    def lifted(self, node: Node, i: int) -> Iterable[Any]:
+        """Return what line ``i`` asked for as Tensors of the graph."""
+        sources = dict(zip(self.operands, node.inputs), out=node)
+        return (lifted(array, sources.get(ask)) for ask, array in zip(self.asks[i], node.saved[i]))  # type: ignore
+
+    def written(self) -> Function:
+        """Write the function that calls this op out of its signature, so that it does what it must and no more."""
+        xs, sure = self.operands, " and out.dtype.kind == 'f'" if self.params else ""  # to integers goes no gradient
+        take = [f"{x}_is = isinstance({x}, Tensor); {x}_array = {x}._data if {x}_is else {x}" for x in xs]
+        for x, y in (xs, xs[::-1]) if self.elementwise and len(xs) == 2 else ():
+            take.append(f"if not {x}_is and type({x}) is float: {x}_array = scalar({x}, {y}_array)")
+        want = [f"{x}_node = {x}.node if {x}_is else {x}" for x in xs]
+        for x, line in zip(xs, self.lines):
+            want.append(f"{x}_want = " + (f"{x}_is and {x}_node.needs{sure}" if line else "False"))
+        kept = [f"({''.join(f'{self.source(ask)}, ' for ask in asks)})" for asks in self.asks]
+        bare = lambda p: p.replace(annotation=p.empty, default=p.default if p.default is p.empty else None)
+        text = CALL.format(
+            name=self.name,
+            signature=str(inspect.Signature(list(map(bare, self.signature.values()))))[1:-1],
+            take="\n    ".join(take),
+            passed=", ".join([f"{x}_array" for x in xs] + [f"{p}={p}" for p in self.params]),
+            operands=", ".join(xs),
+            any_is=" or ".join(f"{x}_is" for x in xs),
+            want="\n    ".join(want),
+            nodes=", ".join(f"{x}_node" for x in xs),
+            saved=", ".join(f"{k} if {x}_want else None" for k, x in zip(kept, xs)),
+            any_want=" or ".join(f"{x}_want" for x in xs),
+            params=f"node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}" if self.params else "",
         )
-        return picker
+        names = {**globals(), "op": self}
+        exec(compile(text, f"{__file__}:{self.name}", "exec"), names)  # noqa: S102 - of its own names, as in namedtuple
+        call = names[self.name]
+        call.__defaults__, call.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
+        return call  # type: ignore[no-any-return]
 
-    def _general(self, *args: Any, **kwargs: Any) -> Any:
-        """Call an op of any signature."""
-        if not any(isinstance(x, Tensor) for x in args):
-            try:
-                out = self.forward(*args, **kwargs)
-            except Exception as error:
-                raise explain(error, self.name, args) from error
-            return out[0] if self.backward else out
-        count = len(args) if self.variadic else len(self.operands)
-        try:
-            operands = args[:count] + tuple(kwargs.pop(name) for name in self.operands[len(args) : count])
-            params = {**self.params, **dict(zip(self.params, args[count:], strict=False)), **kwargs}
-            if len(args) - count > len(self.params) or len(params) > len(self.params):
-                raise TypeError(f"{self.name}() does not take {', '.join(params.keys() - self.params) or args[-1]}")
-            arrays = tuple(map(array_of, operands))
-            out = self.forward(*arrays, **params)
-        except KeyError as error:
-            raise TypeError(f"{self.name}() needs the operand {error.args[0]!r}") from None
-        except Exception as error:
-            raise explain(error, self.name, args) from error
-        out, *extras = out if self.backward else (out,)
-        context = CONTEXT.get()
-        if not context.recording:
-            return constant(out)
-        inputs = tuple(x.node if isinstance(x, Tensor) else x for x in operands)
-        differentiable = self.differentiable and out.dtype.kind == "f"
-        wants = tuple(differentiable and isinstance(x, Node) and x.needs for x in inputs)
-        saved: tuple[Any, ...]
-        if self.backward:
-            saved = tuple((arrays, tuple(extras)) if want else None for want in wants)
-        elif self.variadic:
-            facts = {"out": out, "xs": arrays, "xs_shapes": tuple(np.shape(x) for x in arrays), **params}
-            pick = lambda i: tuple({**facts, "i": i}[ask] for ask in self.asks[0])  # noqa: E731
-            saved = tuple(pick(i) if want else None for i, want in enumerate(wants))
-        else:
-            saved = self.saves[sum(want << i for i, want in enumerate(wants))](out, *arrays, *params.values())
-        return record(self, inputs, params, saved, any(wants), out, context.scope)
-
-    def lifted(self, node: Node, i: int) -> tuple[Any, ...]:
-        """Return what line ``i`` asked for as Tensors of the graph, so that the line records."""
-        lift = lambda array, x: tensor_of(array, x) if isinstance(x, Node) else array  # noqa: E731
-        saved: Any = node.saved and node.saved[i]
-        if self.backward:
-            return tuple(map(lift, saved[0], node.inputs))
-        if self.variadic:
-            return tuple(
-                tuple(map(lift, s, node.inputs)) if ask == "xs" else lift(s, node) if ask == "out" else s
-                for ask, s in zip(self.asks[0], saved, strict=True)
-            )
-        sources = dict(zip(self.operands, node.inputs, strict=True), out=node)
-        return tuple(lift(s, sources.get(ask)) for ask, s in zip(self.asks[i], saved, strict=True))
-
-
-new = object.__new__
+    def source(self, ask: str) -> str:
+        """Return where a call finds what a derivative line asks for."""
+        owner, _, attribute = ask.rpartition("_")
+        if ask == "out" or ask in self.params:
+            return ask
+        if ask in self.operands:
+            return f"{ask}_array"
+        if owner in self.operands and attribute in ("shape", "dtype"):
+            return f"{owner}_array.{attribute}"
+        known = ", ".join(sorted({"out", *self.operands, *self.params}))
+        rest = "and _shape and _dtype of an operand"
+        raise TypeError(f"op {self.name}: a derivative line asks for {ask!r}; known: {known}, {rest}")
 
 
 def tensor_of(array: Any, node: Node) -> Tensor:
@@ -177,105 +159,61 @@ def tensor_of(array: Any, node: Node) -> Tensor:
     return tensor
 
 
+def record(op: Op, operands: Sequence[Any], params: dict[str, Any], out: Any, asked: Callable[[int], Any]) -> Any:
+    """Return the result of a call: as a Tensor, if an operand is one; ``asked(i)`` is what line i asks for."""
+    if not any(isinstance(x, Tensor) for x in operands):
+        return out
+    scope, recording = CONTEXT.get()
+    if not recording:
+        return constant(out)
+    node = Node()
+    node.op, node.params, node.shape, node.scope, node.id = op, params, out.shape, scope, serial()
+    node.inputs = tuple(x.node if isinstance(x, Tensor) else x for x in operands)
+    wants = [isinstance(x, Node) and x.needs for x in node.inputs]
+    node.saved, node.needs = tuple(asked(i) if want else None for i, want in enumerate(wants)), any(wants)
+    return tensor_of(out, node)
+
+
 def constant(array: Any) -> Tensor:
     """Return a Tensor that is not differentiated."""
     return tensor_of(array, Leaf(array, None, False, "constant"))
 
 
-def record(op: Op, inputs: Any, params: Any, saved: Any, needs: bool, out: Any, scope: tuple[str, ...]) -> Tensor:
-    """Return the result of an op as a Tensor that remembers how it was made."""
-    node = new(Node)
-    node.op, node.inputs, node.params, node.saved, node.needs = op, inputs, params, saved, needs
-    node.shape, node.scope, node.id, node.name, node.grad = out.shape, scope, serial(), None, None
-    tensor = new(Tensor)
-    tensor._data, tensor.node = out, node
-    return tensor
-
-
-NOTHING: dict[str, Any] = {}  # the parameters of an op that has none
-
-
-def _unary(op: Op) -> Callable[..., Any]:
-    """Specialise the call for one operand and no parameters: what `_general` does, without the generality."""
-    forward, save, name = op.forward, op.saves[1], op.name
-    differentiable = op.differentiable
-
-    def call(x: Any) -> Any:
-        try:
-            if not isinstance(x, Tensor):
-                return forward(x)
-            out = forward(x._data)
-        except Exception as error:
-            raise explain(error, name, (x,)) from error
-        context = CONTEXT.get()
-        if not context.recording:
-            return constant(out)
-        node = x.node
-        needs = differentiable and node.needs
-        return record(op, (node,), NOTHING, save(out, x._data) if needs else (None,), needs, out, context.scope)
-
-    return call
-
-
-def _binary(op: Op) -> Callable[..., Any]:
-    """Specialise the call for two operands and no parameters."""
-    forward, name = op.forward, op.name
-    save_x, save_y, save_both = op.saves[1], op.saves[2], op.saves[3]
-    differentiable = op.differentiable
-
-    def call(x: Any, y: Any) -> Any:
-        try:
-            if isinstance(x, Tensor):
-                a, xs = x.node, x._data
-                if isinstance(y, Tensor):
-                    b, ys = y.node, y._data
-                    out = forward(xs, ys)
-                    wants = a.needs + 2 * b.needs
-                else:
-                    b = ys = y
-                    out = forward(xs, y)
-                    wants = a.needs
-            elif isinstance(y, Tensor):
-                a = xs = x
-                b, ys = y.node, y._data
-                out = forward(x, ys)
-                wants = 2 * b.needs
-            else:
-                return forward(x, y)
-        except Exception as error:
-            raise explain(error, name, (x, y)) from error
-        context = CONTEXT.get()
-        if not context.recording:
-            return constant(out)
-        if not (wants and differentiable):
-            return record(op, (a, b), NOTHING, (None, None), False, out, context.scope)
-        save = save_both if wants == 3 else save_x if wants == 1 else save_y
-        return record(op, (a, b), NOTHING, save(out, xs, ys), True, out, context.scope)
-
-    return call
+def lifted(array: Any, source: Any) -> Any:
+    """Return an array that is the value of a node as a Tensor of the graph; anything else as it is."""
+    return tensor_of(array, source) if isinstance(source, Node) else array
 
 
 def op(
     tex: str,
     numpy: Any = (),
     *,
-    forward: Callable[..., Any] | None = None,
+    forward: Function | None = None,
     method: str = "",
     says: str = "",
     onnx: str | None = None,
     samples: Sequence[Sample] = (),
     family: str = "elementwise",
-    definition: Callable[..., Any] | None = None,
-    backward: Callable[..., Any] | None = None,
-    **rules: tuple[str, Callable[..., Any]],
-) -> Callable[[Callable[..., Any]], Op]:
-    """Make an op of an array function. Arguments without a default are operands, the others parameters.
+    kind: Callable[..., Op] = Op,
+    **rules: tuple[str, Function],
+) -> Callable[[Function], Function]:
+    """Make an op of an array function. Its arguments without a default are operands, the others parameters.
+
+    Of a fused op, all arguments are operands but those that are keyword-only.
 
     Args:
         tex: LaTeX of the result, ``$x`` standing for the operand x.
-        numpy: NumPy functions that mean this op when called with a Tensor. A ufunc is its own forward.
+        numpy: NumPy function, or a tuple of them, that means this op when called with a Tensor. A ufunc is
+            its own forward; ``forward`` is another one to use in place of the function's body.
         method: names of Tensor methods, separated by spaces; ``__rsub__`` and its like swap the operands.
+        says: one English sentence, for the lesson. onnx: its name there. samples: calls that tests make.
+        family: "elementwise" (its lines may get a smaller g, which broadcasts), "reduction", "shape", "linear",
+            "window" or "fused".
+        kind: `Op`; or `Variadic`, for any number of operands; `tinygraph.fusion.fused` makes fused ops.
         rules: for each operand ``(LaTeX of the local derivative, derivative line)``.
+
+    Returns:
+        The function that calls the op; its ``op`` attribute is the `Op`.
 
     >>> @op(r"$x^3", x=(r"3$x^2", lambda g, x: g * (3 * x * x)))
     ... def cube(x):
@@ -286,11 +224,12 @@ def op(
     """
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
 
-    def make(function: Callable[..., Any]) -> Op:
+    def make(function: Function) -> Function:
         ufunc = next((f for f in functions if isinstance(f, np.ufunc)), None)
-        about = dict(tex=tex, says=says, onnx=onnx, samples=samples, family=family, rules=rules)
-        made = Op(function, forward or ufunc or function, definition=definition, backward=backward, **about)
-        implements(*functions, method=method)(made.call)
-        return made
+        about = {"tex": tex, "says": says, "onnx": onnx, "samples": samples, "family": family}
+        made = kind(function, forward or ufunc or function, rules, **about)
+        OPS[made.name] = made
+        made.call.op = made  # type: ignore[attr-defined]
+        return implements(*functions, method=method)(made.call)
 
     return make

@@ -49,11 +49,14 @@ class Summand:
 
     def sum(self) -> Any:
         """Sum to the shape."""
-        ndim = max(x.ndim for x in self.factors)
+        ndim = max(len(self.shape), *(x.ndim for x in self.factors))
         axes = LETTERS[:ndim]
-        kept = [c if n != 1 else "" for c, n in zip(axes[ndim - len(self.shape) :], self.shape, strict=True)]
-        terms = ",".join(axes[ndim - x.ndim :] for x in self.factors)
-        return np.einsum(f"{terms}->{''.join(kept)}", *self.factors).reshape(self.shape) * self.scale
+        terms = [axes[ndim - x.ndim :] for x in self.factors]
+        target = list(zip(axes[ndim - len(self.shape) :], self.shape))
+        kept = "".join(c for c, n in target if n != 1 and any(c in term for term in terms))
+        out = np.einsum(f"{','.join(terms)}->{kept}", *self.factors)
+        lengths = iter(out.shape)
+        return out.reshape([next(lengths) if c in kept else 1 for c, _ in target]) * self.scale
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **params: Any) -> Any:
         if method == "__call__" and not params and ufunc is np.multiply:
@@ -77,6 +80,8 @@ def undo_broadcast(g: Any, source: tuple[int, ...], shape: tuple[int, ...]) -> A
 
     ``g`` may itself be smaller than ``source`` where all its rows are equal: those are counted, not summed.
     """
+    if not shape and type(g) is np.ndarray and g.shape == source:
+        return g.sum()
     lead = len(source) - len(shape)
     copied = [i for i, n in enumerate(source) if i < lead or shape[i - lead] == 1 != n]
     if isinstance(g, Summand):

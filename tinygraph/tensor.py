@@ -30,29 +30,30 @@ class Node:
     arguments of its derivative line, or None where no gradient is wanted.
     """
 
-    __slots__ = ("grad", "id", "inputs", "name", "needs", "op", "params", "saved", "scope", "shape")
+    __slots__ = ("__dict__", "id", "inputs", "needs", "op", "saved", "scope", "shape")
 
     op: Op | None
     inputs: tuple[Any, ...]
-    params: dict[str, Any]
     saved: tuple[tuple[Any, ...] | None, ...] | None
     shape: tuple[int, ...]
     scope: tuple[str, ...]
     id: int
     needs: bool
-    name: str | None
-    grad: Any
+    name: str | None = None  # these three are few nodes': what a class has costs nothing to make
+    grad: Any = None
+    params: dict[str, Any] = {}  # noqa: RUF012
 
 
 class Leaf(Node):
     """A value that no op made: an input, a parameter or a constant. It holds its array and gradient."""
 
-    __slots__ = ("data", "kind")
+    data: Any
+    kind: str
 
     def __init__(self, data: Any, name: str | None, needs: bool, kind: str) -> None:
-        self.op, self.inputs, self.params, self.saved = None, (), {}, ()
+        self.op, self.inputs, self.saved = None, (), ()
         self.shape, self.scope, self.id, self.needs = data.shape, CONTEXT.get().scope, serial(), needs
-        self.name, self.grad, self.data, self.kind = name, None, data, kind
+        self.name, self.data, self.kind = name, data, kind
 
 
 def array_of(x: Any) -> Any:
@@ -140,7 +141,7 @@ class Tensor:
     def _leaf(self, action: str) -> Leaf:
         if isinstance(self.node, Leaf):
             return self.node
-        raise RuntimeError(f"cannot {action} {describe(self)}: it was computed; only a leaf's can be. Use .detach()")
+        raise RuntimeError(f"cannot {action} {describe(self)}: it was computed, so it is no leaf; use .detach()")
 
     @property
     def name(self) -> str | None:
@@ -181,8 +182,12 @@ class Tensor:
     def __repr__(self) -> str:
         values = np.array2string(self._data, separator=", ", prefix="Tensor(") if hasattr(self._data, "dtype") else ""
         facts = [f"name={self.name!r}"] * bool(self.name) + [f"dtype={self.dtype}"] * (self.dtype != np.float64)
-        facts += [f"op={self.node.op.name}"] * bool(self.node.op) + ["requires_grad=False"] * (not self.node.needs)
-        return f"Tensor({', '.join([values, *facts])})"
+        facts += [f"op={op.name}" for op in (self.node.op,) if op] + ["requires_grad=False"] * (not self.node.needs)
+        return f"{type(self).__name__}({', '.join([values, *facts])})"
+
+    def __reduce__(self) -> Any:
+        leaf = self._leaf("copy or pickle")
+        return _restored, (type(self), self._data, leaf.name, leaf.needs, leaf.grad)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -190,25 +195,32 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    __bool__ = lambda self: bool(self._data)  # noqa: E731
-    __float__ = lambda self: float(self._data)  # noqa: E731
-    __int__ = lambda self: int(self._data)  # noqa: E731
+    __bool__ = lambda self: bool(self._data)
+    __float__ = lambda self: float(self._data)
+    __int__ = lambda self: int(self._data)
 
     # Comparisons give plain arrays: they have no derivative to record.
     __hash__ = object.__hash__
-    __lt__ = lambda self, y: self._data < array_of(y)  # noqa: E731
-    __le__ = lambda self, y: self._data <= array_of(y)  # noqa: E731
-    __gt__ = lambda self, y: self._data > array_of(y)  # noqa: E731
-    __ge__ = lambda self, y: self._data >= array_of(y)  # noqa: E731
-    __eq__ = lambda self, y: self._data == array_of(y)  # noqa: E731
-    __ne__ = lambda self, y: self._data != array_of(y)  # noqa: E731
+    __lt__ = lambda self, y: self._data < array_of(y)
+    __le__ = lambda self, y: self._data <= array_of(y)
+    __gt__ = lambda self, y: self._data > array_of(y)
+    __ge__ = lambda self, y: self._data >= array_of(y)
+    __eq__ = lambda self, y: self._data == array_of(y)
+    __ne__ = lambda self, y: self._data != array_of(y)
+
+
+def _restored(kind: type[Tensor], data: Any, name: str | None, needs: bool, grad: Any) -> Tensor:
+    """Make a leaf anew, from a copy or a pickle: its node is its own."""
+    tensor = kind(data, name=name, requires_grad=needs)
+    tensor.grad = grad
+    return tensor
 
 
 class Parameter(Tensor):
     """A leaf that an optimizer moves; drawings show it as a parameter.
 
     >>> Parameter(np.ones(3, np.float32), name="γ")
-    Parameter...
+    Parameter([1., 1., 1.], name='γ', dtype=float32)
     """
 
     __slots__ = ()

@@ -15,7 +15,7 @@ import numpy as np
 import tinygraph.graph as data
 from tinygraph.device import to_numpy
 from tinygraph.dispatch import OPS
-from tinygraph.grad import order_of, pull
+from tinygraph.walk import order_of, walk
 from tinygraph.graph import Graph, Summary
 from tinygraph.tensor import Leaf, Node, Tensor
 
@@ -47,7 +47,8 @@ def snapshot(*tensors: Tensor, values: int = 64) -> Graph:
     ['x', '3', 'y']
     """
     if not tensors or not all(isinstance(t, Tensor) for t in tensors):
-        raise TypeError(f"snapshot takes one Tensor or more, not {', '.join(type(t).__name__ for t in tensors) or 'none'}")
+        found = ", ".join(type(t).__name__ for t in tensors) or "none"
+        raise TypeError(f"snapshot takes one Tensor or more, not {found}")
     order = behind(t.node for t in tensors)
     arrays, notes = replayed(order, {t.node: t.data for t in tensors})
     grads, parts = gradients([t.node for t in tensors])
@@ -59,38 +60,43 @@ def snapshot(*tensors: Tensor, values: int = 64) -> Graph:
             key = source if isinstance(source, Node) else id(source)
             if key not in place:
                 place[key] = len(nodes)
-                shown = summary(source, values)
-                nodes.append(data.Node(len(nodes), None, "constant", "constant", shown.shape, shown.dtype, value=shown))
-            copied = x.op.elementwise and math.prod(np.shape(source) if not isinstance(source, Node) else source.shape)
-            copies = math.prod(x.shape) // copied if copied else 1
-            name = x.op.operands[0 if x.op.variadic else i]
+                nodes.append(constant_as_data(len(nodes), summary(source, values)))
             part = parts.get((x, i))
-            edges.append(data.Edge(place[key], name, x.op.partial(i), copies, None if part is None else summary(part, values)))
+            edges.append(edge_as_data(x, i, place[key], None if part is None else summary(part, values)))
         place[x] = len(nodes)
-        array, g = arrays[x], grads.get(x)
+        g = grads.get(x)
         state = "none" if not x.needs else "pending" if not grads else "unused" if g is None else "computed"
-        nodes.append(
-            data.Node(
-                len(nodes),
-                x.op.name if x.op else None,
-                "op" if x.op else x.kind,
-                x.op.family if x.op else x.kind,
-                tuple(array.shape),
-                str(array.dtype),
-                x.name,
-                x.scope,
-                tuple(edges),
-                tuple((k, encoded(v)) for k, v in x.params.items()),
-                x.op.tex if x.op else "",
-                x.op.says if x.op else "",
-                x.needs,
-                summary(array, values),
-                None if g is None else summary(g, values),
-                state,
-                sum(a.nbytes for a in kept_by(x)),
-            )
-        )
+        shown = summary(arrays[x], values), None if g is None else summary(g, values)
+        nodes.append(node_as_data(x, len(nodes), tuple(edges), *shown, state))
     return Graph(tuple(nodes), tuple(place[t.node] for t in tensors), tuple(notes))
+
+
+def constant_as_data(place: int, value: Summary) -> data.Node:
+    """Return an operand that is no Tensor as a node."""
+    return data.Node(place, None, "constant", "constant", value.shape, value.dtype, value=value)
+
+
+def edge_as_data(x: Node, i: int, source: int, part: Summary | None) -> data.Edge:
+    """Return operand ``i`` of a live node as an edge."""
+    op: Any = x.op
+    k = 0 if op.variadic else i
+    size = math.prod(np.shape(x.inputs[i]) if not isinstance(x.inputs[i], Node) else x.inputs[i].shape)
+    copies = math.prod(x.shape) // size if op.elementwise and size else 1
+    return data.Edge(source, op.operands[k], op.partials[k], copies, part)
+
+
+def node_as_data(
+    x: Node, place: int, edges: tuple[data.Edge, ...], value: Summary, grad: Summary | None, state: str
+) -> data.Node:
+    """Return a live node as data."""
+    common: dict[str, Any] = {"shape": value.shape, "dtype": value.dtype, "name": x.name, "scope": x.scope}
+    common |= {"inputs": edges, "requires_grad": x.needs, "value": value, "grad": grad, "grad_state": state}
+    if isinstance(x, Leaf):
+        return data.Node(place, None, x.kind, x.kind, **common)
+    op: Any = x.op
+    params = tuple((name, encoded(param)) for name, param in x.params.items())
+    saved = sum(a.nbytes for a in kept_by(x))
+    return data.Node(place, op.name, "op", op.family, params=params, tex=op.tex, says=op.says, saved=saved, **common)
 
 
 def behind(roots: Iterable[Node]) -> list[Node]:
@@ -121,8 +127,7 @@ def replayed(order: list[Node], known: dict[Node, Any]) -> tuple[dict[Node, Any]
             arrays[node] = node.data
             continue
         op: Any = node.op
-        out = op.forward(*(arrays[x] if isinstance(x, Node) else x for x in node.inputs), **node.params)
-        out = out[0] if op.backward else out
+        out = op.value(*(arrays[x] if isinstance(x, Node) else x for x in node.inputs), **node.params)
         if node in known and not np.array_equal(to_numpy(known[node]), to_numpy(out), equal_nan=out.dtype.kind == "f"):
             changed.append(node)
             out = known[node]
@@ -141,30 +146,34 @@ def held(order: list[Node]) -> dict[Node, Any]:
     found: dict[Node, Any] = {}
     for node in order:
         op = node.op
-        if op is None or op.variadic or op.backward:
+        if op is None or not op.plain:
             continue
-        sources = dict(zip(op.operands, node.inputs, strict=True), out=node)
-        for asks, args in zip(op.asks, node.saved or (), strict=True):
-            pairs = zip(asks, args or (), strict=False)
-            found |= {sources[ask]: a for ask, a in pairs if isinstance(sources.get(ask), Node) and not isinstance(sources[ask], Leaf)}
+        sources = dict(zip(op.operands, node.inputs), out=node)
+        for asks, args in zip(op.asks, node.saved or ()):
+            for ask, array in zip(asks, args or ()):
+                if isinstance(sources.get(ask), Node) and not isinstance(sources[ask], Leaf):
+                    found[sources[ask]] = array
     return found
 
 
 def gradients(roots: list[Node]) -> tuple[dict[Node, Any], dict[tuple[Node, int], Any]]:
     """Run backward again from where it has run, and return every gradient and every contribution to one."""
     grads: dict[Node, Any] = {r: r.grad for r in roots if r.op and r.grad is not None}
-    parts: dict[tuple[Node, int], Any] = {}
-    for node in order_of(grads):
-        g = grads.get(node)
-        if node.op is None or g is None:
-            continue
-        grads[node] = g = np.broadcast_to(g, node.shape)
-        for i, gx in enumerate(pull(node, g)):
-            if gx is not None:
-                x = node.inputs[i]
-                parts[node, i] = gx = np.broadcast_to(gx, x.shape)
-                grads[x] = grads[x] + gx if x in grads else gx
-    return grads, parts
+    sent: dict[Node, list[Any]] = {}
+    walk(grads, set(order_of(grads)), watch=lambda node, gx: sent.setdefault(node, []).append(gx))
+    parts = {}
+    for node, contributions in sent.items():
+        wanted = [i for i, args in enumerate(node.saved or ()) if args is not None]
+        parts |= {(node, i): np.broadcast_to(gx, node.inputs[i].shape) for i, gx in zip(wanted, contributions)}
+    return {x: np.broadcast_to(g, x.shape) for x, g in grads.items()}, parts
+
+
+def pull(node: Node, g: Any) -> list[Any]:
+    """Return what ``node``, whose gradient is g, sends to each of its inputs; None where nothing goes."""
+    sent: list[Any] = []
+    walk({node: g}, {x for x in node.inputs if isinstance(x, Node)}, watch=lambda n, gx: n is node and sent.append(gx))
+    wanted = iter(sent)
+    return [None if args is None else next(wanted) for args in node.saved or ()]
 
 
 def kept_by(node: Node) -> list[Any]:
@@ -281,6 +290,6 @@ def leaf_value(node: data.Node) -> Any:
     if node.value is None or node.value.values is None:
         name = node.name or f"#{node.id}"
         raise ValueError(f"run: the graph does not hold the {node.dtype}{list(node.shape)} of {name}: give it, by name")
-    if node.dtype in ("bool", "int", "float") and node.kind == "constant":
+    if node.shape == () and node.dtype in ("bool", "int", "float"):
         return node.value.values[0]  # a Python scalar, which leaves the dtype of the other operand alone
     return np.array(node.value.values, node.dtype).reshape(node.shape)

@@ -6,11 +6,15 @@ Their derivative lines may meet a gradient that is smaller than the result, wher
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
 
-from tinygraph.op import op, sample
+from tinygraph.device import scalar
+from tinygraph.dispatch import sample
+from tinygraph.op import op
 from tinygraph.tensor import Tensor
 
 PAIRS = [sample((4, 3), (4, 3)), sample((4, 3), (3,)), sample((4, 1), (1, 3)), sample((), (2, 3)), sample((2,), ())]
@@ -86,12 +90,12 @@ def neg(x: Any) -> Any:
     "$x^{$y}", np.power, method="__pow__ __rpow__", onnx="Pow", says="Raises $x to the power $y.",
     samples=[*POSITIVE, sample((3,), (), low=0.5)],
     x=("$y$x^{$y-1}", lambda g, x, y: g * (y * x ** one_less(y))),
-    y=(r"$out\ln $x", lambda g, x, out: g * (out * log(where(equal(out, 0), 1, x)))),
+    y=(r"$out\ln $x", lambda g, x, out: g * (out * ln_base(x, out))),
 )
 def power(x: Any, y: Any) -> Any:
     """Raise to a power, elementwise with broadcasting: ``x ** y``.
 
-    The derivative in ``x`` at ``y = 0`` is 0, and the one in ``y`` where the result is 0 is 0, as in
+    The derivative in ``x`` at ``y = 0`` is 0, and so is the one in ``y`` at ``x = 0`` for ``y >= 0``, as in
     PyTorch; so integer powers of negative and zero ``x`` have finite derivatives of every order.
 
     >>> power(Tensor([1.0, -2.0]), 3)
@@ -106,6 +110,13 @@ def one_less(y: Any) -> Any:
     return where(equal(y, 0), 1, y - 1)
 
 
+def ln_base(x: Any, out: Any) -> Any:
+    """Return ln x, but 0 where x is 0 and was raised to 0 or more."""
+    if isinstance(x, int | float):
+        return float(np.log(x or 1))  # a Python number leaves float32 alone
+    return log(where(greater(out, 1), x, where(equal(x, 0), 1, x)))
+
+
 @op("$x^2", np.square, samples=ANY, says="Squares $x.", x=("2$x", lambda g, x: 2 * g * x))
 def square(x: Any) -> Any:
     """Square: ``x ** 2``.
@@ -116,7 +127,7 @@ def square(x: Any) -> Any:
 
 
 @op(r"\sqrt{$x}", np.sqrt, onnx="Sqrt", samples=ABOVE, says="Takes the square root of $x.",
-    x=("1/2$out", lambda g, out: g / (2 * out)))
+    x=("1/(2$out)", lambda g, out: g / (2 * out)))
 def sqrt(x: Any) -> Any:
     """Take the square root; nan below 0, and an infinite derivative at 0, as in PyTorch.
 
@@ -191,9 +202,14 @@ def equal(x: Any, y: Any) -> Any:
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - NumPy's names
     """Hold between ``min`` and ``max`` (numbers, arrays or None). At a bound the gradient passes, as in PyTorch.
 
+    Raises:
+        TypeError: a bound is a Tensor: it would get no gradient.
+
     >>> clip(Tensor([-3.0, 0.5, 3.0]), -1, 1)
     Tensor([-1. ,  0.5,  1. ], op=clip)
     """
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        raise TypeError("clip does not differentiate in its bounds: take minimum and maximum, or their .data")
     return np.clip(x, min, max)
 
 
@@ -275,14 +291,14 @@ def sigmoid(x: Any) -> Any:
 
 
 @op(r"\operatorname{relu} $x", method="relu", onnx="Relu", samples=ANY, says="Sets what is below 0 to 0.",
-    x=("[$x > 0]", lambda g, out: g * greater(out, 0)))
+    x=("[$x > 0]", lambda g, out: g * greater(out, 0.0)))
 def relu(x: Any) -> Any:
     """Keep what is above 0: ``max(x, 0)``. The derivative at 0 is 0.
 
     >>> relu(Tensor([1.0, -2.0]))
     Tensor([1., 0.], op=relu)
     """
-    return np.maximum(x, 0)
+    return np.maximum(x, scalar(0.0, x))
 
 
 @op(
@@ -297,3 +313,54 @@ def astype(x: Any, dtype: Any = np.float32) -> Any:
     Tensor([1.5], dtype=float32, op=astype)
     """
     return x.astype(dtype, copy=False)
+
+
+@op(
+    r"\ln(e^{$x} + e^{$y})", np.logaddexp, samples=PAIRS, says="Adds e^$x and e^$y and takes the logarithm.",
+    x=(r"\operatorname{sigmoid}($x-$y)", lambda g, x, y: g * sigmoid(x - y)),
+    y=(r"\operatorname{sigmoid}($y-$x)", lambda g, x, y: g * sigmoid(y - x)),
+)
+def logaddexp(x: Any, y: Any) -> Any:
+    """Take ``log(exp(x) + exp(y))`` without overflow; ``logaddexp(0, x)`` is softplus.
+
+    >>> logaddexp(0.0, Tensor([0.0, 1000.0]))
+    Tensor([6.93147181e-01, 1.00000000e+03], op=logaddexp)
+    """
+
+
+# W. J. Cody's coefficients of erf x / x in x², for x up to 0.46875, and of erfc x exp x² in x above it.
+NEAR = (
+    (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3),
+    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
+)
+FAR = (
+    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1, 2.98635138197400131e2,
+     8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3),
+    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
+     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
+)  # fmt: skip
+
+
+def quotient(coefficients: Any, x: Any) -> Any:
+    """Evaluate the quotient of two polynomials, highest powers first."""
+    above, below = (functools.reduce(lambda total, c: total * x + c, c) for c in coefficients)
+    return above / below
+
+
+@op(
+    r"\operatorname{erf} $x", onnx="Erf", samples=[*ANY, sample((7,), low=-6.0, high=6.0)],
+    says="Gives the chance that a normal error of variance 1/2 is within $x.",
+    x=(r"2e^{-$x^2}/\sqrt\pi", lambda g, x: g * (2 / math.pi**0.5 * exp(-(x * x)))),
+)
+def erf(x: Any) -> Any:
+    """Take the error function, within 1e-15 in float64.
+
+    Source: W. J. Cody 1969, "Rational Chebyshev approximations for the error function".
+
+    >>> erf(Tensor([0.0, 1.0]))
+    Tensor([0.        , 0.84270079], op=erf)
+    """
+    size = np.abs(x)
+    y = np.minimum(size, 6.0).astype(np.result_type(size.dtype, np.float32), copy=False)  # from 6 on it is 1
+    out = np.where(y <= 0.46875, y * quotient(NEAR, y * y), 1 - np.exp(-y * y) * quotient(FAR, y))
+    return np.copysign(out, x).astype(size.dtype, copy=False)

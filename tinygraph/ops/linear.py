@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.op import implements, op, sample
-from tinygraph.ops.shape import broadcast_to, reshape, sum_to, swapaxes
-from tinygraph.tensor import Tensor
+from tinygraph.dispatch import implements, sample
+from tinygraph.op import op
+from tinygraph.variadic import Variadic
+from tinygraph.ops.shape import broadcast_to, reshape, scatter, sum_to, swapaxes
 
 linear = functools.partial(op, family="linear")
 Shape = tuple[int, ...]
@@ -35,7 +36,7 @@ def matmul(x: Any, y: Any) -> Any:
 
 def times_transposed(g: Any, y: Any, shape: Shape) -> Any:
     """Return g yᵀ, the gradient of x @ y in an x of ``shape``."""
-    if len(shape) == 2 == len(y.shape):
+    if len(shape) <= 2 == len(y.shape):
         return g @ y.T
     if len(y.shape) == 1:
         y, g = y[:, None], g[..., None]
@@ -46,8 +47,10 @@ def times_transposed(g: Any, y: Any, shape: Shape) -> Any:
 
 def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
     """Return xᵀ g, the gradient of x @ y in a y of ``shape``."""
-    if len(x.shape) == 2 == len(shape):
+    if len(shape) == 2 == len(x.shape):
         return x.T @ g
+    if len(shape) == 2 == len(x.shape) + 1:
+        return x[:, None] * g
     if len(x.shape) == 1:
         x, g = x[None, :], g[..., None, :] if len(shape) > 1 else g[..., None]
     if len(shape) == 1:
@@ -56,7 +59,7 @@ def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
 
 
 @linear(
-    r"\operatorname{einsum}_{$subscripts}($xs)", onnx="Einsum", says="Multiplies $xs and sums as $subscripts says.",
+    r"\operatorname{einsum}_{$subscripts}($xs)", kind=Variadic, onnx="Einsum", says="Multiplies $xs and sums as $subscripts says.",
     samples=[
         sample((2, 3), (3, 4), subscripts="ij,jk->ik"), sample((2, 3), (3, 4), subscripts="ij,jk"),
         sample((2, 3), (2, 3), subscripts="ij,ij->"), sample((5, 2, 3), (3, 4), subscripts="...j,jk->...k"),
@@ -102,23 +105,17 @@ def pull_einsum(g: Any, i: int, xs: Sequence[Any], subscripts: str) -> Any:
     """Return the gradient of an einsum in its operand ``i``: an einsum of g with the other operands."""
     terms, right = explicit(subscripts, [x.shape for x in xs])
     shape, mine = xs[i].shape, "".join(dict.fromkeys(terms[i]))
-    size = {c: n for t, x in zip(terms, xs, strict=True) for c, n in zip(t, x.shape, strict=True) if n != 1}
     others = [(t, x) for k, (t, x) in enumerate(zip(terms, xs, strict=True)) if k != i]
     present = set(right).union(*(t for t, _ in others))
     found = "".join(c for c in mine if c in present)
     out = einsum(",".join([right, *(t for t, _ in others)]) + "->" + found, g, *(x for _, x in others))
     # Axes that only this operand has were summed away: copies. Axes of length 1 in this operand were copied: sums.
-    out = reshape(out, tuple(size.get(c, 1) if c in present else 1 for c in mine))
-    own = {c: n for c, n in zip(terms[i], shape, strict=True)}
-    out = sum_to(out, tuple(own[c] if c in present else 1 for c in mine))
+    lengths, own = iter(out.shape), dict(zip(terms[i], shape, strict=True))
+    out = reshape(out, tuple(next(lengths) if c in present else 1 for c in mine))
+    out = sum_to(out, tuple(1 if own[c] == 1 else n for c, n in zip(mine, out.shape, strict=True)))
     out = broadcast_to(out, tuple(own[c] for c in mine))
     if len(mine) == len(terms[i]):
         return out
     # A letter that stands twice took a diagonal: its gradient goes back onto the diagonal.
-    eye = [np.equal.outer(np.arange(own[c]), np.arange(own[c])) for c in mine if terms[i].count(c) == 2]
-    return diagonal(out, mine, terms[i], eye)
-
-
-def diagonal(out: Any, mine: str, term: str, eye: Sequence[Any]) -> Any:
-    """Lay ``out`` onto the diagonals that ``term`` takes."""
-    raise NotImplementedError
+    places = [np.arange(own[c]).reshape([-1 if c == m else 1 for m in mine]) for c in terms[i]]
+    return scatter(out, tuple(places), shape)

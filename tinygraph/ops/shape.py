@@ -13,8 +13,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygraph.device import scatter_add
-from tinygraph.op import implements, op, sample
+from tinygraph.dispatch import implements, sample
+from tinygraph.op import op
 from tinygraph.tensor import Tensor, array_of
+from tinygraph.variadic import Variadic
 
 shaping = functools.partial(op, family="shape")
 Shape = tuple[int, ...]
@@ -138,7 +140,7 @@ def is_fancy(key: Any) -> bool:
 
 
 @shaping(
-    r"\operatorname{cat}($xs)", onnx="Concat", says="Joins $xs along axis $axis.",
+    r"\operatorname{cat}($xs)", kind=Variadic, onnx="Concat", says="Joins $xs along axis $axis.",
     samples=[sample((2, 3), (1, 3), (4, 3), axis=0), sample((2, 3), (2, 1), axis=-1)],
     xs=("1", lambda g, i, xs_shapes, axis: index(g, part(i, xs_shapes, axis))),
 )
@@ -225,7 +227,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     (3, 2)
     """
     order = list(range(len(x.shape)))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    a, b = (normalize_axis_tuple(axis, len(order))[0] for axis in (axis1, axis2))
+    order[a], order[b] = b, a
     return transpose(x, order)
 
 
@@ -278,7 +281,7 @@ def spread_arguments(call: Any) -> Any:
     return lambda x, *n: call(x, n[0] if len(n) == 1 else n) if n else call(x)
 
 
-implements(np.reshape)(reshape.call)
-implements(method="reshape")(spread_arguments(reshape.call))
-implements(method="transpose permute")(spread_arguments(transpose.call))
-Tensor.T = property(transpose.call, doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]
+implements(np.reshape)(reshape)
+implements(method="reshape")(spread_arguments(reshape))
+implements(method="transpose permute")(spread_arguments(transpose))
+Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[assignment]

@@ -1,0 +1,65 @@
+"""A test that names ``case``, ``op_case`` or ``composite`` runs once for each of them; see `tests.cases`.
+
+``device_array`` makes arrays of a device: Decoys, and with ``-m gpu`` CuPy's.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cases import cases, composites
+from tests.decoy import Decoy
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    sources = {"op_case": [cases], "composite": [composites], "case": [cases, composites]}
+    for name in sources.keys() & set(metafunc.fixturenames):
+        found = [case for source in sources[name] for case in source()]
+        metafunc.parametrize(name, found, ids=[case.name for case in found])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a GPU where there is none, unless it is asked for: then it is skipped with the reason."""
+    gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if gpu and why_no_gpu() and "gpu" not in config.getoption("-m"):
+        config.hook.pytest_deselected(items=gpu)
+        items[:] = [item for item in items if item not in set(gpu)]
+
+
+def why_no_gpu() -> str:
+    """Say what keeps CuPy from running; nothing if it runs."""
+    try:
+        import cupy
+
+        cupy.zeros(1)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+@pytest.fixture(params=["decoy", pytest.param("cupy", marks=pytest.mark.gpu)])
+def device_array(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
+    """The function that puts an array on a device."""
+    if request.param == "decoy":
+        return Decoy
+    if reason := why_no_gpu():
+        pytest.skip(reason)
+    return pytest.importorskip("cupy").asarray
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Walk with small arrays as they are, and then as with large ones: sums of products by einsum, totals in place."""
+    if request.param == "large":
+        monkeypatch.setattr(importlib.import_module("tinygraph.walk"), "SMALL", 0)
+    return request.param
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,106 @@
+"""The command line, as a user runs it: what it prints, what it writes, and what it says when it cannot."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinygraph.cli import main, read
+
+
+def run(*arguments):
+    return main(["batchnorm", *map(str, arguments)])
+
+
+def test_the_main_job_on_digits(tmp_path, capsys):
+    assert run("--batch", 16, "--out", tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "16 handwritten digits: x is float32[16, 64]" in printed
+    assert "features are constant in this batch" in printed
+    assert "x̂ = x_c ÷ σ↑" in printed
+    assert "nan" not in printed.lower()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"batchnorm{s}{e}" for s in ("", "_4x3") for e in (".dot", ".json", ".svg")}
+    graph = json.loads((tmp_path / "batchnorm_4x3.json").read_text())
+    values = {n["name"]: n["value"]["values"] for n in graph["nodes"]}
+    assert values["μ"] == [2, 1, 6]
+
+
+def test_module_and_seed(tmp_path):
+    command = [sys.executable, "-m", "tinygraph", "batchnorm", "--batch", "8", "--features", "varying", "--out"]
+    done = [subprocess.run([*command, tmp_path / d], capture_output=True, text=True, check=True) for d in "ab"]
+    assert ", 0 of " in done[0].stdout
+    assert (tmp_path / "a" / "batchnorm.json").read_bytes() == (tmp_path / "b" / "batchnorm.json").read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz", "csv", "headed.csv"])
+def test_input_files(tmp_path, ending, capsys):
+    x = np.random.default_rng(0).normal(5, 2, (30, 4)).round(3)
+    path = tmp_path / f"data.{ending}"
+    {
+        "npy": lambda: np.save(path, x),
+        "npz": lambda: np.savez(path, x=x, other=x[:2]),
+        "csv": lambda: np.savetxt(path, x, delimiter=","),
+        "headed.csv": lambda: np.savetxt(path, x, delimiter=",", header="a,b,c,d", comments="\ufeff", encoding="utf-8"),
+    }[ending]()
+    np.testing.assert_allclose(read(path), x)
+    assert run("--input", path, "--batch", 20, "--dtype", "float64", "--out", tmp_path / "out") == 0
+    assert f"20 rows of data.{ending}: x is float64[20, 4]" in capsys.readouterr().out
+
+
+def test_images(tmp_path, capsys):
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).normal(size=(10, 3, 4, 4)))
+    assert run("--input", tmp_path / "images.npy", "--batch", 6, "--out", tmp_path / "out") == 0
+    assert "mean₀,₂,₃ x" in capsys.readouterr().out
+
+
+def bad(tmp_path, name, content=b""):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: ["--input", d / "none.npy"], "there is no such file"),
+        (lambda d: ["--input", bad(d, "x.txt")], "must end in .npy, .npz or .csv"),
+        (lambda d: ["--input", bad(d, "x.npy", b"rubbish")], "cannot be read as .npy"),
+        (lambda d: ["--input", bad(d, "x.npz", b"PK rubbish")], "cannot be read as .npz"),
+        (lambda d: ["--input", bad(d, "x.csv", b"a,b\n1,x\n")], "cannot be read as .csv"),
+        (lambda d: ["--input", bad(d, "x.csv")], "holds no rows"),
+        (lambda d: ["--input", bad(d, "x.csv", b"1,nan\n2,3\n"), "--batch", 2], "1 elements of the batch are nan"),
+        (lambda d: ["--batch", 1], "--batch 1: must be 2 … 1797"),
+        (lambda d: ["--batch", 5000], "--batch 5000: must be 2 … 1797"),
+        (lambda d: ["--backend", "cupy"], "the cupy backend"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(make, message, tmp_path, capsys):
+    assert run(*make(tmp_path), "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_unpickled(tmp_path, capsys):
+    np.save(tmp_path / "evil.npy", np.array([{"a": 1}]), allow_pickle=True)
+    assert run("--input", tmp_path / "evil.npy") == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_fused_op_that_is_wrong_fails_the_job(tmp_path, monkeypatch, capsys):
+    import tinygraph.fused
+
+    right = tinygraph.fused.batch_norm
+    monkeypatch.setattr(tinygraph.fused, "batch_norm", lambda x, g, b, **p: right(x, g, b, **p) * 1.001)
+    assert run("--batch", 16, "--out", tmp_path) == 1
+
+
+def test_without_a_layout_engine_the_rest_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.modules["tinygraph.draw"], "has_layout_engine", lambda: False)
+    assert run("--batch", 16, "--out", tmp_path) == 0
+    assert "no picture: there is no Graphviz" in capsys.readouterr().err
+    assert {p.suffix for p in tmp_path.iterdir()} == {".dot", ".json"}

@@ -1,0 +1,300 @@
+"""Data sets: what is read is what the files say; damage is told with its file and byte; nothing comes over the net."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from tinygraph import data
+from tinygraph.data import DataLoader, cifar10, digits, fashion_mnist
+
+TRAIN, TEST = 7, 3
+
+
+def test_digits_are_those_of_scikit_learn():
+    datasets = pytest.importorskip("sklearn.datasets")
+    images, labels = digits()
+    wanted = datasets.load_digits()
+    assert images.dtype == np.float32 and labels.dtype == np.int64
+    np.testing.assert_array_equal(images, wanted.data)
+    np.testing.assert_array_equal(labels, wanted.target)
+
+
+def test_digits_are_small_and_have_a_licence():
+    assert sum(path.stat().st_size for path in data.EMBEDDED.iterdir()) < 80_000
+    text = (data.EMBEDDED / "digits.txt").read_text()
+    assert "CC BY 4.0" in text and "Alpaydin" in text
+
+
+# Fashion-MNIST ------------------------------------------------------------------------------------------------------
+
+
+def packed(array):
+    """An IDX file of bytes."""
+    return (0x800 + array.ndim).to_bytes(4) + b"".join(n.to_bytes(4) for n in array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def fashion(tmp_path, rng):
+    """A folder with a small Fashion-MNIST in it, and what is in that."""
+    arrays = {}
+    for part, n in (("train", TRAIN), ("t10k", TEST)):
+        arrays[f"{part}-images-idx3-ubyte"] = rng.integers(0, 256, (n, 28, 28), np.uint8)
+        arrays[f"{part}-labels-idx1-ubyte"] = rng.integers(0, 10, n, np.uint8)
+    folder = tmp_path / "fashion"
+    folder.mkdir()
+    for name, array in arrays.items():
+        (folder / name).write_bytes(packed(array))
+    return folder, arrays
+
+
+def pack(folder):
+    for path in list(folder.iterdir()):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+def check(found, arrays):
+    for part, (images, labels) in zip(("train", "t10k"), found, strict=True):
+        np.testing.assert_array_equal(images[:, 0], arrays[f"{part}-images-idx3-ubyte"])
+        np.testing.assert_array_equal(labels, arrays[f"{part}-labels-idx1-ubyte"])
+        assert images.dtype == np.uint8 and labels.dtype == np.int64
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_four_files_are_read(fashion, is_packed):
+    folder, arrays = fashion
+    if is_packed:
+        pack(folder)
+    check(fashion_mnist(folder), arrays)
+    check(fashion_mnist(str(folder)), arrays)
+
+
+def test_debians_folder_is_found_by_itself(fashion, monkeypatch):
+    folder, arrays = fashion
+    monkeypatch.setattr(data, "DEBIAN", folder)
+    check(fashion_mnist(), arrays)
+
+
+@pytest.mark.skipif(not data.DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_the_whole_set_is_as_published():
+    (images, labels), (test_images, test_labels) = fashion_mnist()
+    assert images.shape == (60_000, 1, 28, 28) and test_images.shape == (10_000, 1, 28, 28)
+    assert (np.bincount(labels) == 6000).all() and (np.bincount(test_labels) == 1000).all()
+    share, value = np.bincount(images.reshape(-1)) / images.size, np.arange(256) / 255
+    mean = share @ value
+    assert abs(mean - 0.2860) < 1e-4  # the mean and the deviation by which everybody normalizes
+    assert abs(np.sqrt(share @ value**2 - mean**2) - 0.3530) < 1e-4
+
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+SIZE = 16 + TRAIN * 784
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        (IMAGES, lambda b: b[:-1], rf"{IMAGES}: ends at byte {SIZE - 1}; its header says \(7, 28, 28\).*makes {SIZE} bytes"),
+        (IMAGES, lambda b: b + b"xx", rf"{IMAGES}: goes on after byte {SIZE}"),
+        (IMAGES, lambda b: b[:9], rf"{IMAGES}: ends at byte 9, within the header of 16 bytes"),
+        (IMAGES, lambda b: b"", rf"{IMAGES}: ends at byte 0"),
+        (LABELS, lambda b: b"\x1f\x8b" + b[2:], rf"{LABELS}: at byte 0 stands 0x1f8b0801; IDX of bytes, 1 axes, has 0x00000801"),
+        (LABELS, lambda b: b[:10] + b"\x0a" + b[11:], rf"{LABELS}: at byte 10 stands the label 10; classes are 0 … 9"),
+        (LABELS, lambda b: packed(np.zeros(5, np.uint8)), "train has 7 images and 5 labels"),
+    ],
+)
+def test_damage_is_told_with_file_and_byte(fashion, name, damage, message):
+    folder, _ = fashion
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    with pytest.raises(ValueError, match=message):
+        fashion_mnist(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: b[: len(b) // 2], r"of \d+ bytes, is truncated or corrupt: it unpacks up to about byte \d+, then: Compressed file ended"),
+        (lambda b: b[:100] + bytes(64) + b[164:], r"is truncated or corrupt: it unpacks up to about byte \d+"),
+        (lambda b: b"not gzip", r"it unpacks up to about byte 0, then: Not a gzipped file"),
+        (lambda b: b[:-6] + b"\0\0" + b[-4:], r"then: CRC check failed"),
+    ],
+)  # fmt: skip
+def test_a_damaged_packed_file(fashion, damage, message):
+    folder, _ = fashion
+    pack(folder)
+    path = folder / f"{IMAGES}.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{path.name}: the packed file, .*{message}"):
+        fashion_mnist(folder)
+
+
+def test_a_missing_file_says_where_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"neither this file nor .*\.gz is there; install Debian's dataset"):
+        fashion_mnist(tmp_path)
+
+
+@pytest.fixture
+def server(fashion, monkeypatch):
+    """A server on this machine that has the files, and their checksums in place of the published ones."""
+    pytest.importorskip("pooch").get_logger().setLevel("ERROR")
+    folder, arrays = fashion
+    pack(folder)
+    sums = {path.name: f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}" for path in folder.iterdir()}
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            asked.append(self.path)
+
+    asked: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as http:
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        monkeypatch.setattr(data, "FASHION_MNIST", f"http://127.0.0.1:{http.server_port}/")
+        monkeypatch.setattr(data, "CHECKSUMS", sums)
+        yield folder, arrays, asked
+        http.shutdown()
+        thread.join()
+
+
+def test_a_download_is_checked_and_kept(server, tmp_path):
+    _, arrays, asked = server
+    check(fashion_mnist(tmp_path / "new" / "folder", download=True), arrays)
+    assert len(asked) == 4
+    check(fashion_mnist(tmp_path / "new" / "folder", download=True), arrays)
+    assert len(asked) == 4
+
+
+def test_a_download_goes_to_the_cache(server, tmp_path, monkeypatch):
+    _, arrays, _ = server
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(data, "DEBIAN", tmp_path / "nowhere")
+    check(fashion_mnist(download=True), arrays)
+    check(fashion_mnist(), arrays)
+
+
+def test_a_download_with_another_checksum_is_refused(server, tmp_path):
+    folder, _, _ = server
+    path = folder / f"{LABELS}.gz"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=f"{LABELS}.*does not match the known hash"):
+        fashion_mnist(tmp_path / "new", download=True)
+    assert not (tmp_path / "new" / f"{LABELS}.gz").exists()
+
+
+def test_a_download_names_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pooch", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'tinygraph\[data\]'"):
+        fashion_mnist(tmp_path, download=True)
+
+
+# CIFAR-10 -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cifar(tmp_path, rng):
+    """The six files, in which only the first two records of each are not 0; and those records."""
+    records = {}
+    for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+        records[name] = rng.integers(0, 10, (2, 3073), np.uint8)
+        with open(tmp_path / name, "wb") as file:
+            file.write(records[name].tobytes())
+            file.truncate(30_730_000)
+    return tmp_path, records
+
+
+def test_cifar10_is_read(cifar):
+    folder, records = cifar
+    (images, labels), (test_images, test_labels) = cifar10(folder)
+    assert images.shape == (50_000, 3, 32, 32) and test_images.shape == (10_000, 3, 32, 32)
+    for i, name in enumerate(records):
+        x, y = (images, labels) if i < 5 else (test_images, test_labels)
+        start = i % 5 * 10_000
+        np.testing.assert_array_equal(y[start : start + 2], records[name][:, 0])
+        for channel in range(3):  # red, green, blue, each row by row
+            plane = records[name][:, 1 + channel * 1024 : 1 + (channel + 1) * 1024].reshape(2, 32, 32)
+            np.testing.assert_array_equal(x[start : start + 2, channel], plane)
+    assert images[2:10_000].max() == 0 and labels.dtype == np.int64
+
+
+def test_cifar10_damage_is_told(cifar):
+    folder, _ = cifar
+    with open(folder / "data_batch_3.bin", "rb+") as file:
+        file.seek(3073 * 4321)
+        file.write(b"\x0b")
+    with pytest.raises(ValueError, match=r"data_batch_3.bin: at byte 13278433 stands the label 11"):
+        cifar10(folder)
+    with open(folder / "data_batch_2.bin", "rb+") as file:
+        file.truncate(30_729_999)
+    with pytest.raises(ValueError, match=r"data_batch_2.bin: ends at byte 30729999; it must hold 10000 images"):
+        cifar10(folder)
+    (folder / "data_batch_1.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"data_batch_1.bin: there is no such file; cifar10 reads the binary"):
+        cifar10(folder)
+
+
+@pytest.mark.parametrize("inside", ["", "cifar-10-batches-py"])
+def test_the_pickled_cifar10_is_refused(tmp_path, inside):
+    (tmp_path / inside).mkdir(exist_ok=True)
+    (tmp_path / inside / "data_batch_1").write_bytes(b"\x80\x04.")
+    with pytest.raises(ValueError, match=r"which is pickled: to read it is to run what it says. Take the binary version"):
+        cifar10(tmp_path)
+
+
+# Batches ------------------------------------------------------------------------------------------------------------
+
+
+def rows(batches):
+    return [x.tolist() for x, in batches]
+
+
+def test_batches_in_order():
+    x = np.arange(7)
+    assert rows(DataLoader(x, 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert rows(DataLoader(x, 3, drop_last=True)) == [[0, 1, 2], [3, 4, 5]]
+    assert [len(DataLoader(x, 3, drop_last=d)) for d in (False, True)] == [3, 2]
+    assert rows(DataLoader(np.arange(6), 3)) == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_every_epoch_has_an_order_of_its_own_by_the_seed():
+    x = np.arange(100)
+    first, again, other = (DataLoader((x, -x), 7, shuffle=True, seed=seed) for seed in (1, 1, 2))
+    orders = [[np.concatenate([a for a, _ in loader]) for _ in range(2)] for loader in (first, again, other)]
+    for order in sum(orders, []):
+        assert sorted(order) == x.tolist() and order.tolist() != x.tolist()
+    assert (orders[0][0] == orders[1][0]).all() and (orders[0][1] == orders[1][1]).all()
+    assert (orders[0][0] != orders[0][1]).any() and (orders[0][0] != orders[2][0]).any()
+    assert all((a == -b).all() for a, b in first)
+    assert DataLoader(x, shuffle=True).seed != DataLoader(x, shuffle=True).seed
+
+
+def test_a_run_resumes_where_it_was():
+    """Epoch and batch number are all there is to know, also for what transforms draw."""
+
+    def noisy(x, generator):
+        return (x + generator.random(x.shape),)
+
+    whole = DataLoader(np.arange(20.0), 4, shuffle=True, seed=5, transform=noisy)
+    epochs = [rows(whole) for _ in range(3)]
+    resumed = DataLoader(np.arange(20.0), 4, shuffle=True, seed=5, transform=noisy)
+    resumed.epoch = 1
+    assert rows(resumed.batches(1, start=2)) == epochs[1][2:]
+    assert [rows(resumed), rows(resumed)] == epochs[1:]
+    assert epochs[0] != epochs[1]
+
+
+def test_transforms_see_the_whole_batch():
+    loader = DataLoader((np.arange(4), np.arange(4)), 2, transform=lambda x, y, generator: (x / 2, y))
+    assert [(x.tolist(), y.tolist()) for x, y in loader] == [([0.0, 0.5], [0, 1]), ([1.0, 1.5], [2, 3])]
+
+
+def test_errors_of_the_loader():
+    with pytest.raises(ValueError, match="the arrays have lengths 3, 4"):
+        DataLoader((np.ones(3), np.ones(4)))
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        DataLoader(np.ones(3), 0)

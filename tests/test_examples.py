@@ -1,0 +1,62 @@
+"""What the README and the examples show is what runs."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygraph import OPS
+
+ROOT = Path(__file__).parent.parent
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_is_run_here():
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    assert names == {"compose_batchnorm", "draw_batchnorm", "check_batchnorm", "backprop_by_hand"}
+
+
+def test_compose_learns():
+    assert example("compose_batchnorm").main(steps=60) < 0.02
+
+
+def test_draw(tmp_path):
+    for path in example("draw_batchnorm").main(folder=tmp_path):
+        assert "∂L/∂" in path.read_text() or "grad" in path.read_text()
+
+
+def test_check():
+    assert example("check_batchnorm").main() is True
+
+
+def test_by_hand_every_gradient_agrees():
+    errors = example("backprop_by_hand").main()
+    assert len(errors) == 10
+    assert max(errors.values()) < 1e-12
+
+
+def test_readme_blocks_run_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert len(blocks) == 5
+    names = {"__name__": "readme"}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    del OPS["softplus"]
+    assert names["certificate"].ok
+    assert (tmp_path / "graph.svg").read_text().lstrip().startswith("<")
+    np.testing.assert_allclose(names["softplus"](np.zeros(2)), np.log(2))
+
+
+@pytest.mark.parametrize("path", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"

@@ -1,0 +1,243 @@
+"""The layout keeps things apart: cards, chips and lines of every gallery graph, at every detail."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tests import gallery
+from tinygraph import Parameter, Tensor
+from tinygraph.graph import Graph
+from tinygraph.ops.linear import einsum, matmul
+from tinygraph.render.lanes import Layout, batch_axes, lay_out, meets
+from tinygraph.rewrite import diff, fit, fold, inline, route, scopes
+from tinygraph.trace import snapshot
+
+
+def faults(layout: Layout) -> list[str]:
+    """Return what overlaps in a layout that must not."""
+    found = []
+    cards = [(p.card.title or p.card.node, p.rect) for p in layout.cards]
+    for (a, ra), (b, rb) in itertools.combinations(cards, 2):
+        if meets(ra, rb):
+            found.append(f"card {a} on card {b}")
+    for chip in layout.chips:
+        found += [f"chip {chip.ends} on card {a}" for a, rect in cards if meets(chip.rect, rect)]
+        if chip.rect[0] < 0 or chip.rect[2] > layout.width or chip.rect[3] > layout.height:
+            found.append(f"chip {chip.ends} outside")
+    for a, b in itertools.combinations(layout.chips, 2):
+        if meets(a.rect, b.rect):
+            found.append(f"chip {a.ends} on chip {b.ends}")
+    for r in layout.routes:
+        for points in filter(None, (r.forward, r.backward)):
+            for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+                if x0 != x1 and y0 != y1:
+                    found.append(f"edge {r.link.k} is slanted")
+                line = min(x0, x1) + 0.01, min(y0, y1) + 0.01, max(x0, x1) - 0.01, max(y0, y1) - 0.01
+                line = min(line[0], line[2]), min(line[1], line[3]), max(line[0], line[2]), max(line[1], line[3])
+                thick = line[0] - 0.005, line[1] - 0.005, line[2] + 0.005, line[3] + 0.005
+                found += [f"edge {r.link.k} ({r.way.kind}) through card {a}" for a, rect in cards if meets(thick, rect)]
+    for p in layout.cards:
+        for item in p.card.items:
+            left, top, right, bottom = item.box
+            if left < -p.card.width / 2 or right > p.card.width / 2 or top < -1 or bottom > p.card.height + 0.5:
+                found.append(f"{item} sticks out of card {p.card.title}")
+    return found
+
+
+def shared_lines(layout: Layout) -> list[str]:
+    """Return lines of different edges that lie on each other."""
+    segments = []
+    for r in layout.routes:
+        for points in filter(None, (r.forward, r.backward)):
+            for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+                if (x0, y0) != (x1, y1):
+                    segments.append(
+                        (r.link.k, x0 == x1, (x0 if x0 == x1 else y0), sorted((y0, y1) if x0 == x1 else (x0, x1)))
+                    )
+    found = []
+    for a, b in itertools.combinations(segments, 2):
+        if (
+            a[0] != b[0]
+            and a[1] == b[1]
+            and abs(a[2] - b[2]) < 1.5
+            and min(a[3][1], b[3][1]) - max(a[3][0], b[3][0]) > 1
+        ):
+            found.append(f"edges {a[0]} and {b[0]} on one line")
+    return found
+
+
+@pytest.fixture(scope="module")
+def graphs() -> dict[str, Graph]:
+    return {name: make() for name, make in gallery.GALLERY.items()}
+
+
+@pytest.mark.parametrize("detail", [0, 1, 2])
+@pytest.mark.parametrize("name", list(gallery.GALLERY))
+def test_nothing_overlaps(graphs: dict[str, Graph], name: str, detail: int) -> None:
+    drawn = fit(inline(graphs[name]), 200)
+    layout = lay_out(drawn, detail, boxes=scopes(drawn))
+    assert faults(layout) == []
+    assert shared_lines(layout) == []
+    shown = [p.card.node for p in layout.cards if p.card.kind != "stub"]
+    assert sorted(shown) == [n.id for n in drawn.nodes if not drawn.is_number(n.id)]
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "mlp", "attention"])
+def test_every_line_and_chip_of_the_reference_is_there(graphs: dict[str, Graph], name: str) -> None:
+    drawn = inline(graphs[name])
+    layout = lay_out(drawn, 0, page=(1e6, 1e6))
+    ends = {(r.link.u, r.link.v) for r in layout.routes}
+    assert ends == {(e.source, n.id) for n in drawn.nodes for e in n.inputs if not drawn.is_number(e.source)}
+    backward = {(r.link.u, r.link.v) for r in layout.routes if r.backward}
+    assert backward == {(e.source, n.id) for n in drawn.nodes for e in n.inputs if e.grad is not None}
+    labelled = {c.ends for c in layout.chips if c.ink == "grad"}
+    assert labelled == backward
+
+
+def test_batch_norm_stands_as_in_the_textbook(graphs: dict[str, Graph]) -> None:
+    drawn = inline(graphs["batch_norm"])
+    layout = lay_out(drawn, 2)
+    at = {drawn.label(p.card.node): p for p in layout.cards}
+    top = ["x", "x_c", "x̂", "s", "y"]
+    assert len({at[n].y for n in top}) == 1
+    assert [at[n].x for n in top] == sorted(at[n].x for n in top)
+    for below, above in (("μ", "x_c"), ("v", "q"), ("σ", "x̂"), ("γ", "s"), ("β", "y")):
+        assert at[below].middle == pytest.approx(at[above].middle)
+        assert at[below].y > at[above].rect[3]
+    assert at["q"].y > at["x_c"].rect[3]
+    assert [lane.name for lane in layout.lanes] == ["(4, 3)", "(3,)", "( )"]
+
+
+# ------------------------------------------------------------------------------------------------------ batch axes
+
+
+def carried(t: Tensor) -> set[int]:
+    graph = snapshot(t)
+    return set(batch_axes(graph)[graph.outputs[0]])
+
+
+@pytest.mark.parametrize(
+    ("make", "axes"),
+    [
+        (lambda x, w: x * 2, {0}),
+        (lambda x, w: x.T, {1}),
+        (lambda x, w: matmul(x, w), {0}),
+        (lambda x, w: matmul(x, x.T), {0, 1}),
+        (lambda x, w: matmul(w.T, x.T), {1}),
+        (lambda x, w: x.mean(axis=0), set()),
+        (lambda x, w: x.mean(axis=1), {0}),
+        (lambda x, w: x.mean(axis=1, keepdims=True), {0}),
+        (lambda x, w: x.T.mean(axis=0), {0}),
+        (lambda x, w: x.reshape(3, 2, 5), {0}),
+        (lambda x, w: x.reshape(30), {0}),
+        (lambda x, w: x.T.reshape(5, 2, 3), {1}),
+        (lambda x, w: x[None, :, 1], {1}),
+        (lambda x, w: x[2], set()),
+        (lambda x, w: x[[0, 1, 1], [0, 1, 2]], {0}),
+        (lambda x, w: einsum("nd,dk->kn", x, w), {1}),
+        (lambda x, w: np.broadcast_to(x, (2, 6, 5)), {1}),
+        (lambda x, w: (w * 2).sum(axis=0), set()),
+    ],
+)
+def test_the_batch_axis_is_followed(make, axes: set[int]) -> None:
+    x, w = Tensor(np.ones((6, 5)), name="x"), Parameter(np.ones((5, 4)), name="w")
+    assert carried(make(x, w)) == axes
+
+
+def test_the_batch_goes_through_windows_and_back_from_pixels() -> None:
+    from tinygraph.ops.window import avg_pool2d, conv2d
+
+    x = Tensor(np.ones((3, 2, 8, 8)), name="x")
+    c = conv2d(x, Parameter(np.ones((3, 2, 3, 3)), name="k"))
+    assert carried(c) == {0}
+    assert carried(avg_pool2d(c, 2)) == {0}
+    assert carried(tg.batch_norm_spatial(x)) == {0}
+
+
+# --------------------------------------------------------------------------------------------------------- rewrites
+
+
+def test_inlining_keeps_values_gradients_and_outputs(graphs: dict[str, Graph]) -> None:
+    graph = graphs["batch_norm"]
+    drawn = inline(graph)
+    assert len(drawn) == 13
+    assert drawn.nodes[drawn.outputs[0]].name == "L"
+    for n in drawn.nodes:
+        same = graph.find(n.name)
+        assert (n.value, n.grad) == (same.value, same.grad)
+    sigma = drawn.find("σ")
+    assert [drawn.label(e.source) for e in sigma.inputs] == ["v"]
+    assert drawn.local(sigma.id, sigma.inputs[0]) == "1/(2σ)"
+
+
+def test_folding_shows_the_first_block_and_the_course_of_the_others(graphs: dict[str, Graph]) -> None:
+    folded = fold(inline(graphs["deep"]))
+    cards = [n for n in folded.nodes if n.kind == "scope"]
+    assert [n.name for n in cards] == ["blocks[1…11]"]
+    about = dict(cards[0].params)
+    assert about["repeat"] == 11
+    assert about["parameters"] == 11 * (64 + 8 + 8 + 8)
+    course = {name: values for name, _, values in about["courses"]}
+    relus = [n for n in graphs["deep"].nodes if n.op == "relu"]
+    np.testing.assert_allclose(course["activation std"], [n.value.std for n in relus[1:]])
+    assert Graph.from_json(folded.to_json()) is not None
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_collapsing_to_a_depth(graphs: dict[str, Graph], depth: int) -> None:
+    found = fit(inline(graphs["deep"]), 200, depth)
+    names = {n.name for n in found.nodes if n.kind == "scope"}
+    assert ("blocks[3]" in names) == (depth == 0)
+    assert ("linear" in names) == (depth == 1)
+    opened = fit(inline(graphs["deep"]), 200, 0, ["blocks[3]"])
+    inner = {n.scope for n in opened.nodes if n.scope}
+    assert inner == {("blocks[3]",)} or all(s[0] == "blocks[3]" for s in inner if depth == 0)
+
+
+def test_thousands_of_nodes_fit_and_none_is_lost() -> None:
+    graph = gallery.huge()
+    found = fit(inline(graph), 200)
+    assert sum(not found.is_number(n.id) for n in found.nodes) <= 200
+    inside = sum(dict(n.params)["ops"] for n in found.nodes if n.kind == "scope")
+    assert inside + sum(n.op is not None for n in found.nodes) == sum(n.op is not None for n in inline(graph).nodes)
+    assert faults(lay_out(found, 1, boxes=scopes(found))) == []
+
+
+def test_a_long_chain_without_scopes_is_cut_into_runs() -> None:
+    h = Tensor(np.ones(3), name="x")
+    for k in range(900):
+        h = np.tanh(h).named(f"h{k}")
+    found = fit(inline(snapshot(h)), 200)
+    assert 20 <= len(found) <= 60
+    assert faults(lay_out(found, 1)) == []
+
+
+def test_diff_of_composed_and_fused() -> None:
+    def graph(norm) -> Graph:
+        x, gamma, beta = Tensor(gallery.X, name="x"), *gallery.affine(3)
+        return snapshot(gallery.weighted(norm(x, gamma, beta).named("y")))
+
+    composed, fused = graph(tg.batch_norm), graph(tg.fused.batch_norm)
+    found = diff(composed, fused)
+    assert {composed.label(i) for i, _ in found.shared} >= {"x", "γ", "β", "w"}
+    assert [fused.nodes[j].family for j in found.only_b if fused.nodes[j].family == "fused"] == ["fused"]
+    assert {composed.label(i) for i in found.only_a} >= {"μ", "x_c", "σ", "x̂"}
+    everything = sorted([i for i, _ in found.shared] + list(found.only_a))
+    assert everything == list(range(len(composed)))
+    assert diff(composed, composed).only_a == ()
+    assert "L" in {composed.label(i) for i, _ in found.shared}
+
+
+def test_route_finds_all_ways_between(graphs: dict[str, Graph]) -> None:
+    graph = graphs["batch_norm"]
+    nodes, edges = route(graph, "x", "σ", "x̂")
+    assert {graph.nodes[i].name or graph.nodes[i].op for i in nodes} == {"x", "μ", "x_c", "q", "v", "add", "σ", "x̂"}
+    assert (graph.find("x_c").id, graph.find("x̂").id) not in edges
+    with pytest.raises(ValueError, match="no way leads from L to x"):
+        route(graph, "L", "x")
+    with pytest.raises(KeyError):
+        route(graph, "x", "nothing")

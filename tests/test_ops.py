@@ -1,0 +1,120 @@
+"""Every sample of every op, and every composite: derivatives of two orders, dtypes, and arrays that are not NumPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.cases import check_first, check_second, close, gradients, registered, tensor
+from tinygraph import Tensor, grad, op
+from tinygraph.dispatch import OPS
+
+REQUIRED = """
+add sub mul div neg power square sqrt exp log abs clip maximum minimum where tanh sigmoid relu sum mean max min argmax
+logsumexp broadcast_to sum_to reshape transpose join pad index astype matmul contract"""
+
+
+def test_every_op_has_samples_and_says_what_it_is():
+    assert registered().keys() >= set(REQUIRED.split())
+    for name, about in registered().items():
+        assert about.samples, f"{name} has no samples: nothing tests it"
+        assert about.tex and about.says.endswith("."), name
+        assert ">>>" in about.call.__doc__, name
+
+
+def test_first_derivative(case, size):
+    check_first(case)
+
+
+def test_second_derivative(case):
+    check_second(case)
+
+
+@pytest.fixture
+def probe():
+    """An op that changes nothing, and notes the dtype of every gradient that comes by."""
+    seen = set()
+
+    @op("$x", x=("1", lambda g: seen.add(g.dtype) or g))
+    def probe(x):
+        return x.copy()
+
+    yield probe, seen
+    del OPS["probe"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_dtype_is_kept(case, dtype, probe, size):
+    """Float32 in, float32 out: forward, backward and backward of backward, on the way as well as at the end."""
+    identity, seen = probe
+    exact, epsilon = case.arrays(), float(np.finfo(dtype).eps)
+    xs = [tensor(x.astype(dtype) if x.dtype.kind == "f" else x) for x in exact]
+    value, y = case(*exact), case(*map(identity, xs))
+    if value.dtype == np.float64 and "dtype" not in case.params:
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y.data, value, rtol=20 * epsilon, atol=50 * epsilon)
+    if not y.requires_grad:
+        return
+    g = case.cotangent(y)
+    leaves = [x for x in xs if x.requires_grad]
+    wanted = [w for x, w in zip(xs, gradients(case, exact, g), strict=True) if x.requires_grad]
+    for found, expected in zip(grad(y, leaves, g.astype(y.dtype), materialize_grads=True), wanted, strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=50 * epsilon, atol=100 * epsilon)
+    firsts = grad(y, leaves, g.astype(y.dtype), create_graph=True, materialize_grads=True)
+    curved = [identity(t) for t in firsts if t.requires_grad]
+    if curved:
+        grad(curved, leaves, [np.ones_like(t.data) for t in curved], allow_unused=True)
+    assert seen == {np.dtype(dtype)}
+
+
+def test_each_operand_alone(case):
+    """What a node keeps depends on which operands want a gradient: each alone gets what it gets among all."""
+    arrays = case.arrays()
+    y = case(*map(tensor, arrays))
+    if not y.requires_grad:
+        return
+    g = case.cotangent(y)
+    for i, wanted in enumerate(gradients(case, arrays, g)):
+        if arrays[i].dtype.kind != "f":
+            continue
+        for constant in (lambda x: x, lambda x: Tensor(x, requires_grad=False)):
+            xs = [Tensor(x) if k == i else constant(x) for k, x in enumerate(arrays)]
+            z = case(*xs)
+            np.testing.assert_array_equal(z.data, y.data)
+            found = grad(z, xs[i], g, materialize_grads=True)[0] if z.requires_grad else np.zeros_like(wanted)
+            close(found, wanted, 1e-13, f"{case.name}: operand {i} alone")
+
+
+def test_another_array_type(case, device_array, size):
+    """Forward, backward and its own backward run on arrays that refuse to become NumPy's, to the same values."""
+    arrays = case.arrays()
+    y = case(*arrays)
+    g, kind = case.cotangent(y), type(device_array(np.ones(1)))
+
+    def same(found, wanted, what):
+        assert type(found) is kind, f"{case.name}: {what} is {type(found)}"
+        close(found.get(), wanted, 1e-12, f"{case.name}: {what}")
+
+    same(case(*map(device_array, arrays)), y, "value of arrays")
+    leaves = [tensor(device_array(x)) for x in arrays]
+    z = case(*leaves)
+    same(z.data, y, "value of tensors")
+    if not z.requires_grad:
+        return
+    firsts = gradients(case, arrays, g)
+    for found, wanted in zip(grad(z, leaves, device_array(g), materialize_grads=True), firsts, strict=True):
+        same(found, wanted, "gradient")
+    z.backward(device_array(g))
+    for leaf, wanted in zip(leaves, firsts, strict=True):
+        if leaf.grad is not None:
+            same(leaf.grad, wanted, "gradient in a leaf")
+
+    def seconds(move):
+        xs, upstream = [tensor(move(x)) for x in arrays], tensor(move(g))
+        recorded = gradients(case, xs, upstream, create_graph=True)
+        ys = [t for t in recorded if getattr(t, "requires_grad", False)]
+        return grad(ys, [*xs, upstream], [move(np.ones(t.shape)) for t in ys], materialize_grads=True)
+
+    for found, wanted in zip(seconds(device_array), seconds(np.asarray), strict=True):
+        same(found, wanted, "second derivative")

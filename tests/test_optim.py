@@ -1,0 +1,287 @@
+"""Optimizers and schedules against PyTorch, over 100 steps; and what a step must leave alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tinygraph import Parameter, Tensor, grad, nn, optim
+
+SHAPES = [(4, 3), (3,), ()]
+
+
+def curved(p, q, r, x):
+    """A loss that is curved in every parameter, and pulls by another x elsewhere; for arrays of either library."""
+    y = x @ p + q
+    return ((y * y).sum() * 0.1 + (r * p).sum() * 0.3 + (x[0, :3] * q).sum() + (r - x[1, 1]) ** 2) * 0.5
+
+
+OPTIMIZERS = [
+    ("SGD", dict(lr=0.01)),
+    ("SGD", dict(lr=0.01, momentum=0.9, weight_decay=0.1)),
+    ("SGD", dict(lr=0.01, momentum=0.9, dampening=0.3)),
+    ("SGD", dict(lr=0.01, momentum=0.8, nesterov=True, weight_decay=0.01)),
+    ("Adam", dict(lr=0.02)),
+    ("Adam", dict(betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1)),
+    ("AdamW", dict(lr=0.02)),
+    ("AdamW", dict(lr=0.02, betas=(0.5, 0.6), eps=1e-4, weight_decay=0.3)),
+    ("RMSprop", dict()),
+    ("RMSprop", dict(lr=0.005, alpha=0.9, eps=1e-4, weight_decay=0.1, momentum=0.5)),
+    ("RMSprop", dict(lr=0.005, centered=True, momentum=0.2)),
+    ("Adagrad", dict(lr=0.1)),
+    ("Adagrad", dict(lr=0.1, lr_decay=0.05, weight_decay=0.1, initial_accumulator_value=0.2, eps=1e-5)),
+]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-5)])
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_a_hundred_steps_are_those_of_pytorch(rng, name, options, dtype, tolerance):
+    torch = pytest.importorskip("torch")
+    start = [rng.standard_normal(shape).astype(dtype) for shape in SHAPES]
+    xs = rng.standard_normal((100, 5, 4)).astype(dtype)
+    ours, theirs = [Parameter(a.copy()) for a in start], [torch.tensor(a, requires_grad=True) for a in start]
+    a, b = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    for x in xs:
+        for optimizer, loss in ((a, curved(*ours, x)), (b, curved(*theirs, torch.tensor(x)))):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        for p, q in zip(ours, theirs, strict=True):
+            assert p.dtype == dtype and p.shape == tuple(q.shape)
+            assert abs(p.data - q.detach().numpy()).max() < tolerance
+    for p, q, first in zip(ours, theirs, start, strict=True):
+        assert abs(p.data - first).max() > 1e-3  # something happened
+
+
+def test_defaults_are_those_of_pytorch():
+    torch = pytest.importorskip("torch")
+    for name in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad"):
+        ours = getattr(optim, name)([Parameter(np.ones(1))]).defaults
+        theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(1))]).defaults
+        assert ours == {key: theirs[key] for key in ours}
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_a_step_leaves_a_living_graph_alone(rng, name, options):
+    """What was computed before the step has the gradient of before the step, though its arrays are the parameters'."""
+    w = Parameter(rng.standard_normal((3, 2)))
+    optimizer = getattr(optim, name)([w], **options)
+    y = (rng.standard_normal((4, 3)) @ w * w.sum()).sum()
+    state = optimizer.state_dict()
+    wanted, before = grad(y, w)[0], w.data
+    copy = before.copy()
+    for _ in range(3):
+        w.grad = np.ones((3, 2))
+        optimizer.step()
+    np.testing.assert_array_equal(grad(y, w)[0], wanted)
+    np.testing.assert_array_equal(before, copy)
+    assert state["state"] == {}
+    held = optimizer.state_dict()
+    frozen = {key: np.copy(value) for key, value in held["state"].get(0, {}).items()}
+    optimizer.step()
+    for key, value in frozen.items():
+        np.testing.assert_array_equal(held["state"][0][key], value)
+
+
+def test_a_gradient_that_is_changed_in_place_does_not_change_the_momentum():
+    p = Parameter(np.zeros(2))
+    optimizer = optim.SGD([p], lr=1.0, momentum=0.5)
+    p.grad = np.ones(2)
+    optimizer.step()
+    p.grad *= 0
+    optimizer.step()
+    np.testing.assert_array_equal(p.data, [-1.5, -1.5])
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS)
+def test_a_state_that_is_loaded_goes_on_alike(rng, name, options):
+    start, gradients = rng.standard_normal((2, 3)), rng.standard_normal((6, 2, 3))
+
+    def stepped(optimizer, p, gradients):
+        for g in gradients:
+            p.grad = g
+            optimizer.step()
+
+    p = Parameter(start)
+    a = getattr(optim, name)([p], **options)
+    stepped(a, p, gradients[:3])
+    q = Parameter(p.data)
+    b = getattr(optim, name)([q])
+    b.load_state_dict(a.state_dict())
+    stepped(a, p, gradients[3:])
+    stepped(b, q, gradients[3:])
+    np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_groups_have_options_of_their_own():
+    torch = pytest.importorskip("torch")
+    ours = [Parameter(np.full(2, 1.0)) for _ in range(3)]
+    theirs = [torch.full((2,), 1.0, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    for library, (p, q, r) in ((optim, ours), (torch.optim, theirs)):
+        optimizer = library.SGD([{"params": [p]}, {"params": q, "lr": 0.5, "weight_decay": 0.1}], lr=0.1)
+        optimizer.add_param_group({"params": [r], "momentum": 0.9})
+        for _ in range(3):
+            for x in (p, q, r):
+                x.grad = np.ones(2) if library is optim else torch.ones(2, dtype=torch.float64)
+            optimizer.step()
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-14)
+
+
+def test_only_weights_decay():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2), nn.LayerNorm(2))
+    first, second = optim.decay_weights_only(net.named_parameters(), 0.5)
+    assert first["weight_decay"] == 0.5 and second["weight_decay"] == 0
+    assert {id(p) for p in first["params"]} == {id(net[0].weight), id(net[3].weight)}
+    assert len(second["params"]) == 6
+    first, second = optim.decay_weights_only(net.named_parameters(), 0.5, lambda name, p: name == "3.bias")
+    assert first["params"] == [net[3].bias] and len(second["params"]) == 7
+
+
+def test_parameters_without_a_gradient_stay():
+    p, q = Parameter(np.ones(2)), Parameter(np.ones(2))
+    optimizer = optim.Adam([p, q], weight_decay=1.0)
+    p.grad = np.ones(2)
+    optimizer.step()
+    assert (q.data == 1).all() and (p.data != 1).all()
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda p: optim.SGD([]), ValueError, "SGD: there are no parameters"),
+        (lambda p: optim.SGD([p], lr=-1), ValueError, "SGD: lr is -1, and must not be negative"),
+        (lambda p: optim.SGD([p], lr=math.nan), ValueError, "lr is nan"),
+        (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov takes a momentum, and no dampening"),
+        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "betas are"),
+        (lambda p: optim.Adam([p, p]), ValueError, "w is in two groups, or twice in one"),
+        (lambda p: optim.Adam([p]).add_param_group({"params": [p]}), ValueError, "w is in two groups"),
+        (lambda p: optim.SGD([{"params": [p], "learning_rate": 1}]), ValueError, "no option learning_rate; it has lr,"),
+        (lambda p: optim.SGD([np.ones(2)]), TypeError, "moves parameters, leaves of the graph; this is array"),
+        (lambda p: optim.SGD([p * 2]), TypeError, "leaves of the graph"),
+        (lambda p: optim.SGD([p]).load_state_dict(optim.SGD([{"params": p}, {"params": Parameter(np.ones(1))}]).state_dict()),
+         ValueError, r"the state has groups of \[1, 1\] parameters; this optimizer has \[1\]"),
+    ],
+)  # fmt: skip
+def test_errors(make, error, message):
+    with pytest.raises(error, match=message):
+        make(Parameter(np.ones(2), name="w"))
+
+
+def test_a_state_of_another_net_is_refused():
+    a, b = (optim.Adam([Parameter(np.ones(n), name="w")]) for n in (2, 3))
+    a.param_groups[0]["params"][0].grad = np.ones(2)
+    a.step()
+    with pytest.raises(ValueError, match=r"exp_avg has shape \(2,\), and its parameter w \(3,\)"):
+        b.load_state_dict(a.state_dict())
+
+
+def test_repr_says_the_options():
+    assert repr(optim.SGD([Parameter(np.ones(2))], lr=0.5)) == (
+        "SGD (\n  group 0: 1 parameters, lr=0.5, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False\n)"
+    )
+
+
+# Clipping -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, math.inf])
+@pytest.mark.parametrize("max_norm", [0.5, 100.0])
+def test_clipping_is_that_of_pytorch(rng, norm_type, max_norm):
+    torch = pytest.importorskip("torch")
+    gradients = [rng.standard_normal(shape) for shape in SHAPES]
+    ours = [Parameter(np.ones(shape)) for shape in SHAPES] + [Parameter(np.ones(2))]
+    theirs = [torch.ones(shape, dtype=torch.float64, requires_grad=True) for shape in SHAPES]
+    for p, q, g in zip(ours, theirs, gradients, strict=False):
+        p.grad, q.grad = g, torch.tensor(g)
+    total = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
+    assert optim.clip_grad_norm_(ours, max_norm, norm_type) == pytest.approx(float(total), rel=1e-12)
+    for p, q in zip(ours, theirs, strict=False):
+        np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=1e-12)
+    assert ours[-1].grad is None
+
+
+def test_clipping_nan():
+    p = Tensor([0.0, 0.0])
+    p.grad = np.array([1.0, np.nan])
+    with pytest.raises(RuntimeError, match="the norm of the gradients is nan"):
+        optim.clip_grad_norm_(p, 1.0, error_if_nonfinite=True)
+    assert math.isnan(optim.clip_grad_norm_([p], 1.0)) and np.isnan(p.grad).all()
+
+
+# Schedules ----------------------------------------------------------------------------------------------------------
+
+SCHEDULES = [
+    [("StepLR", dict(step_size=3))],
+    [("StepLR", dict(step_size=1, gamma=0.7))],
+    [("MultiStepLR", dict(milestones=[8, 2, 2, 5], gamma=0.5))],
+    [("LinearLR", dict())],
+    [("LinearLR", dict(start_factor=0.1, end_factor=0.7, total_iters=7))],
+    [("CosineAnnealingLR", dict(T_max=6))],
+    [("CosineAnnealingLR", dict(T_max=5, eta_min=0.01))],
+    [("LinearLR", dict(start_factor=0.2, total_iters=4)), ("StepLR", dict(step_size=5))],
+    [("LinearLR", dict(start_factor=0.5)), ("CosineAnnealingLR", dict(T_max=20, eta_min=0.001))],
+]
+
+
+@pytest.mark.parametrize("schedules", SCHEDULES)
+def test_schedules_are_those_of_pytorch(schedules):
+    torch = pytest.importorskip("torch")
+    rates = []
+    for library, p, q in ((optim, *map(Parameter, np.ones((2, 1)))), (torch.optim, *torch.ones((2, 1), requires_grad=True).detach())):
+        optimizer = library.SGD([{"params": [p]}, {"params": [q], "lr": 0.3}], lr=1.0)
+        scheduler = optim if library is optim else torch.optim.lr_scheduler
+        made = [getattr(scheduler, name)(optimizer, **options) for name, options in schedules]
+        found = []
+        for _ in range(16):
+            found.append(made[-1].get_last_lr() if len(made) == 1 else [g["lr"] for g in optimizer.param_groups])
+            optimizer.step()
+            for schedule in made:
+                schedule.step()
+        rates.append(found)
+    np.testing.assert_allclose(*rates, rtol=1e-12, atol=1e-15)
+    assert len({tuple(r) for r in rates[0]}) > 1
+
+
+def test_a_schedule_goes_on_from_its_state():
+    def made():
+        optimizer = optim.SGD([Parameter(np.ones(1))], lr=1.0)
+        return optimizer, optim.CosineAnnealingLR(optimizer, T_max=9)
+
+    (a, one), (b, two) = made(), made()
+    for _ in range(4):
+        one.step()
+    b.load_state_dict(a.state_dict())
+    two.load_state_dict(one.state_dict())
+    for _ in range(3):
+        one.step()
+        two.step()
+    assert one.get_last_lr() == two.get_last_lr() != [1.0]
+    resumed = optim.CosineAnnealingLR(a, T_max=9, last_epoch=one.last_epoch)
+    assert resumed.base_lrs == [1.0]
+    with pytest.raises(ValueError, match="last_epoch=3 takes groups with an initial_lr"):
+        optim.StepLR(optim.SGD([Parameter(np.ones(1))]), 2, last_epoch=3)
+    with pytest.raises(ValueError, match="factors are 0 and 1.0"):
+        optim.LinearLR(a, start_factor=0)
+
+
+def test_a_net_learns():
+    """The optimizers as they are used: digits, a hundred steps, most of them told apart."""
+    from tinygraph.data import digits
+
+    images, labels = digits()
+    images = images / 16
+    for make in (lambda p: optim.SGD(p, lr=0.5, momentum=0.9), lambda p: optim.AdamW(p, lr=0.01)):
+        net = nn.init.manual_seed(nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 10)), 0)
+        optimizer = make(net.parameters())
+        for _ in range(100):
+            optimizer.zero_grad()
+            tg.cross_entropy(net(images[:1000]), labels[:1000]).backward()
+            optimizer.step()
+        right = net.eval()(images[1000:]).data.argmax(1) == labels[1000:]
+        assert right.mean() > 0.88

@@ -1,0 +1,370 @@
+"""The pictures: well-formed, legible, the same every time; and what Chromium measures fits its box."""
+# ruff: noqa: E501 - the page holds a script
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tests import gallery
+from tinygraph import Tensor, scope
+from tinygraph.graph import Graph
+from tinygraph.paths import paths
+from tinygraph.render.html import html
+from tinygraph.render.mermaid import MOST, mermaid
+from tinygraph.render.svg import DARK, LIGHT, PRINT, THEMES, svg, svg_diff
+from tinygraph.render.tikz import tikz
+from tinygraph.trace import snapshot
+
+SVG = "{http://www.w3.org/2000/svg}"
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+HOSTILE = [
+    "<script>alert(1)</script>", "\"'`", "a\nb\tc\r\x00\x07\x1b", "]]>", "x" * 10_000, "\u202eשלום\u202c", "😀🏳️‍🌈", "${x}",
+    "&amp;", "--> %% end", r"\input{/etc/passwd}", "a|b[c]{d}", "\ud800", "#1;", "",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def graphs() -> dict[str, Graph]:
+    return {name: make() for name, make in gallery.GALLERY.items()}
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Graph:
+    total = 0.0
+    for k, name in enumerate(HOSTILE):
+        with scope(name):
+            total = (Tensor([1.0 + k, 2.0], name=name) * 2.0).named(name) + total
+    loss = total.sum().named(HOSTILE[0])
+    loss.backward()
+    return snapshot(loss)
+
+
+@pytest.mark.parametrize("theme", list(THEMES))
+@pytest.mark.parametrize("name", ["batch_norm", "mlp", "outputs"])
+def test_a_picture_is_xml_with_title_nodes_in_order_and_stable_ids(
+    graphs: dict[str, Graph], name: str, theme: str
+) -> None:
+    graph = graphs[name]
+    text = svg(graph, theme=theme)
+    assert text == svg(Graph.from_json(graph.to_json()), theme=theme)
+    root = ET.fromstring(text)
+    assert root.find(f"{SVG}title") is not None
+    listed = root.find(f"{SVG}desc")
+    assert listed is not None
+    assert listed.text is not None
+    named = [n.name for n in graph.nodes if n.name]
+    places = [listed.text.index(f"{n}: ") for n in named]
+    assert len(set(places)) == len(set(named))
+    ids = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    assert ("prefers-color-scheme" in text) == (theme == "auto")
+    assert ('class="paper"' in text) == (theme != "transparent")
+
+
+def test_the_numbers_of_the_batch_solved_by_hand_are_in_the_picture(graphs: dict[str, Graph]) -> None:
+    root = ET.fromstring(svg(graphs["batch_norm"], detail=2))
+    cards = {}
+    for group in root.iter(f"{SVG}g"):
+        title = group.find(f"{SVG}title")
+        if title is not None:
+            cards[title.text.split("\n")[0].split("/")[-1]] = ["".join(t.itertext()) for t in group.iter(f"{SVG}text")]
+    assert [v for v in cards["γ"] if re.fullmatch(r"[−\d.]+", v)] == ["1", "2", "−1", "−4", "−4", "−16"]
+    assert cards["q"][-12:] == [".5", ".25", "−.125"] * 4
+    ledger = [v for v in cards["x_c"] if re.fullmatch(r"[−\d.]+", v)][12:]
+    assert ledger[-3:] == ["4", "4", "0"]  # the sums of ∂L/∂x_c: what μ gets, with a minus
+    assert [v for v in cards["x_c"] if v in ("+", "=", "Σ")] == ["+", "=", "Σ"]
+    assert [v.replace("\xa0", " ") for v in cards["x_c"] if "via" in v] == ["① via ( )2", "② via ÷"]
+    words = " ".join("".join(t.itertext()) for t in root.iter(f"{SVG}text")).replace("\xa0", " ")
+    for chip in (
+        "copy ×4 ↑",
+        "Σ rows (· −xc/σ2) ↓",
+        "÷ 4, copy ×4 ↑",
+        "−Σ rows ↓",
+        "① × 2xc",
+        "② ÷ σ",
+        "× γ",
+        "÷ (2σ)",
+    ):
+        assert chip in words, chip
+    assert "16 nodes, 13 shown" in words
+
+
+def test_the_ledger_adds_up_in_the_picture(graphs: dict[str, Graph]) -> None:
+    graph = graphs["batch_norm"]
+    for node in graph.nodes:
+        parts = [e.grad.values for _, e in graph.consumers[node.id] if e.grad]
+        if node.grad and len(parts) > 1:
+            np.testing.assert_allclose(np.sum(parts, axis=0), node.grad.values)
+
+
+def test_four_states_of_a_gradient_look_different() -> None:
+    x, unused = Tensor([1.0, 2.0], name="x"), Tensor([1.0, 2.0], name="u")
+    fixed = Tensor([3.0, 4.0], name="k", requires_grad=False)
+    y = (x * fixed).named("y")
+    pending = svg(snapshot(y), detail=2)
+    assert "f-pending" in pending.split("</style>")[1]
+    (x * 0.0).sum().backward()
+    zero = (x * 0.0 + tg.sign(unused)).sum()
+    zero.backward()
+    done = svg(snapshot(zero), detail=2).split("</style>")[1]
+    assert 'class="g0"' in done
+    assert "f-pending" not in done
+    flat = svg(snapshot(fixed * 2.0), detail=2).split("</style>")[1]
+    assert "f-none" in flat
+
+
+@pytest.mark.parametrize("width", [480, "506pt", "17cm", 1200])
+def test_nothing_is_smaller_than_six_points_at_the_given_width(graphs: dict[str, Graph], width: float | str) -> None:
+    for name in ("batch_norm", "mlp"):
+        text = svg(graphs[name], width=width)
+        root = ET.fromstring(text)
+        unit = re.sub(r"[\d.]", "", root.get("width", "")) or "px"
+        inner = float(root.get("viewBox", "").split()[2])
+        scale = (
+            float(re.sub(r"[a-z]", "", root.get("width", ""))) * {"px": 0.75, "pt": 1, "cm": 72 / 2.54}[unit] / inner
+        )
+        sizes = [float(s) for s in re.findall(r'font-size="([\d.]+)"', text)]
+        assert min(sizes) * scale >= 5.99, (name, width, min(sizes) * scale)
+
+
+def test_a_width_that_is_too_small_is_told(graphs: dict[str, Graph]) -> None:
+    assert "is too narrow" in svg(graphs["batch_norm"], width=100).replace("\xa0", " ")
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK, PRINT], ids=["light", "dark", "print"])
+def test_text_stands_out_from_what_is_behind_it(theme: dict[str, str]) -> None:
+    behind = {
+        "ink": ["paper", "card", "value0", "value6", "grad0", "grad6", "data", "constant", "parameter", "elementwise", "reduction", "loss", "scopefill"],
+        "muted": ["paper", "card", "lane0", "lane1", "lane2", "data", "constant", "parameter", "elementwise", "reduction", "loss", "scopefill"],
+        "value": ["card"], "grad": ["card"], "bad": ["card"], "zero": ["value0", "grad0"], "fusedink": ["fused"], "fusedmuted": ["fused"],
+    }  # fmt: skip
+    for ink, grounds in behind.items():
+        for ground in grounds:
+            assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground, contrast(theme[ink], theme[ground]))
+    assert (LIGHT["value"], LIGHT["grad"], DARK["value"], DARK["grad"]) == ("#0B5CAD", "#B84A00", "#79B8FF", "#FFA657")
+
+
+def test_wrong_options_are_told(graphs: dict[str, Graph]) -> None:
+    graph = graphs["outputs"]
+    for wrong in ({"detail": 3}, {"theme": "pink"}, {"show": "nothing"}, {"width": "wide"}, {"width": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            svg(graph, **wrong)
+
+
+def test_overlays(graphs: dict[str, Graph]) -> None:
+    graph = graphs["batch_norm"]
+    assert "grad-line" not in svg(graph, show="forward").split("</style>")[1]
+    saved = svg(graph, show="memory").replace("\xa0", " ")
+    assert saved.count(">keeps ") >= sum(n.saved > 0 for n in graph.nodes) - 1
+    assert f"{sum(n.saved for n in graph.nodes)} B in all" in saved.replace("\u2009", "")
+    assert "no NaN" in svg(graph, show="health").replace("\xa0", " ")
+    with np.errstate(all="ignore"):
+        sick = (np.log(Tensor([0.0, -1.0, 1.0], name="x")) * 1.0).named("y")
+        assert "1 NaN in value" in svg(snapshot(sick), show="health").replace("\xa0", " ")
+    way = svg(graph, show=("x", "σ", "x̂"))
+    root = ET.fromstring(way)
+    faded = {
+        g.find(f"{SVG}title").text.split("\n")[0]
+        for g in root.iter(f"{SVG}g")
+        if g.get("opacity") and g.find(f"{SVG}title") is not None
+    }
+    assert faded == {"γ", "β", "w", "L", "batch_norm/s", "batch_norm/y"}
+    assert way == svg(graph, show="path=x,σ,x̂")
+
+
+def test_diff_is_drawn(graphs: dict[str, Graph]) -> None:
+    x, gamma, beta = Tensor(gallery.X, name="x"), *gallery.affine(3)
+    fused = snapshot(gallery.weighted(tg.fused.batch_norm(x, gamma, beta).named("y")))
+    composed = snapshot(gallery.weighted(tg.batch_norm(x, gamma, beta).named("y")))
+    text = svg_diff(composed, fused, names=("composed", "fused"))
+    root = ET.fromstring(text)
+    ids = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    assert "chosen" in text.split("</style>")[1]
+
+
+def test_paths_of_batch_norm_are_the_terms_of_the_closed_form() -> None:
+    rng = np.random.default_rng(5)
+    x, g = Tensor(rng.standard_normal((6, 3)), name="x"), rng.standard_normal((6, 3))
+    y = tg.batch_norm(x, eps=1e-3)
+    found = {p.route: p.gradient for p in paths(x, y, g)}
+    sigma = np.sqrt(x.data.var(0) + 1e-3)
+    hat = (x.data - x.data.mean(0)) / sigma
+    assert len(found) == 4
+    by_length = [found[r] for r in sorted(found, key=len)]
+    np.testing.assert_allclose(by_length[0], g / sigma, atol=1e-12)
+    np.testing.assert_allclose(by_length[1], np.broadcast_to(-g.mean(0) / sigma, g.shape), atol=1e-12)
+    np.testing.assert_allclose(by_length[2], -hat * (g * hat).mean(0) / sigma, atol=1e-12)
+    np.testing.assert_allclose(by_length[3], 0, atol=1e-12)
+    np.testing.assert_allclose(sum(by_length), tg.grad(y, [x], g)[0], atol=1e-12)
+
+
+def test_paths_refuses_what_has_no_answer() -> None:
+    x, z = Tensor([1.0, 2.0], name="x"), Tensor([1.0], name="z")
+    with pytest.raises(ValueError, match="upstream gradient"):
+        paths(x, x * 2)
+    with pytest.raises(ValueError, match="no gradient goes"):
+        paths(z, (x * 2).sum())
+    h = x
+    for _ in range(10):
+        h = h + h
+    with pytest.raises(ValueError, match="more than 1000"):
+        paths(x, h.sum())
+
+
+# --------------------------------------------------------------------------------------------------- hostile names
+
+
+class Tags(HTMLParser):
+    """Collects what an HTML parser sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+
+@pytest.mark.parametrize("detail", [0, 1, 2])
+def test_hostile_names_come_out_as_text(hostile: Graph, detail: int) -> None:
+    text = svg(hostile, detail=detail, title=HOSTILE[0])
+    text.encode()
+    root = ET.fromstring(text)
+    tags = {e.tag.removeprefix(SVG) for e in root.iter()}
+    assert tags <= {"svg", "title", "desc", "style", "rect", "g", "text", "tspan", "path"}
+    shown = "".join(root.itertext())
+    assert "<script>" in shown
+    assert "]]>" in shown
+
+
+def test_hostile_names_in_a_page(hostile: Graph) -> None:
+    page = html(hostile, title=HOSTILE[0], detail=0)
+    page.encode()
+    tags = Tags()
+    tags.feed(page)
+    assert tags.tags.count("script") == 2
+    assert "</script>alert" not in page
+    assert not re.findall(r'(?:src|href)="?https?:|url\(|@import', page)
+    where = re.search(r'id="paths">(.*?)</script>', page, re.S)
+    assert where is not None
+    json.loads(where[1])
+
+
+def test_hostile_names_in_mermaid_and_tikz(hostile: Graph) -> None:
+    chart = mermaid(hostile)
+    for line in chart.splitlines()[2:]:
+        inside = re.sub(r'"[^"]*"', '""', line)
+        assert re.fullmatch(r"[\w\s\[\]:#,.\-> ]*(\"\")?[\w\s\[\]:#,.\-> ]*", inside), line
+        for quoted in re.findall(r'"([^"]*)"', line):
+            rest = quoted.replace("<br/>", "").replace("<small>", "").replace("</small>", "")
+            assert not set(rest) & set('<>"`{}|[]\n\\'), quoted
+    paper = tikz(hostile)
+    assert r"\input{" not in paper.split(r"\begin{tikzpicture}")[1]
+    body = paper.split(r"\begin{tikzpicture}")[1].replace(r"\{", "").replace(r"\}", "")
+    assert body.count("{") == body.count("}")
+    assert paper.isascii()
+
+
+@pytest.mark.parametrize("name", list(gallery.GALLERY))
+def test_every_format_of_every_graph(graphs: dict[str, Graph], name: str) -> None:
+    chart = mermaid(graphs[name])
+    assert len(chart) < MOST
+    assert chart == mermaid(graphs[name])
+    paper = tikz(graphs[name])
+    assert paper.count(r"\node[tg ") >= 3
+    assert paper.count(r"\begin{") == paper.count(r"\end{")
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
+@pytest.mark.parametrize("name", ["batch_norm", "attention", "hostile"])
+def test_tikz_compiles(graphs: dict[str, Graph], hostile: Graph, name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tex").write_text(tikz(hostile if name == "hostile" else graphs[name]))
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:].decode(errors="replace")
+
+
+def test_thousands_of_nodes_come_out_small() -> None:
+    text = svg(gallery.huge())
+    ET.fromstring(text)
+    assert len(text) < 400_000
+    assert re.search(r"4\d\d\d.nodes,.\d+.shown", text)
+    page = html(gallery.deep(6), depth=0)
+    assert page.count("<template") > 3
+
+
+# --------------------------------------------------------------------------------------------------- in a browser
+
+MEASURE = """<!DOCTYPE html><meta charset="utf-8"><body>%s<pre id="out"></pre><script>
+const found=[];let n=0;
+document.querySelectorAll('svg').forEach((s,k)=>{
+ s.querySelectorAll('g.node').forEach(g=>{
+  const card=g.querySelector('rect.card').getBBox();
+  g.querySelectorAll('text').forEach(t=>{n++;const b=t.getBBox();
+   if(b.x<card.x-.6||b.x+b.width>card.x+card.width+.6||b.y<card.y-1.5||b.y+b.height>card.y+card.height+2.5)
+    found.push([k,'card',t.textContent,b.x-card.x,card.x+card.width-b.x-b.width,b.y-card.y,card.y+card.height-b.y-b.height])})});
+ s.querySelectorAll('g.chip').forEach(g=>{n++;const r=g.querySelector('rect').getBBox(),b=g.querySelector('text').getBBox();
+  if(b.x<r.x||b.x+b.width>r.x+r.width)found.push([k,'chip',g.textContent,b.x-r.x,r.x+r.width-b.x-b.width])});
+ const view=s.viewBox.baseVal;
+ s.querySelectorAll('text').forEach(t=>{const b=t.getBBox(),m=t.getCTM(),o=s.getCTM();
+  const x=(m.e-o.e)/o.a+b.x;if(x<-.5||x+b.width>view.width+.5)found.push([k,'page',t.textContent,x,x+b.width,view.width])});
+});
+document.getElementById('out').textContent=JSON.stringify({n:n,found:found});
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_text_fits_its_box_as_chromium_measures_it(graphs: dict[str, Graph], hostile: Graph, tmp_path: Path) -> None:
+    pictures = [svg(graphs[name], detail=d, title=name) for name in graphs for d in (0, 1, 2)]
+    pictures += [svg(hostile, detail=d) for d in (0, 1, 2)]
+    page = tmp_path / "page.html"
+    page.write_text(MEASURE.replace("%s", "".join(pictures)), encoding="utf-8")
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]
+    flags += [
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=20000",
+    ]
+    done = subprocess.run(
+        [str(CHROMIUM), *flags, "--dump-dom", page.as_uri()], capture_output=True, timeout=120, check=False
+    )
+    found = re.search(r'<pre id="out">(.*?)</pre>', done.stdout.decode(), re.S)
+    assert found is not None, done.stderr[-500:]
+    report = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    assert report["n"] > 2000
+    assert report["found"] == []

@@ -1,0 +1,160 @@
+"""Convolution and pooling against PyTorch: values, gradients, gradients of gradients, ties and the errors.
+
+That every derivative line agrees with finite differences, at first and second order, is in `test_ops`.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.cases import close
+from tinygraph import Tensor, grad
+from tinygraph.ops import window
+from tinygraph.ops.window import adaptive_avg_pool2d, avg_pool2d, conv2d, conv2d_weight, conv_transpose2d, max_pool2d
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+
+def against_torch(ours, theirs, arrays, tolerance=1e-9):
+    """Compare the value, the gradients, and the gradients of a random sum of the gradients."""
+    rng = np.random.default_rng(1)
+    xs, ts = [Tensor(a) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
+    y, z = ours(*xs), theirs(*ts)
+    assert y.dtype == arrays[0].dtype
+    close(y.data, z.detach().numpy(), tolerance, "value")
+    g = rng.standard_normal(y.shape).astype(arrays[0].dtype)
+    weights = [rng.standard_normal(a.shape).astype(a.dtype) for a in arrays]
+    gy, gz = Tensor(g), torch.tensor(g, requires_grad=True)
+    first = grad(y, xs, gy, create_graph=True)
+    other = torch.autograd.grad(z, ts, gz, create_graph=True)
+    for a, b, c in zip(first, other, grad(y, xs, g), strict=True):
+        close(a.data, b.detach().numpy(), tolerance, "gradient")
+        close(c, b.detach().numpy(), tolerance, "gradient, not recorded")
+    second = grad(list(first), [*xs, gy], weights, materialize_grads=True)
+    wanted = torch.autograd.grad(other, [*ts, gz], [torch.tensor(w) for w in weights], allow_unused=True)
+    for a, b in zip(second, wanted, strict=True):
+        close(a, np.zeros(a.shape) if b is None else b.numpy(), tolerance, "second gradient")
+
+
+SHAPES = [((2, 3, 7, 6), (4, 3, 3, 2), 1), ((2, 4, 5, 8), (6, 2, 1, 3), 2), ((3, 3, 6, 6), (6, 1, 2, 2), 3), ((1, 2, 5, 5), (3, 2, 1, 1), 1)]
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation"), [*itertools.product([1, (2, 3)], [0, (2, 1)], [1, (1, 2)])])
+@pytest.mark.parametrize(("x", "w", "groups"), SHAPES)
+def test_convolution(rng, x, w, groups, stride, padding, dilation):
+    options = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    arrays = rng.standard_normal(x), rng.standard_normal(w)
+    against_torch(lambda x, w: conv2d(x, w, **options), lambda x, w: F.conv2d(x, w, **options), arrays)
+
+
+@pytest.mark.parametrize(("stride", "output_padding"), [(1, 0), (2, 1), ((3, 2), (2, 0))])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolution(rng, stride, output_padding, groups):
+    options = dict(stride=stride, output_padding=output_padding, padding=1, groups=groups)
+    arrays = rng.standard_normal((2, 4, 3, 5)), rng.standard_normal((4, 3, 2, 3))
+    against_torch(lambda x, w: conv_transpose2d(x, w, **options), lambda x, w: F.conv_transpose2d(x, w, **options), arrays)
+
+
+def test_the_gradient_of_weights_is_an_op_itself(rng):
+    x, g = rng.standard_normal((2, 3, 6, 5)), rng.standard_normal((2, 4, 2, 2))
+    options = dict(stride=2, padding=(0, 1), dilation=(2, 1))
+    wanted = torch.nn.grad.conv2d_weight(torch.tensor(x), (4, 3, 2, 3), torch.tensor(g[:, :, :, :1].repeat(3, 3)), **options)
+    close(conv2d_weight(x, g[:, :, :, :1].repeat(3, 3), (2, 3), **options), wanted.numpy(), 1e-12)
+
+
+def test_many_tiles_give_what_one_gives(rng, monkeypatch):
+    """The batch is cut up by the size of the scratch; the result must not tell."""
+    arrays = rng.standard_normal((7, 3, 6, 6)), rng.standard_normal((4, 3, 3, 3))
+    wanted = F.conv2d(*map(torch.tensor, arrays)).numpy()
+    for size in (1, 3000, 1 << 30):
+        monkeypatch.setattr(window, "scratch", lambda x, size=size: size)
+        close(conv2d(*arrays), wanted, 1e-12)
+        against_torch(conv2d, F.conv2d, arrays)
+
+
+def test_float32_is_kept_and_an_empty_batch_is_one(rng):
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in ((2, 3, 8, 8), (4, 3, 3, 3))]
+    against_torch(conv2d, F.conv2d, arrays, 1e-5)
+    against_torch(lambda x: max_pool2d(x, 2), lambda x: F.max_pool2d(x, 2), arrays[:1], 1e-5)
+    x, w = Tensor(np.zeros((0, 3, 8, 8))), Tensor(np.ones((4, 3, 3, 3)))
+    y = conv2d(x, w)
+    assert y.shape == (0, 4, 6, 6)
+    assert [g.shape for g in grad(y, [x, w], np.zeros(y.shape))] == [x.shape, w.shape]
+
+
+POOLS = [
+    dict(kernel_size=2),
+    dict(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0)),
+    dict(kernel_size=3, stride=1, padding=1),
+    dict(kernel_size=2, stride=3),
+    dict(kernel_size=1),
+    dict(kernel_size=(4, 3), stride=2, padding=(2, 1)),
+]
+
+
+@pytest.mark.parametrize("options", POOLS)
+@pytest.mark.parametrize("shape", [(2, 3, 7, 8), (3, 6, 5)])
+def test_pooling(rng, options, shape):
+    x = rng.standard_normal(shape)
+    against_torch(lambda x: avg_pool2d(x, **options), lambda x: F.avg_pool2d(x, **options), [x])
+    against_torch(lambda x: max_pool2d(x, **options), lambda x: F.max_pool2d(x, **options), [x])
+
+
+@pytest.mark.parametrize("options", POOLS)
+def test_of_equal_pixels_the_first_has_the_gradient(rng, options):
+    """As in PyTorch, also where windows overlap; small whole numbers tie everywhere."""
+    x = rng.integers(0, 2, (2, 2, 8, 7)).astype(float)
+    against_torch(lambda x: max_pool2d(x, **options), lambda x: F.max_pool2d(x, **options), [x])
+    against_torch(lambda x: max_pool2d(x, **options), lambda x: F.max_pool2d(x, **options), [x * 0 - 3])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, (4, 3), (7, 6), (2, 6), (9, 8)])
+def test_adaptive_pooling(rng, size):
+    x = rng.standard_normal((2, 3, 7, 6))
+    against_torch(lambda x: adaptive_avg_pool2d(x, size), lambda x: F.adaptive_avg_pool2d(x, size), [x])
+
+
+def test_a_window_keeps_its_nan_to_itself():
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    x[0, 0, 0, 0] = np.nan
+    for pooled in (max_pool2d(x), avg_pool2d(x)):
+        assert np.isnan(pooled).sum() == 1
+
+
+def test_backward_keeps_no_columns(rng):
+    """What im2col lays out is laid out again on the way back: the node keeps its operands, nothing else."""
+    x, w = Tensor(rng.standard_normal((4, 2, 9, 9))), Tensor(rng.standard_normal((3, 2, 5, 5)))
+    kept = [a for args in conv2d(x, w).node.saved for a in args if isinstance(a, np.ndarray)]
+    assert all(any(a is b.data for b in (x, w)) for a in kept)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, w: conv2d(x[0], w), r"images are \(N, C, H, W\).*not \(3, 5, 5\) and \(4, 3, 3, 3\)"),
+        (lambda x, w: conv2d(x, w[:, :2]), r"have 3 channels a group; weights of shape \(4, 2, 3, 3\) take 2"),
+        (lambda x, w: conv2d(x, w, groups=2), r"groups=2 must divide the channels of images \(3\)"),
+        (lambda x, w: conv2d(x, w, dilation=3), r"no window fits: the kernel \(3, 3\) with dilation \(3, 3\)"),
+        (lambda x, w: conv2d(x, w, stride=0), "stride must be an integer of at least 1, or a pair of them, not 0"),
+        (lambda x, w: conv2d(x, w, padding=(1, 2, 3)), "padding must be an integer"),
+        (lambda x, w: conv_transpose2d(x, w), "the same O; not"),
+        (lambda x, w: conv_transpose2d(w.swapaxes(0, 1), w, output_padding=1), r"output_padding \(1, 1\) must be less than the stride"),
+        (lambda x, w: conv2d_weight(x, w, (2, 2)), r"y has shape \(4, 3, 3, 3\); the windows of x call for \(2, 3, 4, 4\)"),
+        (lambda x, w: avg_pool2d(x, 6), r"no window fits: kernel \(6, 6\), images of \(5, 5\)"),
+        (lambda x, w: max_pool2d(x, 2, padding=2), "more than half of the kernel"),
+        (lambda x, w: max_pool2d(np.ones(3)), r"images are \(…, H, W\), not \(3,\)"),
+        (lambda x, w: adaptive_avg_pool2d(x, 0), "output_size must be an integer of at least 1"),
+    ],
+)
+def test_errors_say_what_does_not_fit(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(np.ones((2, 3, 5, 5)), np.ones((4, 3, 3, 3)))
+
+
+def test_an_error_names_op_operands_and_line():
+    with pytest.raises(ValueError, match=r"in conv2d\(x float64\[2,3,5,5\], float64\[4,2,3,3\]\) at test_window.py:\d+"):
+        conv2d(Tensor(np.ones((2, 3, 5, 5)), name="x"), np.ones((4, 2, 3, 3)))

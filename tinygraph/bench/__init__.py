@@ -1,0 +1,253 @@
+"""How long it takes, against a peer in the same run: libraries in processes of their own, taking turns.
+
+A figure is the median, over rounds, of our time divided by the peer's in the same round; the spread is its
+quartiles. docs/benchmarks.md says why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ROWS", "Result", "Row", "chart", "report", "run", "table"]
+
+SPAN = 0.05  # seconds that one turn of a library lasts, at least
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table: the work, its shape, and whom it is measured against.
+
+    ``route`` is "numpy" or "numba". ``measure`` is "time" (ours ÷ the peer's), "peak" (greatest memory ÷ bytes
+    of the input) or "accuracy" (greatest relative error). ``must`` is the most that it may be.
+    """
+
+    group: str
+    work: str
+    shape: tuple[int, ...]
+    must: float
+    peer: str = "torch"
+    threads: int = 2
+    route: str = "numpy"
+    measure: str = "time"
+
+    @property
+    def title(self) -> str:
+        """What the row is called: group, shape, peer."""
+        against = f" ÷ {self.peer}" if self.measure == "time" else ""
+        return f"{self.group} {'×'.join(map(str, self.shape))}{against}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What was measured: the median, its quartiles, and in seconds the medians of both; ``figure`` None: not run."""
+
+    row: Row
+    figure: float | None
+    low: float = 0.0
+    high: float = 0.0
+    ours: float | None = None
+    theirs: float | None = None
+    why: str = ""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the figure is within what it must be."""
+        return None if self.figure is None else self.figure <= self.row.must
+
+
+FLAT = [(128, 512), (1024, 1024), (8192, 256)]
+IMAGES = [(32, 64, 56, 56), (128, 16, 28, 28), (64, 256, 14, 14)]
+COMPOSED = dict(zip([*FLAT, *IMAGES], [0.8, 0.95, 0.95, 1.2, 1.2, 1.2]))
+SLOWER = ("mygrad", "autograd", "dezero")
+ROWS = [
+    Row("chain of 201 ops", "chain", (8,), 0.5, threads=1),
+    Row("chain of 201 ops", "chain", (64, 64), 0.75, threads=1),
+    *(Row("composed BN", "composed", shape, must) for shape, must in COMPOSED.items()),
+    *(Row("composed BN, peak memory", "training", shape, 4.5, measure="peak") for shape in ((1024, 1024), (32, 64, 56, 56))),
+    *(Row("fused BN, NumPy", "batch_norm", shape, 2.6) for shape in [*FLAT, *IMAGES]),
+    *(Row("fused BN, Numba", "batch_norm", shape, 0.85, route="numba") for shape in FLAT),
+    *(Row("fused BN, Numba", "batch_norm", shape, 0.45, route="numba") for shape in IMAGES),
+    *(Row("fused LN, NumPy", "layer_norm", shape, 2.6) for shape in FLAT),
+    *(Row("fused LN, Numba", "layer_norm", shape, 0.9, route="numba") for shape in FLAT),
+    *(
+        Row(f"fused {name}, {route}, error at mean 10⁴", work, shape, 1e-5, route=route.lower(), measure="accuracy")
+        for name, work in (("BN", "batch_norm"), ("LN", "layer_norm"))
+        for route in ("NumPy", "Numba")
+        for shape in ([(1024, 1024), (128, 16, 28, 28)] if name == "BN" else [(1024, 1024)])
+    ),
+    *(Row("chain of 201 ops", "chain", (8,), 1 / 3, peer=peer, threads=1) for peer in SLOWER),
+    *(Row("composed BN", "composed", (128, 512), 1 / 3, peer=peer) for peer in SLOWER),
+    Row("composed BN", "composed", (16, 4), 1 / 3, peer="micrograd", threads=1),
+]
+
+
+class Worker:
+    """A process with one library in it, that times what it is asked to."""
+
+    def __init__(self, library: str, threads: int, route: str) -> None:
+        count = str(threads)
+        limits = {f"{name}_NUM_THREADS": count for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+        environment = {**os.environ, **limits, "TINYGRAPH_FUSED": route}
+        command = [sys.executable, "-m", "tinygraph.bench.workloads", library]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    def ask(self, **request: Any) -> Any:
+        """Send a request and wait for the answer.
+
+        Raises:
+            ModuleNotFoundError: what the work needs is not installed.
+            RuntimeError: the work failed; the message is the end of what the process said.
+        """
+        assert self.process.stdin
+        assert self.process.stdout
+        assert self.process.stderr
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(self.process.stderr.read().strip().splitlines()[-1:] or "the worker ended")
+        answer = json.loads(line)
+        if isinstance(answer, dict):
+            raise ModuleNotFoundError(answer["absent"])
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.communicate()
+
+
+def run(rows: Sequence[Row] = ROWS, rounds: int = 15, say: Callable[[str], Any] = lambda _: None) -> list[Result]:
+    """Measure rows, one after the other; ``say`` is told of each before it begins."""
+    results = []
+    for k, row in enumerate(rows):
+        say(f"[{k + 1}/{len(rows)}] {row.title}")
+        ours = Worker("tinygraph", row.threads, row.route)
+        workers = [ours, Worker(row.peer, row.threads, "")] if row.measure == "time" else [ours]
+        try:
+            results.append(measured(row, workers, rounds))
+        except ModuleNotFoundError as error:
+            results.append(Result(row, None, why=f"not installed: {error}"))
+        except RuntimeError as error:
+            results.append(Result(row, None, why=str(error)))
+        finally:
+            for worker in workers:
+                worker.close()
+    return results
+
+
+def measured(row: Row, workers: list[Worker], rounds: int) -> Result:
+    """Measure one row."""
+    if row.measure == "accuracy":
+        error = workers[0].ask(accuracy=row.work, shape=row.shape)
+        return Result(row, error, error, error)
+    if row.measure == "peak":
+        most = workers[0].ask(peak=row.work, shape=row.shape)
+        return Result(row, most, most, most)
+    for worker in workers:
+        worker.ask(work=row.work, shape=row.shape)
+    repeats = [max(1, round(SPAN / max(worker.ask(repeat=3), 1e-6))) for worker in workers]
+    turns = np.array([[w.ask(repeat=n) for w, n in zip(workers, repeats)] for _ in range(rounds)])
+    low, figure, high = np.percentile(turns[:, 0] / turns[:, 1], [25, 50, 75])
+    ours, theirs = np.median(turns, axis=0)
+    return Result(row, float(figure), float(low), float(high), float(ours), float(theirs))
+
+
+def table(results: Iterable[Result]) -> str:
+    """Write results as a Markdown table, which a terminal shows as well."""
+    lines = [("what", "shape", "against", "ours", "theirs", "figure", "quartiles", "must", "")]
+    for r in results:
+        shape = " × ".join(map(str, r.row.shape))
+        against = r.row.peer if r.row.measure == "time" else {"peak": "input bytes", "accuracy": "float64"}[r.row.measure]
+        if r.figure is None:
+            lines.append((r.row.group, shape, against, "", "", "not run", r.why[:40], limit(r.row), ""))
+            continue
+        spread = f"{written(r.low)}–{written(r.high)}" if r.row.measure == "time" else ""
+        times = (seconds(r.ours), seconds(r.theirs))
+        lines.append((r.row.group, shape, against, *times, written(r.figure), spread, limit(r.row), "✓" if r.holds else "✗"))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    rows = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
+    return "\n".join([rows[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *rows[1:]])
+
+
+def limit(row: Row) -> str:
+    """Write what the figure must not exceed."""
+    return f"≤ {written(row.must)}"
+
+
+def written(x: float) -> str:
+    """Write a figure in two decimals, or as a power where it is small."""
+    return f"{x:.2f}" if x >= 0.005 else f"{x:.0e}"
+
+
+def seconds(x: float | None) -> str:
+    """Write a time with its unit."""
+    if x is None:
+        return ""
+    return f"{x * 1e6:.0f} µs" if x < 1e-3 else f"{x * 1e3:.1f} ms"
+
+
+def report(results: Iterable[Result]) -> dict[str, Any]:
+    """Return results with the machine, the versions and the date, as JSON has it."""
+    names = ("numpy", "numba", "torch", "mygrad", "autograd", "dezero", "micrograd")
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": {"python": platform.python_version(), **{n: v for n in names if (v := version(n))}},
+        "results": [{**dataclasses.asdict(r), "holds": r.holds} for r in results],
+    }
+
+
+def version(name: str) -> str | None:
+    """Return the installed version of a package, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
+    """Draw the ratios as bars, with what they must not exceed.
+
+    Raises:
+        ModuleNotFoundError: Matplotlib is not installed; the message names the extra.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("a chart needs Matplotlib: pip install 'tinygraph[plot]'") from None
+    shown = [r for r in results if r.figure is not None and r.row.measure == "time"]
+    figure = Figure(figsize=(8, 0.6 + 0.27 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(shown))
+    color = ["#0B5CAD" if r.holds else "#B84A00" for r in shown]
+    axes.barh(places, [r.figure or 0 for r in shown], xerr=whiskers(shown), color=color, height=0.7, ecolor="#7B8794")
+    axes.plot([r.row.must for r in shown], places, "|", color="#1B1F24", markersize=11, markeredgewidth=2, label="must be left of")
+    axes.axvline(1, color="#7B8794", linewidth=0.8)
+    axes.set_yticks(places, [r.row.title for r in shown], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("our time ÷ the peer's, forward and backward (shorter is faster)")
+    axes.legend(frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)
+
+
+def whiskers(results: Sequence[Result]) -> np.ndarray:
+    """Return the distances from the medians to the quartiles."""
+    return np.array([[r.figure - r.low, r.high - r.figure] for r in results if r.figure is not None]).T

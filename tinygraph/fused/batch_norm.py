@@ -1,0 +1,466 @@
+r"""Batch norm in one op: one sweep for the statistics, one for the output; likewise on the way back.
+
+Every route keeps x, the mean m and r = 1/σ of each channel, nothing else, and computes
+
+.. math:: y = (x - m) a + \beta, \quad dx = a (dy - s/n - (x - m) r^2 p/n), \quad d\gamma = r p, \quad d\beta = s,
+
+with :math:`a = \gamma r`, :math:`s = \sum dy` and :math:`p = \sum dy (x - m)`. Float32 sums run over a tile,
+float64 sums over the tiles. Sums of x and x² lose what the mean has more digits than σ; where it has (|m| r > 4),
+the mean is taken away from x first, and the sweep is made again.
+
+An array comes as (N, C, L): C channels, and the axes that are averaged over on either side of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygraph import functions
+from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
+from tinygraph.fused import plain
+from tinygraph.fused.backend import SHARED, Kernel, route, share
+from tinygraph.dispatch import sample
+from tinygraph.fusion import fused
+
+Function = Callable[..., Any]
+FAR = 4  # standard deviations that a mean may be from 0, for the sums to keep their digits
+TILE = 100_000  # elements of a tile, 400 KB of float32: it stays in the cache from one operation to the next
+NARROW = 64  # channels' runs up to this length are laid side by side in rows
+WIDE = 512  # elements that make a row worth a call
+RUN = 8192  # elements of a dot product in float32; OpenBLAS would start threads for longer ones
+
+
+def backward(g: Any, operands: Any, extras: Any, axis: Axis, eps: float) -> Any:
+    """Return the gradients in x, γ and β; None for what is no array."""
+    x, gamma, beta = operands
+    kind, axes = route(x), axes_of(axis, x.ndim, "batch_norm")
+    if kind == "plain":
+        return plain.backward(g, x, gamma, beta, *extras, axes, axes)
+    order, lengths = arrangement(x.shape, axes)
+    dx, arrays = empty(x, order), [a.transpose(order).reshape(lengths) for a in (x, g)]
+    dgamma, dbeta = ROUTES[kind][1](*arrays, gamma, *extras, dx.reshape(lengths))
+    return restored(dx, order), like(dgamma, gamma), like(dbeta, beta)
+
+
+@fused(
+    r"\operatorname{batch\_norm}($x)",
+    says="Normalizes each channel of $x over the batch, then scales by $gamma and shifts by $beta.",
+    onnx="BatchNormalization",
+    samples=[
+        sample((5, 3), (3,), (3,)), sample((5, 3), (3,), (3,), axis=(0,), eps=0.0),
+        sample((4, 3, 2, 2), (3,), (3,), axis=(0, 2, 3)), sample((4, 3, 5), (3,), (3,), axis=(0, 2)),
+        sample((3, 6), (3,), (3,), axis=-1), sample((4, 3, 2, 5), (3, 5), (3, 5), axis=(0, 2)),
+        sample((2, 3, 2), (), (), axis=(0, 1, 2)),
+    ],
+    definition=functions.batch_norm, backward=backward,
+)  # fmt: skip
+def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, eps: float = 1e-5) -> Any:
+    r"""Normalize each channel over the batch, then scale and shift, in one op.
+
+    The same function as `tinygraph.batch_norm`, which is its definition: derivatives that are recorded
+    (``create_graph=True``) are those of the definition, so that they are right at every order.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{v + \epsilon}} + \beta, \quad \mu = \mathrm{mean}\, x,
+              \quad v = \mathrm{mean}\, (x - \mu)^2
+
+    Args:
+        x: (N, D), or (N, C, H, W) with ``axis=(0, 2, 3)``; floating point, more than one value per channel.
+        gamma, beta: scale and shift, (D,) or (C,): the axes of x that are not averaged; None leaves out either.
+        axis: the axes that are averaged over.
+        eps: ε ≥ 0, in units of x², added to the (biased) variance; it may be 0 where no variance is.
+
+    Returns:
+        y, of the shape and dtype of x; dimensionless times the units of gamma. The relative error of float32
+        is near 1e-6, also where the mean is 10⁴ standard deviations.
+
+    Raises:
+        TypeError: x is not of floating point.
+        ValueError: x is empty or has one value per channel; gamma or beta has another shape; eps is
+            negative, or 0 where a variance is 0.
+
+    Source: Ioffe and Szegedy 2015, Algorithm 1; the sums as in Chan, Golub and LeVeque 1983, section 3.
+
+    >>> batch_norm(np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0]), eps=0.0)
+    array([[-1.],
+           [ 3.]])
+    """
+    axes = axes_of(axis, len(np.shape(x)), "batch_norm")
+    check_shapes("batch_norm", x, tuple(n for a, n in enumerate(x.shape) if a not in axes), gamma=gamma, beta=beta)
+    check_batch("batch_norm", x, axes, eps)
+    kind = route(x)
+    if kind == "plain":
+        return plain.forward("batch_norm", x, gamma, beta, axes, axes, eps)
+    order, lengths = arrangement(x.shape, axes)
+    y = empty(x, order)
+    mean, rstd = ROUTES[kind][0](x.transpose(order).reshape(lengths), gamma, beta, eps, y.reshape(lengths))
+    if eps == 0:
+        check_variance("batch_norm", 1 / rstd, eps)
+    return restored(y, order), mean, rstd
+
+
+@functools.lru_cache(1024)
+def arrangement(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:
+    """Return the order of the axes, and the lengths, in which an array is (N, C, L), without a copy where that can be."""
+    every = tuple(range(len(shape)))
+    kept = tuple(a for a in every if a not in axes)
+    first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
+    if last - first == len(kept):
+        return every, (math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:]))
+    return axes + kept, (math.prod(shape[a] for a in axes), math.prod(shape[a] for a in kept), 1)
+
+
+def empty(x: Any, order: tuple[int, ...]) -> Any:
+    """Return memory for a result like x, its axes in this order."""
+    return np.empty_like(x, order="C", shape=[x.shape[a] for a in order])
+
+
+def restored(y: Any, order: tuple[int, ...]) -> Any:
+    """Put the axes back."""
+    return y if order == tuple(range(len(order))) else y.transpose(np.argsort(order))
+
+
+def like(dp: Any, p: Any) -> Any:
+    """Give the gradient of a parameter its shape and dtype; None for what is no array."""
+    return dp.reshape(p.shape).astype(p.dtype) if hasattr(p, "dtype") else None
+
+
+def vector(p: Any, length: int, default: float) -> np.ndarray:
+    """Return a parameter in float64, a value a channel."""
+    return np.full(length, default) if p is None else np.asarray(p, np.float64).reshape(-1)
+
+
+# What follows from the sums, for an array of channels in NumPy and for each alone in Numba.
+
+
+def statistics(s: Any, q: Any, n: int, gamma: Any, beta: Any, eps: float) -> Any:
+    """Return mean and 1/σ of n values from Σx and Σx²; then a and b of y = a x + b."""
+    mean = s / n
+    rstd = 1 / np.sqrt(np.maximum(q / n - mean * mean, 0.0) + eps)
+    return mean, rstd, gamma * rstd, beta - mean * rstd * gamma
+
+
+def coefficients(s: Any, p: Any, n: int, gamma: Any, mean: Any, rstd: Any) -> Any:
+    """Return dγ from Σdy and Σdy x; then a, b and c of dx = a (dy + b x + c)."""
+    p = (p - mean * s) * rstd
+    b = -rstd * p / n
+    return p, gamma * rstd, b, -s / n - b * mean
+
+
+def is_far(mean: np.ndarray, rstd: np.ndarray) -> bool:
+    """Whether x must be centred before it is summed: a mean is many σ from 0, or a square was too large."""
+    return not ((np.abs(mean) * rstd <= FAR) & (rstd > 0)).all()
+
+
+def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, sweep: Function, far: Function) -> Any:
+    """Write y, and return mean and 1/σ; ``sweep`` does it where x is not far from 0."""
+    c, dtype = x.shape[1], precision(x)
+    wide, out = x.astype(dtype, copy=False), y if y.dtype == dtype else np.empty(y.shape, dtype)
+    gamma, beta = vector(gamma, c, 1.0), vector(beta, c, 0.0)
+    mean, rstd = sweep(wide, gamma, beta, eps, out)
+    if far(mean, rstd):
+        shift = mean.astype(dtype)
+        rest, rstd = sweep(wide - shift[:, None], gamma, beta, eps, out)
+        mean = shift + rest
+    if out is not y:
+        y[...] = out
+    return mean, rstd
+
+
+def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sweep: Function, far: Function) -> Any:
+    """Write dx, and return dγ and dβ; ``sweep`` does it where x is not far from 0."""
+    dtype = precision(x)
+    wide, out = x.astype(dtype, copy=False), dx if dx.dtype == dtype else np.empty(dx.shape, dtype)
+    if far(mean, rstd):
+        shift = mean.astype(dtype)
+        wide, mean = wide - shift[:, None], mean - shift
+    dgamma, dbeta = sweep(wide, dy.astype(dtype, copy=False), vector(gamma, x.shape[1], 1.0), mean, rstd, out)
+    if out is not dx:
+        dx[...] = out
+    return dgamma, dbeta
+
+
+def precision(x: Any) -> Any:
+    """Return the dtype to compute in. Of two values, dx is ε/σ² of dy: that needs float64."""
+    return np.float64 if x.shape[0] * x.shape[2] == 2 else np.promote_types(x.dtype, np.float32)
+
+
+# Sweeps over tiles: all that NumPy does, and Numba where channels lie side by side.
+
+
+class Layout(NamedTuple):
+    """How tiles see (N, C, L): as rows, in which each value has a column, or as runs of a channel's values.
+
+    A row holds the C channels ``folds`` times, each with ``repeats`` values; a run is a third axis.
+    """
+
+    shape: tuple[int, ...]
+    folds: int = 1
+    repeats: int = 1
+
+    @classmethod
+    @functools.lru_cache(1024)
+    def of(cls, n: int, c: int, run: int) -> Layout:
+        if run > NARROW:
+            return cls((n, c, run))
+        folds = next(f for f in range(max(1, WIDE // (c * run)), 0, -1) if n % f == 0)
+        return cls((n // folds, folds * c * run), folds, run)
+
+    @functools.lru_cache(1024)
+    def tiles(self, compiled: bool) -> list[tuple[int, slice, slice]]:
+        """Cut into tiles: the number of the rows, the rows, the columns (all of them for compiled kernels)."""
+        rows, columns, run = (*self.shape, 1)[:3]
+        width = columns if compiled else min(columns, max(1, TILE // run))
+        height = rows if compiled and rows * columns <= SHARED else max(1, TILE // (width * run))
+        return [
+            (i // height, slice(i, i + height), slice(j, j + width))
+            for i in range(0, rows, height)
+            for j in range(0, columns, width)
+        ]
+
+    def gathered(self, sums: np.ndarray) -> np.ndarray:
+        """Add up what tiles found for the same channel."""
+        if sums.shape[0] * self.folds * self.repeats == 1:
+            return sums[0]
+        return sums.reshape(len(sums), 2, self.folds, -1, self.repeats).sum((0, 2, 4))
+
+    def spread(self, p: np.ndarray) -> np.ndarray:
+        """Lay out values of channels beside what they belong to."""
+        if len(self.shape) == 3:
+            return p[..., None]
+        return np.tile(np.repeat(p, self.repeats, axis=1), self.folds) if self.folds * self.repeats > 1 else p
+
+
+class Sweep(NamedTuple):
+    """The kernels of the two sweeps over tiles, for a layout of rows or of runs."""
+
+    sums: Function  # (x, dy, out): Σdy and Σdy x of each column or channel of a tile
+    settle: Function  # (p, sums, n, gamma, beta, eps, mean, rstd): p = a, b
+    scale: Function  # (x, p, y): y = a x + b
+    resolve: Function  # (p, sums, n, gamma, mean, rstd, dgamma, dbeta): p = a, b, c
+    combine: Function  # (x, dy, p, dx): dx = a (dy + b x + c)
+    compiled: bool
+
+    def forward(self, x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+        n, c, run = x.shape
+        layout, mean, rstd, p = Layout.of(n, c, run), np.empty(c), np.empty(c), np.empty((2, c), x.dtype)
+        x, y = x.reshape(layout.shape), y.reshape(layout.shape)
+        self.settle(p, self.summed(x, x, layout), n * run, gamma, beta, eps, mean, rstd)
+        p = layout.spread(p)
+        share(lambda t: self.scale(x[t[1:]], p[:, t[2]], y[t[1:]]), layout.tiles(self.compiled), x.size)
+        return mean, rstd
+
+    def backward(self, x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+        n, c, run = x.shape
+        layout, dgamma, dbeta, p = Layout.of(n, c, run), np.empty(c), np.empty(c), np.empty((3, c), x.dtype)
+        x, dy, dx = x.reshape(layout.shape), dy.reshape(layout.shape), dx.reshape(layout.shape)
+        self.resolve(p, self.summed(x, dy, layout), n * run, gamma, mean, rstd, dgamma, dbeta)
+        p = layout.spread(p)
+        share(lambda t: self.combine(x[t[1:]], dy[t[1:]], p[:, t[2]], dx[t[1:]]), layout.tiles(self.compiled), x.size)
+        return dgamma, dbeta
+
+    def summed(self, x: Any, dy: Any, layout: Layout) -> np.ndarray:
+        tiles = layout.tiles(self.compiled)
+        out = np.empty((tiles[-1][0] + 1, 2, layout.shape[1]))
+        share(lambda t: self.sums(x[t[1:]], dy[t[1:]], out[t[0], :, t[2]]), tiles, x.size)
+        return layout.gathered(out)
+
+
+# NumPy.
+
+
+@np.errstate(all="ignore")
+def numpy_sums(x: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
+    """Take sums over rows; or over runs, as dot products."""
+    if x.ndim == 2:
+        out[0], out[1] = np.add.reduce(dy, 0), np.einsum("ij,ij->j", x, dy)
+        return
+    out[:] = 0
+    for j in range(0, x.shape[2], RUN):
+        part = dy[..., j : j + RUN]
+        out[0] += np.vecdot(part, ones(part.shape[2], x.dtype)).sum(0, np.float64)
+        out[1] += np.vecdot(part, x[..., j : j + RUN]).sum(0, np.float64)
+
+
+@functools.lru_cache(16)
+def ones(length: int, dtype: Any) -> np.ndarray:
+    return np.ones(length, dtype)
+
+
+@np.errstate(all="ignore")
+def numpy_settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
+    mean[:], rstd[:], p[0], p[1] = statistics(sums[0], sums[1], n, gamma, beta, eps)
+
+
+def numpy_scale(x: Any, p: Any, y: Any) -> None:
+    np.multiply(x, p[0], out=y)
+    y += p[1]
+
+
+def numpy_resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
+    dbeta[:] = sums[0]
+    dgamma[:], p[0], p[1], p[2] = coefficients(sums[0], sums[1], n, gamma, mean, rstd)
+
+
+def numpy_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
+    np.multiply(x, p[1], out=dx)
+    dx += p[2]
+    dx += dy
+    dx *= p[0]
+
+
+# Numba.
+
+
+def rows_sums(x: Any, dy: Any, out: Any) -> None:
+    """Take sums over rows: over 64 of them in their own precision, over all in float64."""
+    rows, width = x.shape
+    s, p = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    out[:] = 0
+    for first in range(0, rows, 64):
+        s[:] = 0
+        p[:] = 0
+        for i in range(first, min(first + 64, rows)):
+            for j in range(width):
+                s[j] += dy[i, j]
+                p[j] += dy[i, j] * x[i, j]
+        for j in range(width):
+            out[0, j] += s[j]
+            out[1, j] += p[j]
+
+
+def rows_settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
+    for c in range(gamma.size):
+        mean[c], rstd[c], p[0, c], p[1, c] = statistics(sums[0, c], sums[1, c], n, gamma[c], beta[c], eps)
+
+
+def rows_scale(x: Any, p: Any, y: Any) -> None:
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = p[0, j] * x[i, j] + p[1, j]
+
+
+def rows_resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
+    for c in range(gamma.size):
+        dbeta[c] = sums[0, c]
+        dgamma[c], p[0, c], p[1, c], p[2, c] = coefficients(sums[0, c], sums[1, c], n, gamma[c], mean[c], rstd[c])
+
+
+def rows_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            dx[i, j] = p[0, j] * (dy[i, j] + (p[1, j] * x[i, j] + p[2, j]))
+
+
+@Kernel
+def rows_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
+    """Do both sweeps over rows that are one tile."""
+    sums, p = np.empty((2, gamma.size)), np.empty((2, gamma.size), x.dtype)
+    rows_sums(x, x, sums)
+    rows_settle(p, sums, len(x), gamma, beta, eps, mean, rstd)
+    rows_scale(x, p, y)
+
+
+@Kernel
+def rows_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, dgamma: Any, dbeta: Any) -> None:
+    """Do both sweeps over rows that are one tile."""
+    sums, p = np.empty((2, gamma.size)), np.empty((3, gamma.size), x.dtype)
+    rows_sums(x, dy, sums)
+    rows_resolve(p, sums, len(x), gamma, mean, rstd, dgamma, dbeta)
+    rows_combine(x, dy, p, dx)
+
+
+def sums_of_channel(x: Any, dy: Any, c: int) -> Any:
+    """Return Σdy and Σdy x of channel c: over 4096 values in their own precision, over all in float64."""
+    s = p = 0.0
+    part = np.empty(2, x.dtype)
+    for i in range(x.shape[0]):
+        for first in range(0, x.shape[2], 4096):
+            xs, dys = x[i, c, first : first + 4096], dy[i, c, first : first + 4096]
+            part[:] = 0
+            for j in range(xs.size):
+                part[0] += dys[j]
+                part[1] += dys[j] * xs[j]
+            s += part[0]
+            p += part[1]
+    return s, p
+
+
+@Kernel
+def channels_forward(x: Any, gamma: Any, beta: Any, eps: Any, y: Any, mean: Any, rstd: Any, start: int, stop: int) -> None:
+    """Normalize channels one after the other: the second sweep finds in the cache what the first one read."""
+    p = np.empty(2, x.dtype)
+    for c in range(start, stop):
+        s, q = sums_of_channel(x, x, c)
+        mean[c], rstd[c], p[0], p[1] = statistics(s, q, x.shape[0] * x.shape[2], gamma[c], beta[c], eps)
+        a, b = p[0], p[1]
+        for i in range(x.shape[0]):
+            xs, ys = x[i, c], y[i, c]
+            for j in range(xs.size):
+                ys[j] = a * xs[j] + b
+
+
+@Kernel
+def channels_backward(
+    x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, dgamma: Any, dbeta: Any, start: int, stop: int
+) -> None:
+    """Take the gradients of channels one after the other."""
+    t = np.empty(3, x.dtype)
+    for c in range(start, stop):
+        dbeta[c], p = sums_of_channel(x, dy, c)
+        dgamma[c], t[0], t[1], t[2] = coefficients(dbeta[c], p, x.shape[0] * x.shape[2], gamma[c], mean[c], rstd[c])
+        a, b, e = t[0], t[1], t[2]
+        for i in range(x.shape[0]):
+            xs, dys, dxs = x[i, c], dy[i, c], dx[i, c]
+            for j in range(xs.size):
+                dxs[j] = a * (dys[j] + (b * xs[j] + e))
+
+
+def numba_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+    x, (n, c, run) = np.ascontiguousarray(x), x.shape
+    mean, rstd = np.empty(c), np.empty(c)
+    if run > NARROW:
+        share(lambda part: channels_forward(x, gamma, beta, eps, y, mean, rstd, *part), parts(x), x.size)
+    elif run == 1 and x.size <= SHARED:
+        rows_forward(x.reshape(n, c), gamma, beta, eps, y.reshape(n, c), mean, rstd)
+    else:
+        return COMPILED.forward(x, gamma, beta, eps, y)
+    return mean, rstd
+
+
+def numba_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+    x, dy, (n, c, run) = np.ascontiguousarray(x), np.ascontiguousarray(dy), x.shape
+    dgamma, dbeta = np.empty(c), np.empty(c)
+    if run > NARROW:
+        share(lambda part: channels_backward(x, dy, gamma, mean, rstd, dx, dgamma, dbeta, *part), parts(x), x.size)
+    elif run == 1 and x.size <= SHARED:
+        rows = [a.reshape(n, c) for a in (x, dy, dx)]
+        rows_backward(rows[0], rows[1], gamma, mean, rstd, rows[2], dgamma, dbeta)
+    else:
+        return COMPILED.backward(x, dy, gamma, mean, rstd, dx)
+    return dgamma, dbeta
+
+
+def parts(x: np.ndarray) -> list[tuple[int, int]]:
+    """Return ranges of channels for threads to take."""
+    n, c, run = x.shape
+    each = max(1, TILE // (n * run)) if x.size > SHARED else c
+    return [(i, min(i + each, c)) for i in range(0, c, each)]
+
+
+TILED = Sweep(numpy_sums, numpy_settle, numpy_scale, numpy_resolve, numpy_combine, False)
+COMPILED = Sweep(*map(Kernel, (rows_sums, rows_settle, rows_scale, rows_resolve, rows_combine)), True)
+
+
+def on_cpu(forward: Function, backward: Function, far: Function) -> tuple[Function, Function]:
+    return functools.partial(forward_on_cpu, sweep=forward, far=far), functools.partial(backward_on_cpu, sweep=backward, far=far)
+
+
+ROUTES = {
+    "numpy": on_cpu(TILED.forward, TILED.backward, is_far),
+    "numba": on_cpu(numba_forward, numba_backward, Kernel(is_far)),
+}

@@ -1,0 +1,318 @@
+"""Layers: parameters, and how a function made of ops uses them; names, defaults and shapes are PyTorch's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygraph.device import asarray, backend_of
+from tinygraph.nn import init
+from tinygraph.nn.module import Module
+from tinygraph.ops.shape import reshape
+from tinygraph.ops.window import Pair, adaptive_avg_pool2d, avg_pool2d, conv2d, max_pool2d, pair
+from tinygraph.tensor import Parameter, array_of
+
+__all__ = [
+    "AdaptiveAvgPool2d", "AvgPool2d", "Conv2d", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "MaxPool2d",
+]  # fmt: skip
+
+
+class Weighted(Module):
+    """A layer with ``weight`` and ``bias``, drawn from U(-1/√fan_in, 1/√fan_in) as PyTorch draws them."""
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def _empty(self, shape: tuple[int, ...], bias: bool) -> None:
+        self.weight = Parameter(np.empty(shape, np.float32))
+        self.bias = Parameter(np.empty(shape[0], np.float32)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: init.Generator = None) -> None:
+        """Draw the parameters anew."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
+        if self.bias is not None:
+            bound = 1 / math.sqrt(max(init.fans(self.weight)[0], 1))
+            init.uniform_(self.bias, -bound, bound, generator)
+
+
+class Linear(Weighted):
+    r"""Multiply by a matrix and shift: :math:`y = x W^{\mathsf T} + b`.
+
+    Args:
+        in_features, out_features: length of the last axis of x, and of y.
+        bias: whether to shift.
+
+    Attributes:
+        weight: W, (out_features, in_features). bias: b, (out_features,), or None.
+
+    >>> layer = Linear(3, 2)
+    >>> layer(np.ones((4, 3), np.float32)).shape
+    (4, 2)
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self._empty((out_features, in_features), bias)
+
+    def forward(self, x: Any) -> Any:
+        """Return y (…, out_features) of x (…, in_features)."""
+        if not x.shape or x.shape[-1] != self.in_features:
+            raise ValueError(f"{self}: x must be (…, {self.in_features}), not {x.shape}")
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Conv2d(Weighted):
+    """Slide filters over images, as `tinygraph.ops.window.conv2d`, and shift each channel.
+
+    Args:
+        in_channels, out_channels: channels of x and of y.
+        kernel_size, stride, padding, dilation: in pixels, one number or one for rows and one for columns.
+            The padding is zeros; it may be "valid" (none) or "same" (the result has the size of x: stride
+            1 and an odd kernel).
+        groups: cuts the channels of both into as many parts that do not meet.
+        bias: whether to shift.
+
+    Attributes:
+        weight: (out_channels, in_channels / groups, kh, kw). bias: (out_channels,), or None.
+
+    Raises:
+        ValueError: an option is out of range, or does not fit the others.
+
+    >>> layer = Conv2d(1, 6, kernel_size=5, padding=2)
+    >>> layer(np.ones((4, 1, 28, 28), np.float32)).shape
+    (4, 6, 28, 28)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair | str = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"Conv2d: groups={groups} must divide both in_channels={in_channels} and {out_channels=}")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride = pair(kernel_size, "kernel_size", 1), pair(stride, "stride", 1)
+        self.dilation = pair(dilation, "dilation", 1)
+        self.padding = self._padding(padding)
+        self._empty((out_channels, in_channels // groups, *self.kernel_size), bias)
+
+    def _padding(self, padding: Pair | str) -> tuple[int, int]:
+        """Return the padding in pixels."""
+        if not isinstance(padding, str):
+            return pair(padding, "padding", 0)
+        both = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        if padding == "valid":
+            return 0, 0
+        if padding != "same":
+            raise ValueError(f"Conv2d: padding {padding!r} is neither 'same' nor 'valid' nor a number of pixels")
+        if self.stride != (1, 1) or any(n % 2 for n in both):
+            raise ValueError("Conv2d: padding 'same' takes stride 1 and as many pixels on either side: an odd kernel")
+        return both[0] // 2, both[1] // 2
+
+    def forward(self, x: Any) -> Any:
+        """Return y (N, out_channels, H', W') of x (N, in_channels, H, W)."""
+        y = conv2d(x, self.weight, self.stride, self.padding, self.dilation, self.groups)
+        return y if self.bias is None else y + reshape(self.bias, (-1, 1, 1))
+
+    def extra_repr(self) -> str:
+        """Return the sizes, and the options that are not the usual ones."""
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
+        parts += [f"padding={self.padding}"] * (self.padding != (0, 0))
+        parts += [f"dilation={self.dilation}"] * (self.dilation != (1, 1))
+        parts += [f"groups={self.groups}"] * (self.groups != 1) + ["bias=False"] * (self.bias is None)
+        return ", ".join(parts)
+
+
+class Embedding(Module):
+    """Look up a row for each index.
+
+    Args:
+        num_embeddings, embedding_dim: number of rows, and their length.
+
+    Attributes:
+        weight: (num_embeddings, embedding_dim), drawn from N(0, 1).
+
+    >>> Embedding(10, 4)(np.array([[1, 2], [3, 1]])).shape
+    (2, 2, 4)
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32))
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: init.Generator = None) -> None:
+        """Draw the rows anew."""
+        init.normal_(self.weight, generator=generator)
+
+    def forward(self, indices: Any) -> Any:
+        """Return rows (…, embedding_dim) for indices (…) in 0 … num_embeddings - 1."""
+        indices = array_of(indices)
+        found = getattr(indices, "dtype", np.dtype(object))
+        if found.kind not in "iu":
+            raise TypeError(f"{self}: indices must be an array of integers, not {found}")
+        if indices.size and (indices.min() < 0 or indices.max() >= self.num_embeddings):
+            raise IndexError(f"{self}: indices go from {indices.min()} to {indices.max()}")
+        return self.weight[indices]
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+class Dropout(Module):
+    """In training, set each element to 0 with probability p and scale the others by 1/(1-p).
+
+    The numbers come from a generator of its own, which `nn.init.manual_seed` seeds and a checkpoint keeps:
+    a run that is resumed drops what it would have dropped.
+
+    Args:
+        p: probability, 0 … 1.
+
+    Raises:
+        ValueError: p is outside of 0 … 1.
+
+    Source: Srivastava et al. 2014, section 10 ("inverted" as all libraries have it).
+
+    >>> x = np.ones(5)
+    >>> Dropout(0.5).eval()(x) is x
+    True
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is {p}, no probability")
+        self.p = p
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: init.Generator = None) -> None:
+        """Begin a new sequence of random numbers, by another generator if one is given."""
+        self.generator = np.random.default_rng() if generator is None else generator.spawn(1)[0]
+
+    def forward(self, x: Any) -> Any:
+        """Return x, thinned out in training."""
+        if not self.training or self.p == 0:
+            return x
+        kept = self.generator.random(x.shape, np.float32) >= self.p
+        mask = kept.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0.0)
+        return x * asarray(mask, backend_of(array_of(x)), x.dtype)
+
+    def get_extra_state(self) -> Any:
+        """Return the state of the generator."""
+        return {"generator": self.generator.bit_generator.state}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Go on from the state of a generator."""
+        bits = getattr(np.random, state["generator"]["bit_generator"])()
+        bits.state = state["generator"]
+        self.generator = np.random.Generator(bits)
+
+    def extra_repr(self) -> str:
+        """Return the probability."""
+        return f"p={self.p}"
+
+
+class Identity(Module):
+    """Return the argument: a place in a net that is left empty."""
+
+    def forward(self, x: Any) -> Any:
+        """Return x."""
+        return x
+
+
+class Flatten(Module):
+    """Lay the axes ``start_dim`` … ``end_dim`` out in one.
+
+    >>> Flatten()(np.ones((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Any) -> Any:
+        """Return x with fewer axes."""
+        start, end = self.start_dim % x.ndim, self.end_dim % x.ndim
+        if start > end:
+            raise ValueError(f"{self}: axis {self.start_dim} of {x.shape} comes after axis {self.end_dim}")
+        return reshape(x, (*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+
+    def extra_repr(self) -> str:
+        """Return the axes."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Pooling(Module):
+    """A window over images (…, H, W) that moves by ``stride``."""
+
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
+
+    def extra_repr(self) -> str:
+        """Return the window."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(Pooling):
+    """Average windows of images, as `tinygraph.ops.window.avg_pool2d`.
+
+    Args:
+        kernel_size, stride, padding: in pixels, one number or one for rows and one for columns; the
+            stride is the kernel's size unless given.
+
+    >>> AvgPool2d(2)(np.arange(4.0).reshape(2, 2))
+    array([[1.5]])
+    """
+
+    def forward(self, x: Any) -> Any:
+        """Return averages (…, H', W')."""
+        return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class MaxPool2d(Pooling):
+    """Take the largest of windows of images, as `tinygraph.ops.window.max_pool2d`.
+
+    Args:
+        kernel_size, stride, padding: as in `AvgPool2d`.
+
+    >>> MaxPool2d(2)(np.arange(4.0).reshape(2, 2))
+    array([[3.]])
+    """
+
+    def forward(self, x: Any) -> Any:
+        """Return maxima (…, H', W')."""
+        return max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AdaptiveAvgPool2d(Module):
+    """Average windows that tile images into ``output_size``: 1 averages each channel.
+
+    >>> AdaptiveAvgPool2d(1)(np.arange(4.0).reshape(2, 2))
+    array([[1.5]])
+    """
+
+    def __init__(self, output_size: Pair) -> None:
+        self.output_size = output_size
+
+    def forward(self, x: Any) -> Any:
+        """Return averages (…, H', W')."""
+        return adaptive_avg_pool2d(x, self.output_size)
+
+    def extra_repr(self) -> str:
+        """Return the size."""
+        return f"output_size={self.output_size}"

@@ -1,0 +1,1 @@
+"""Renderers: `Graph -> str`. None of them imports the engine."""

@@ -1,0 +1,695 @@
+"""A graph as SVG, written by hand: a walk over the layout, with one table of colours for each theme.
+
+Every string of a user goes through `escaped`; every coordinate through `at`, so that the same graph gives
+the same bytes.
+"""
+# ruff: noqa: E501 - a line of SVG reads best whole
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from tinygraph.graph import Graph, Node
+from tinygraph.render.cards import BODY, CELL, TINTS, Bars, Frame, Grid, Item, Text, shape_text, statistics
+from tinygraph.render.lanes import CHIP_SIZE, Chip, Lane, Layout, Placed, Point, Route, lay_out, scale
+from tinygraph.render.math import Run, clip_runs, font_size, text_of, width_of, words
+from tinygraph.render.metrics import FONTS
+from tinygraph.rewrite import diff, fit, inline, route, scopes
+
+__all__ = ["svg"]
+
+LIMIT = 200  # cards in one picture
+PAGE, LEGIBLE = (1600.0, 900.0), 0.55  # pixels of a slide, and how small a picture may be made to fit it
+UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
+FAMILY = {"input": "data", "constant": "constant", "parameter": "parameter", "reduction": "reduction", "fused": "fused",
+          "loss": "loss", "scope": "scope"}  # fmt: skip
+FAMILY_WORDS = {"data": "data", "constant": "constant", "parameter": "parameter", "elementwise": "elementwise", "shape": "shape",
+                "linear": "linear", "window": "window", "reduction": "reduction", "loss": "loss", "fused": "fused op",
+                "scope": "collapsed scope"}  # fmt: skip
+LIGHT = {
+    "paper": "#FFFFFF", "card": "#FFFFFF", "ink": "#1B1F24", "muted": "#57606A", "line": "#AEB7C1", "strong": "#7B8794",
+    "value": "#0B5CAD", "grad": "#B84A00", "bad": "#B42318",
+    "lane0": "#F4F7FA", "lane1": "#E9EEF3", "lane2": "#DFE6EE", "scope": "#7B8794",
+    "data": "#E9EBEE", "constant": "#F4F5F7", "parameter": "#E9DFF5", "elementwise": "#DCEBFA", "reduction": "#D9F0EA",
+    "loss": "#F7E1E1", "fused": "#3C4650", "fusedink": "#FFFFFF", "fusedmuted": "#D5DCE3", "scopefill": "#ECEEF1",
+    "value0": "#FFFFFF", "value6": "#92C1F0", "grad0": "#FFFFFF", "grad6": "#FDBA7A", "zero": "#667080",
+}  # fmt: skip
+DARK = {
+    "paper": "#0D1117", "card": "#161B22", "ink": "#E6EDF3", "muted": "#9DA7B3", "line": "#4A545F", "strong": "#7B8794",
+    "value": "#79B8FF", "grad": "#FFA657", "bad": "#FF7B72",
+    "lane0": "#11161D", "lane1": "#171D26", "lane2": "#1E2631", "scope": "#6B7683",
+    "data": "#2B3138", "constant": "#20262D", "parameter": "#3A2C50", "elementwise": "#1B3350", "reduction": "#17392F",
+    "loss": "#4A2427", "fused": "#C9D1D9", "fusedink": "#0D1117", "fusedmuted": "#2B3138", "scopefill": "#262C34",
+    "value0": "#161B22", "value6": "#1F5C9E", "grad0": "#161B22", "grad6": "#8F4A10", "zero": "#8B95A1",
+}  # fmt: skip
+PRINT = {
+    "paper": "#FFFFFF", "card": "#FFFFFF", "ink": "#000000", "muted": "#333333", "line": "#777777", "strong": "#333333",
+    "value": "#000000", "grad": "#000000", "bad": "#000000",
+    "lane0": "#FFFFFF", "lane1": "#F4F4F4", "lane2": "#EAEAEA", "scope": "#555555",
+    "data": "#EDEDED", "constant": "#FFFFFF", "parameter": "#DEDEDE", "elementwise": "#FFFFFF", "reduction": "#E6E6E6",
+    "loss": "#D2D2D2", "fused": "#333333", "fusedink": "#FFFFFF", "fusedmuted": "#E8E8E8", "scopefill": "#F0F0F0",
+    "value0": "#FFFFFF", "value6": "#BEBEBE", "grad0": "#FFFFFF", "grad6": "#BEBEBE", "zero": "#666666",
+}  # fmt: skip
+THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT, "transparent": LIGHT, "auto": LIGHT}
+
+
+def svg(
+    graph: Graph,
+    *,
+    detail: int | str = "auto",
+    theme: str = "light",
+    show: Any = "both",
+    width: float | str | None = None,
+    depth: int | None = None,
+    expand: Sequence[str] = (),
+    title: str | None = None,
+) -> str:
+    """Draw a graph as SVG.
+
+    Args:
+        graph: from `snapshot`.
+        detail: 0 symbols, 1 summaries, 2 numbers; "auto" takes 2 up to 15 nodes, 1 up to 60, 0 above.
+        theme: "light", "dark", "print" (line style carries everything), "transparent", or "auto", which
+            follows the reader's ``prefers-color-scheme``.
+        show: "forward", "backward" or "both".
+        width: of the picture, in pixels or as "506pt"; no text in it is smaller than 6 pt.
+        depth: scopes deeper than this are collapsed.
+        expand: paths of scopes to leave open, such as ``"net/bn1"``.
+        title: a heading.
+
+    Returns:
+        An SVG document. The same graph gives the same bytes.
+
+    Raises:
+        ValueError: an option is not known.
+    """
+    check(detail, theme)
+    drawn = fit(inline(graph), LIMIT, depth, expand)
+    lens = overlay(drawn, show)
+    count = sum(not drawn.is_number(n.id) for n in drawn.nodes)
+    most = None if width is None else pixels(width)
+    levels = [detail] if isinstance(detail, int) else list(range(automatic(count), -1, -1))
+    for level in levels:
+        layout = lay_out(drawn, level, lens.show, chips=count <= 60, boxes=scopes(drawn), badges=lens.badges, most=most)
+        room = most or math.inf
+        if layout.width <= room and layout.height < 1.5 * room and (most or scale(layout, PAGE) > LEGIBLE):
+            break
+    if most is not None and layout.width > most:
+        note = f"{width} is too narrow for letters of 6 pt: this drawing needs {layout.width:.0f} px"
+        lens = lens._replace(caption=f"{lens.caption}; {note}" if lens.caption else note)
+    return Writer(graph, drawn, layout, theme, title, lens).document(most, width)
+
+
+def check(detail: Any, theme: str) -> None:
+    """Refuse options that are not known."""
+    if detail not in (0, 1, 2, "auto"):
+        raise ValueError(f"detail is {detail!r}; it must be 0, 1, 2 or 'auto'")
+    if theme not in THEMES:
+        raise ValueError(f"theme is {theme!r}; it must be one of {', '.join(THEMES)}")
+
+
+def pixels(width: float | str) -> float:
+    """Return a length in pixels."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|pt|mm|cm|in)?\s*", str(width))
+    if not found or not float(found[1]):
+        raise ValueError(f"width is {width!r}; it must be a number of pixels, or a length such as '506pt'")
+    return float(found[1]) * UNITS[found[2] or "px"]
+
+
+def automatic(count: int) -> int:
+    """Return the detail at which so many cards are legible."""
+    return 2 if count <= 15 else 1 if count <= 60 else 0
+
+
+class Lens(NamedTuple):
+    """What a picture puts forward: which lines, a last line on some cards, which cards and edges step back, a caption."""
+
+    show: str
+    badges: Mapping[int, str] = MappingProxyType({})
+    strong: frozenset[int] = frozenset()
+    sick: frozenset[int] = frozenset()
+    nodes: frozenset[int] | None = None
+    edges: frozenset[tuple[int, int]] | None = None
+    caption: str = ""
+
+
+def overlay(graph: Graph, show: Any) -> Lens:
+    """Read ``show``: a word, a Lens, or the names of nodes that a path goes through.
+
+    Raises:
+        ValueError: it is neither; or no such path.
+        KeyError: a name is none of the graph's.
+    """
+    if isinstance(show, Lens):
+        return show
+    if show in ("forward", "backward", "both"):
+        return Lens(show)
+    if show == "memory":
+        return memory(graph)
+    if show == "health":
+        return health(graph)
+    if isinstance(show, str) and show.startswith("path="):
+        show = [name.strip() for name in show.removeprefix("path=").split(",")]
+    if isinstance(show, list | tuple) and len(show) >= 2:
+        nodes, edges = route(graph, *show)
+        return Lens(
+            "both",
+            {},
+            frozenset(),
+            frozenset(),
+            frozenset(nodes),
+            frozenset(edges),
+            f"ways through {' → '.join(map(str, show))}",
+        )
+    known = "'forward', 'backward', 'both', 'memory', 'health', 'path=x,y' or a tuple of names"
+    raise ValueError(f"show is {show!r}; it must be {known}")
+
+
+def memory(graph: Graph) -> Lens:
+    """Outline what keeps arrays for the backward pass."""
+    kept = {n.id: n.saved for n in graph.nodes if n.saved}
+    total = f"{sum(kept.values()):,}".replace(",", "\u2009")
+    said = (
+        f"outlined: keeps arrays for the backward pass, {total} B in all; an array that two nodes keep counts in both"
+    )
+    badges = {i: f"keeps {count:,} B".replace(",", "\u2009") for i, count in kept.items()}
+    return Lens("forward", badges, frozenset(kept), caption=said)
+
+
+def health(graph: Graph) -> Lens:
+    """Mark what is sick: NaN, infinities, all zero, gradients far larger than the usual one."""
+    norms = sorted(n.grad.norm for n in graph.nodes if n.grad and n.grad.norm)
+    usual = norms[len(norms) // 2] if norms else 0.0
+    found: dict[int, str] = {}
+    for n in graph.nodes:
+        signs = []
+        for what, s in (("value", n.value), ("gradient", n.grad)):
+            if s is None or graph.is_number(n.id):
+                continue
+            size = max(s.zeros, 1)
+            signs += [f"{s.nans} NaN in {what}"] * bool(s.nans) + [f"{s.infs} inf in {what}"] * bool(s.infs)
+            if s.zeros == max(1, size) and s.min == s.max == 0 and n.op:
+                signs.append(f"{what} all zero")
+        if n.grad and n.grad.norm and n.grad.norm > 100 * usual:
+            signs.append(f"gradient {n.grad.norm / usual:.0f}× the usual")
+        if signs:
+            found[n.id] = "!" + ", ".join(signs)
+    said = (
+        f"health: {len(found)} of {len(graph.nodes)} nodes marked"
+        if found
+        else "health: no NaN, no infinity, nothing all zero, no huge gradient"
+    )
+    return Lens("both", found, frozenset(found), frozenset(found), caption=said)
+
+
+def svg_diff(a: Graph, b: Graph, *, detail: int = 0, theme: str = "light", names: Sequence[str] = ("a", "b")) -> str:
+    """Draw two graphs below each other: what they share steps back, what differs is outlined.
+
+    Args:
+        a, b: graphs.
+        detail, theme: as in `svg`.
+        names: headings.
+
+    Returns:
+        An SVG document.
+    """
+    check(detail, theme)
+    found = diff(a, b)
+    parts: list[Writer] = []
+    for graph, own, name in ((a, found.only_a, names[0]), (b, found.only_b, names[1])):
+        strong = frozenset(own)
+        shared = frozenset(n.id for n in graph.nodes if n.id not in strong)
+        said = f"{len(shared)} of {len(graph.nodes)} nodes are in both; those of {name} alone are outlined"
+        lens = Lens("both", MappingProxyType({}), strong, frozenset(), strong, frozenset(), said)
+        layout = lay_out(graph, detail, "both", chips=False, boxes=scopes(graph))
+        parts.append(Writer(graph, graph, layout, theme, name, lens, prefix=f"{len(parts)}-"))
+    documents = [p.document(None, None) for p in parts]
+    w = max(p.size[0] for p in parts)
+    h = sum(p.size[1] for p in parts)
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {at(w)} {at(h)}" width="{at(w)}" height="{at(h)}" role="img">'
+    ]
+    out.append(f"<title>{escaped(f'{names[0]} and {names[1]}, compared')}</title>")
+    y = 0.0
+    for part, text in zip(parts, documents, strict=True):
+        out.append(text.replace("<svg ", f'<svg y="{at(y)}" ', 1))
+        y += part.size[1]
+    return "\n".join([*out, "</svg>"]) + "\n"
+
+
+# ---------------------------------------------------------------------------------------------------------- letters
+
+UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+SAFE = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
+
+
+def escaped(text: str) -> str:
+    """Write any string as XML text or attribute."""
+    return "".join(SAFE.get(c, c) for c in UNSAFE.sub("\ufffd", text))
+
+
+def at(x: float) -> str:
+    """Write a coordinate."""
+    text = f"{x:.1f}"
+    return text[:-2] if text.endswith(".0") else text
+
+
+def blend(low: str, high: str, share: float) -> str:
+    """Mix two colours."""
+    a, b = ([int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (low, high))
+    return "#" + "".join(f"{round(x + (y - x) * share):02X}" for x, y in zip(a, b, strict=True))
+
+
+def rules(c: dict[str, str], theme: str) -> str:
+    """Write a theme as CSS rules, each for a class."""
+    root = f".tg-{theme}"
+    out = [
+        f"{root} .{name}{{fill:{c[name]}}}"
+        for name in ("paper", "ink", "muted", "value", "grad", "bad", "zero", "card")
+    ]
+    out += [f"{root} .lane{k}{{fill:{c[f'lane{k}']}}}" for k in range(3)]
+    out += [
+        f"{root} .h-{name}{{fill:{c[name]}}}"
+        for name in ("data", "constant", "parameter", "elementwise", "reduction", "loss", "fused")
+    ]
+    out += [f"{root} .h-{name}{{fill:{c['elementwise']}}}" for name in ("shape", "linear", "window")]
+    out.append(f"{root} .h-scope{{fill:{c['scopefill']}}}{root} .h-stub{{fill:{c['card']}}}")
+    out.append(f"{root} .fusedink{{fill:{c['fusedink']}}}{root} .fusedmuted{{fill:{c['fusedmuted']}}}")
+    for ink in ("value", "grad"):
+        for k in range(TINTS + 1):
+            out.append(
+                f"{root} .{ink[0]}{k}{{fill:{blend(c[ink + '0'], c[ink + '6'], 0 if not k else 0.2 + 0.8 * k / TINTS)}}}"
+            )
+        out.append(f"{root} .{ink}-line{{fill:none;stroke:{c[ink]}}}{root} .{ink}-rule{{fill:none;stroke:{c['card']}}}")
+    out.append(
+        f"{root} .grad-head{{fill:{c['card']};stroke:{c['grad']}}}{root} .x{{fill:{blend(c['card'], c['bad'], 0.3)}}}"
+    )
+    out.append(f"{root} .edge{{fill:none;stroke:{c['line']}}}{root} .strong{{fill:none;stroke:{c['strong']}}}")
+    out.append(
+        f"{root} .scope{{fill:none;stroke:{c['line']}}}{root} .marked{{fill:none;stroke:{c['bad']}}}{root} .chosen{{fill:none;stroke:{c['value']}}}"
+    )
+    out += [
+        f"{root} .f-{name}{{fill:none;stroke:{c['muted' if name != 'unused' else 'grad']}}}"
+        for name in ("none", "pending", "unused")
+    ]
+    return "\n".join(out)
+
+
+def style(theme: str) -> str:
+    """Write the style sheet of a document."""
+    root = f".tg-{theme}"
+    fonts = [f"{root} .{face}{{font-family:{family}}}" for face, family in FONTS.items()]
+    lines = [
+        *fonts,
+        f"{root} .serif{{font-style:italic}}{root} .bold{{font-weight:bold}}",
+        f"{root} .value-line{{stroke-width:1.6}}{root} .grad-line{{stroke-width:1.6;stroke-dasharray:6 4}}",
+        f"{root} .table{{stroke-width:1.2;stroke-dasharray:none}}{root} .grad-head{{stroke-width:1.4}}",
+        f"{root} .value-rule,{root} .grad-rule{{stroke-width:.6}}",
+        f"{root} .edge{{stroke-width:1.1}}{root} .strong{{stroke-width:2.6}}{root} .scope{{stroke-width:1.2}}",
+        f"{root} .marked,{root} .chosen{{stroke-width:3}}",
+        f"{root} .dashed{{stroke-dasharray:4 3}}",
+        f"{root} .f-none{{stroke-width:1;stroke-dasharray:1.5 2.5;stroke-linecap:round}}"
+        f"{root} .f-pending{{stroke-width:1;stroke-dasharray:5 3}}{root} .f-unused{{stroke-width:1}}",
+        rules(THEMES[theme], theme),
+    ]
+    if theme == "auto":
+        lines.append("@media (prefers-color-scheme: dark) {\n" + rules(DARK, theme) + "\n}")
+    return "\n".join(lines)
+
+
+class Key(NamedTuple):
+    """One entry of the legend: its drawing and its words."""
+
+    width: float
+    draw: str
+    words: str
+
+
+class Writer:
+    """Writes one document."""
+
+    def __init__(
+        self, graph: Graph, drawn: Graph, layout: Layout, theme: str, title: str | None, lens: Lens, prefix: str = ""
+    ) -> None:
+        self.graph, self.drawn, self.layout, self.theme = graph, drawn, layout, theme
+        self.title, self.lens, self.prefix = title, lens, prefix
+        self.out: list[str] = []
+        self.size = (0.0, 0.0)
+
+    def document(self, most: float | None, width: float | str | None) -> str:
+        """Return the whole SVG."""
+        layout = self.layout
+        head = 46.0 if self.title else 8.0
+        legend = self.legend()
+        rows = self.wrapped(legend, layout.width - 40)
+        captions = [*self.captions()]
+        foot = 18.0 + 20.0 * len(rows) + 15.0 * len(captions) + 8.0
+        w, h = layout.width, head + layout.height + foot
+        self.size = (w, h)
+        size = f'width="{at(w)}" height="{at(h)}"'
+        if most is not None:
+            unit = re.sub(r"[\d.\s]", "", str(width)) or "px"
+            size = f'width="{at(most / UNITS[unit])}{unit}" height="{at(most * h / w / UNITS[unit])}{unit}"'
+        name = self.title or self.name()
+        self.put(
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-{self.theme}" viewBox="0 0 {at(w)} {at(h)}" {size} xml:space="preserve" role="img" '
+            f'aria-labelledby="{self.prefix}title {self.prefix}desc">'
+        )
+        self.put(f'<title id="{self.prefix}title">{escaped(name)}</title>')
+        self.put(f'<desc id="{self.prefix}desc">{escaped(self.description())}</desc>')
+        self.put(f"<style>\n{style(self.theme)}\n</style>")
+        if self.theme != "transparent":
+            self.put(f'<rect class="paper" width="{at(w)}" height="{at(h)}"/>')
+        if self.title:
+            self.text(Text(w / 2, 28, clip_runs(words(self.title, "bold"), 19, w - 40), 19, "ink"))
+        self.put(f'<g transform="translate(0 {at(head)})">')
+        for lane in layout.lanes:
+            self.lane(lane)
+        for box in layout.boxes:
+            x0, y0, x1, y1 = box.rect
+            self.put(
+                f'<rect class="scope" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="12"/>'
+            )
+            self.text(
+                Text(
+                    x0 + 10,
+                    y0 + 14,
+                    clip_runs((*words("▾ "), *words(box.name, "bold")), 9.5, x1 - x0 - 20),
+                    9.5,
+                    "muted",
+                    "start",
+                )
+            )
+        for line in layout.routes:
+            self.route(line)
+        for placed in layout.cards:
+            self.card(placed)
+        for chip in layout.chips:
+            self.chip(chip)
+        self.put("</g>")
+        y = head + layout.height + 24.0
+        for row in rows:
+            total = sum(k.width for k in row)
+            x = max(20.0, (w - total) / 2)
+            for key in row:
+                self.put(f'<g transform="translate({at(x)} {at(y)})">{key.draw}</g>')
+                x += key.width
+            y += 20
+        for caption in captions:
+            self.text(Text(w / 2, y, clip_runs(words(caption), 9.5, w - 30), 9.5, "muted"))
+            y += 15
+        self.put("</svg>")
+        return "\n".join(self.out) + "\n"
+
+    def put(self, line: str) -> None:
+        """Write a line."""
+        self.out.append(line)
+
+    def name(self) -> str:
+        """Name the picture."""
+        return "Computation of " + ", ".join(self.graph.label(i)[:60] for i in self.graph.outputs[:4])
+
+    def description(self) -> str:
+        """List the nodes in order."""
+        lines = []
+        for n in self.drawn.nodes:
+            if not self.drawn.is_number(n.id):
+                lines.append(
+                    f"{self.drawn.label(n.id)[:80]}: {n.op or n.kind}, {shape_text(n.shape)}{sources(self.drawn, n)}"
+                )
+        return "; ".join(lines)
+
+    # -- text
+
+    def text(self, item: Text, extra: str = "") -> None:
+        """Write a line of text."""
+        self.put(line_of(item, extra))
+
+    # -- parts
+
+    def lane(self, lane: Lane) -> None:
+        """Draw a band and its name."""
+        shade = min(lane.depth, 2)
+        opacity = ' fill-opacity=".45"' if self.theme == "transparent" else ""
+        self.put(
+            f'<rect class="lane{shade}"{opacity} x="8" y="{at(lane.top)}" width="{at(self.layout.width - 16)}" height="{at(lane.bottom - lane.top)}"/>'
+        )
+        self.text(Text(lane.x, lane.y, lane.runs, 10.5, "muted", "start"))
+
+    def route(self, route: Route) -> None:
+        """Draw the lines of an edge and their heads."""
+        link = route.link
+        source = link.edge.source
+        back = self.lens.edges is not None and (source, link.v) not in self.lens.edges
+        fade = ' opacity=".35"' if back else ""
+        self.put(f'<g id="{self.prefix}e{source}-{link.v}-{link.k}"{fade}>')
+        if route.forward:
+            points, head = shortened(route.forward, 9.0)
+            self.put(f'<path class="value-line" d="{curve(points)}"/>')
+            self.put(f'<path class="value" d="{arrow(head, route.forward[-1], 4.2)}"/>')
+        if route.backward:
+            points, head = shortened(route.backward, 10.0)
+            self.put(f'<path class="grad-line" d="{curve(points)}"/>')
+            self.put(f'<path class="grad-head" d="{arrow(head, inset(head, route.backward[-1]), 4.4)}"/>')
+        self.put("</g>")
+
+    def chip(self, chip: Chip) -> None:
+        """Draw a label on an edge."""
+        x0, y0, x1, y1 = chip.rect
+        fade = ' opacity=".35"' if self.lens.edges is not None and chip.ends not in self.lens.edges else ""
+        self.put(
+            f'<g class="chip"{fade}><rect class="card" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="6"/>'
+        )
+        self.text(Text((x0 + x1) / 2, y1 - 4.6, chip.runs, CHIP_SIZE, chip.ink))
+        self.put("</g>")
+
+    def card(self, placed: Placed) -> None:
+        """Draw a card."""
+        card = placed.card
+        node = self.drawn.nodes[card.node] if card.node < len(self.drawn.nodes) else None
+        family = FAMILY.get(card.family, card.family)
+        w, h, head = card.width, card.height, card.header
+        radius = 11.0
+        thick = "strong" if card.kind in ("parameter", "scope") else "edge"
+        thick = ("marked" if card.node in self.lens.sick else "chosen") if card.node in self.lens.strong else thick
+        dash = " dashed" if card.kind in ("constant", "stub") else ""
+        name = f"n{node.id}" if node else f"stub{placed.card.node}-{at(placed.y)}"
+        back = self.lens.nodes is not None and card.node not in self.lens.nodes
+        fade = ' opacity=".4"' if back else ""
+        scope = (
+            f' data-scope="{escaped("/".join((*node.scope, node.name or "")))}" tabindex="0"'
+            if node and node.kind == "scope"
+            else ""
+        )
+        self.put(
+            f'<g id="{self.prefix}{name}" class="node"{fade}{scope} transform="translate({at(placed.middle)} {at(placed.y)})">'
+        )
+        if node:
+            self.put(f"<title>{escaped(self.tip(node))}</title>")
+        half = at(w / 2)
+        self.put(f'<rect class="card" x="-{half}" width="{at(w)}" height="{at(h)}" rx="{at(radius)}"/>')
+        if head >= h:
+            self.put(f'<rect class="h-{family}" x="-{half}" width="{at(w)}" height="{at(h)}" rx="{at(radius)}"/>')
+        else:
+            r = at(radius)
+            self.put(
+                f'<path class="h-{family}" d="M-{half} {at(head)}V{r}a{r} {r} 0 0 1 {r} -{r}H{at(w / 2 - radius)}a{r} {r} 0 0 1 {r} {r}V{at(head)}z"/>'
+            )
+        self.put(f'<rect class="{thick}{dash}" x="-{half}" width="{at(w)}" height="{at(h)}" rx="{at(radius)}"/>')
+        for item in card.items:
+            self.item(item, family == "fused" and item.y < head)
+        self.put("</g>")
+
+    def tip(self, node: Node) -> str:
+        """Write what hovering tells."""
+        path = "/".join((*node.scope, node.name or f"#{node.id}"))
+        facts = [path[:300], f"{node.op or node.kind} {shape_text(node.shape)} {node.dtype}"]
+        if node.value is not None:
+            facts.append(f"value {statistics(node.value)}")
+        if node.grad is not None:
+            facts.append(f"gradient {statistics(node.grad)}")
+        if node.says:
+            facts.append(self.drawn.sentence(node.id)[:300])
+        return "\n".join(facts)
+
+    def item(self, item: Item, inverse: bool) -> None:
+        """Draw one thing on a card."""
+        if isinstance(item, Text):
+            self.text(item._replace(ink="fused" + item.ink) if inverse else item)
+        elif isinstance(item, Grid):
+            self.grid(item)
+        elif isinstance(item, Bars):
+            step = item.width / len(item.bars)
+            path = "".join(
+                f"M{at(item.x + k * step)} {at(item.y + item.height)}h{at(step - 0.8)}v-{at(max(bar * item.height, 0.6))}h-{at(step - 0.8)}z"
+                for k, bar in enumerate(item.bars)
+            )
+            self.put(f'<path class="{item.ink}" d="{path}"/>')
+        elif isinstance(item, Frame):
+            self.put(
+                f'<rect class="f-{item.ink}" x="{at(item.x)}" y="{at(item.y)}" width="{at(item.width)}" height="{at(item.height)}" rx="4"/>'
+            )
+
+    def grid(self, table: Grid) -> None:
+        """Draw a table: tinted cells, thin rules, a border."""
+        tints: dict[str, list[str]] = {}
+        lines = []
+        y = table.y
+        for row in table.cells:
+            x = table.x
+            for (text, tint), w in zip(row, table.columns, strict=True):
+                name = f"{table.ink[0]}{tint}" if tint >= 0 else "x"
+                tints.setdefault(name, []).append(f"M{at(x)} {at(y)}h{at(w)}v{at(CELL)}h-{at(w)}z")
+                ink = "zero" if tint == 0 else "bad" if tint < 0 else "ink"
+                lines.append(
+                    f'<text class="sans {ink}" x="{at(x + w / 2)}" y="{at(y + CELL - 4.4)}" font-size="{at(BODY)}" text-anchor="middle">{escaped(text)}</text>'
+                )
+                x += w
+            y += CELL
+        left, top, right, bottom = table.box
+        for name, paths in sorted(tints.items()):
+            self.put(f'<path class="{name}" d="{"".join(paths)}"/>')
+        inner = "".join(f"M{at(left)} {at(top + CELL * k)}H{at(right)}" for k in range(1, len(table.cells)))
+        inner += "".join(
+            f"M{at(left + sum(table.columns[:k]))} {at(top)}V{at(bottom)}" for k in range(1, len(table.columns))
+        )
+        if inner:
+            self.put(f'<path class="{table.ink}-rule" d="{inner}"/>')
+        self.put(
+            f'<rect class="{table.ink}-line table" x="{at(left)}" y="{at(top)}" width="{at(right - left)}" height="{at(bottom - top)}"/>'
+        )
+        self.out += lines
+
+    # -- legend and caption
+
+    def legend(self) -> list[Key]:
+        """Explain what is in this picture, and nothing else."""
+        keys = []
+        if any(r.forward for r in self.layout.routes):
+            draw = '<path class="value-line" d="M0 -3H22"/><path class="value" d="M30 -3l-9 -4.2v8.4z"/>'
+            keys.append(self.key(draw, 36, "forward value"))
+        if any(r.backward for r in self.layout.routes):
+            draw = '<path class="grad-line" d="M0 -3H20"/><path class="grad-head" d="M30 -3l-9 -4.4v8.8z"/>'
+            keys.append(self.key(draw, 36, "backward gradient × local derivative"))
+        present = dict.fromkeys(FAMILY.get(p.card.family, p.card.family) for p in self.layout.cards)
+        for family, said in FAMILY_WORDS.items():  # stubs explain themselves
+            if family in present:
+                thick = "strong" if family in ("parameter", "scope") else "edge"
+                dash = " dashed" if family == "constant" else ""
+                draw = f'<rect class="card" y="-10" width="18" height="13" rx="3"/><rect class="h-{family}" y="-10" width="18" height="13" rx="3"/>'
+                draw += f'<rect class="{thick}{dash}" y="-10" width="18" height="13" rx="3"/>'
+                keys.append(self.key(draw, 24, said))
+        if any("①" in text_of(c.runs) for c in self.layout.chips):
+            keys.append(
+                self.key('<text class="sans grad" y="1" font-size="12">①②</text>', 30, "contributions that are added")
+            )
+        if len(self.layout.lanes) > 1:
+            keys.append(self.key("", 0, "lanes: ↓ reduces, ↑ broadcasts, backward swaps them"))
+        return keys
+
+    def key(self, draw: str, room: float, said: str) -> Key:
+        """Make an entry of the legend."""
+        line = line_of(Text(room, 0.5, words(said), 9.5, "muted", "start"))
+        return Key(room + width_of(words(said), 9.5) + 22, draw + line, said)
+
+    def wrapped(self, keys: Sequence[Key], room: float) -> list[list[Key]]:
+        """Break the legend into lines."""
+        rows: list[list[Key]] = [[]]
+        used = 0.0
+        for key in keys:
+            if rows[-1] and used + key.width > room:
+                rows.append([])
+                used = 0.0
+            rows[-1].append(key)
+            used += key.width
+        return rows
+
+    def captions(self) -> list[str]:
+        """Say how much of the graph is shown, and what its reader must know."""
+        shown = sum(p.card.kind != "stub" for p in self.layout.cards)
+        count = len(self.graph.nodes)
+        lines = []
+        inside = sum(dict(n.params).get("nodes", 0) for n in self.drawn.nodes if n.kind == "scope")
+        folded = sum(n.kind == "scope" for n in self.drawn.nodes)
+        if shown != count:
+            where = [f"{inside} inside {folded} collapsed card{'s' * (folded > 1)} ▸"] if folded else []
+            where += ["the others inside the formulas"] if count > shown + inside - folded else []
+            lines.append(f"{count} nodes, {shown} shown; {', '.join(where)}")
+        return [*([self.lens.caption] if self.lens.caption else []), *lines, *self.graph.notes]
+
+
+def sources(graph: Graph, node: Node) -> str:
+    """Say what a node is made from."""
+    names = [graph.label(e.source)[:40] for e in node.inputs]
+    return " from " + ", ".join(names) if names else ""
+
+
+def line_of(item: Text, extra: str = "") -> str:
+    """Write a line of text: runs as tspans, raised and lowered by dy."""
+    size = item.size
+    anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
+    first = item.runs[0] if item.runs else Run("")
+    if len(item.runs) <= 1 and not first.rise and first.scale == 1:
+        body, face = escaped(first.text), first.face
+    else:
+        face, parts, height = "sans", [], 0.0
+        for run in item.runs:
+            lift = run.rise * size
+            dy = f' dy="{at2(height - lift)}"' if abs(height - lift) > 0.01 else ""
+            small = f' font-size="{at2(font_size(run, size))}"' if run.scale != 1 else ""
+            parts.append(f'<tspan class="{run.face}"{dy}{small}>{escaped(run.text)}</tspan>')
+            height = lift
+        body = "".join(parts)
+    return f'<text class="{face} {item.ink}" x="{at(item.x)}" y="{at(item.y)}" font-size="{at(size)}"{anchor}{extra}>{body}</text>'
+
+
+def at2(x: float) -> str:
+    """Write a small length."""
+    return f"{x:.2f}".rstrip("0").rstrip(".")
+
+
+def shortened(points: Sequence[Point], by: float) -> tuple[list[Point], Point]:
+    """Cut the end of a line to make room for its head; return the line and where the head begins."""
+    (x0, y0), (x1, y1) = points[-2], points[-1]
+    length = abs(x1 - x0) + abs(y1 - y0) or 1.0
+    cut = min(by / length, 1.0)
+    head = x1 - (x1 - x0) * cut, y1 - (y1 - y0) * cut
+    return [*points[:-1], head], head
+
+
+def inset(base: Point, tip: Point) -> Point:
+    """Move the tip of an outlined head in by its own stroke."""
+    (x0, y0), (x1, y1) = base, tip
+    length = abs(x1 - x0) + abs(y1 - y0) or 1.0
+    return x1 - (x1 - x0) / length * 1.2, y1 - (y1 - y0) / length * 1.2
+
+
+def arrow(base: Point, tip: Point, half: float) -> str:
+    """Draw a head from the middle of its base to its tip."""
+    (x0, y0), (x1, y1) = base, tip
+    dx, dy = (0.0, half) if y0 == y1 else (half, 0.0)
+    return f"M{at(x1)} {at(y1)}L{at(x0 + dx)} {at(y0 + dy)}L{at(x0 - dx)} {at(y0 - dy)}z"
+
+
+def curve(points: Sequence[Point], radius: float = 26.0) -> str:
+    """Draw a line through corners, rounded as far as there is room."""
+    out = [f"M{at(points[0][0])} {at(points[0][1])}"]
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        legs = [abs(corner[0] - p[0]) + abs(corner[1] - p[1]) for p in (before, after)]
+        first = 1.0 if before == points[0] else 0.5
+        last = 1.0 if after == points[-1] else 0.5
+        r = min(radius, legs[0] * first, legs[1] * last)
+        a, b = (toward(corner, p, r) for p in (before, after))
+        out.append(f"L{at(a[0])} {at(a[1])}Q{at(corner[0])} {at(corner[1])} {at(b[0])} {at(b[1])}")
+    out.append(f"L{at(points[-1][0])} {at(points[-1][1])}")
+    return "".join(out)
+
+
+def toward(a: Point, b: Point, r: float) -> Point:
+    """Return the point at distance r from a, towards b."""
+    length = abs(b[0] - a[0]) + abs(b[1] - a[1]) or 1.0
+    return a[0] + (b[0] - a[0]) / length * r, a[1] + (b[1] - a[1]) / length * r

@@ -1,0 +1,103 @@
+"""One derivation, two walks: a line run on arrays is the backward pass, run on Tensors it records one.
+
+Either walk meets each node once, results before what they are made of. What a broadcast copied on the way
+forward is added up here, at the edge, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from tinygraph.context import within
+from tinygraph.ops.shape import sum_to
+from tinygraph.summand import SMALL, Summand, undo_broadcast
+from tinygraph.tensor import Node
+
+__all__ = ["order_of", "walk", "walk_recorded"]
+
+
+def walk(
+    grads: dict[Node, Any],
+    only: Collection[Node] | None = None,
+    free: bool = False,
+    watch: Callable[[Node, Any], Any] | None = None,
+) -> None:
+    """Carry gradients back as arrays. ``grads`` starts as the seeds; at the end it has those of the leaves.
+
+    The newest node comes first, so all that it was used for has been met. With ``only``, gradients go
+    nowhere else, and all of them stay in ``grads``; ``watch`` sees each contribution, in the order of inputs.
+    """
+    owned: set[Node] = set()  # whose gradient, a large array, nobody else holds: it can be added into
+    heap = sorted((-node.id, node) for node in grads)
+    while heap:
+        node = heappop(heap)[1]
+        op, saved, shape = node.op, node.saved, node.shape
+        if op is None:
+            continue
+        if saved is None:
+            raise RuntimeError(f"the graph behind {node.name or op} was freed by backward(retain_graph=False)")
+        g = grads.pop(node) if only is None else grads[node]
+        elementwise, large = op.elementwise, g.size >= SMALL
+        heir = node if large and only is None and node in owned else None
+        if not elementwise and g.shape != shape:
+            g = np.broadcast_to(g, shape)
+        for x, line, args in zip(node.inputs, op.lines if op.plain else op.lines_for(node, g), saved):
+            if args is None or (only is not None and x not in only):
+                continue
+            if elementwise and x.shape != shape:
+                gx = undo_broadcast(line(Summand((g,), x.shape) if large else g, *args), shape, x.shape)
+            else:
+                gx = line(g, *args)
+            if watch:
+                watch(node, gx)
+            if x not in grads:
+                grads[x] = gx
+                heappush(heap, (-x.id, x))
+            elif x in owned:
+                grads[x] += gx
+                continue
+            else:
+                grads[x] = gx = grads[x] + gx
+            if large and gx is not g and gx.base is not None:  # a view, of g as a rule: then nobody is alone with g
+                owned.discard(heir)
+                heir = None
+            elif large and gx.shape == x.shape and not watch:
+                if gx is not g:
+                    owned.add(x)
+                elif heir is node:  # nobody else held g; now this input does, unless another one gets it too
+                    owned.add(heir := x)
+                else:
+                    owned.discard(heir)
+        if free:
+            node.saved, node.inputs = None, ()
+
+
+def order_of(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
+    """Return every node behind ``roots`` that gradients reach, results before what they are made of."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        for x, args in zip(node.inputs, node.saved or ()) if node not in stop else ():
+            if args is not None and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    return sorted(seen, key=attrgetter("id"), reverse=True)
+
+
+def walk_recorded(order: Iterable[Node], grads: dict[Node, Any], only: Collection[Node] | None = None) -> None:
+    """Carry gradients back as Tensors: the same lines, called with Tensors, record."""
+    for node in order:
+        if node.op is None or node not in grads:
+            continue
+        wanted = [args is not None and (only is None or x in only) for x, args in zip(node.inputs, node.saved or ())]
+        with within(scope=("grad", *node.scope)):
+            for x, gx in zip(node.inputs, node.op.recorded(node, grads[node], wanted)):
+                if gx is not None:
+                    gx = sum_to(gx, x.shape) if gx.shape != x.shape else gx
+                    grads[x] = grads[x] + gx if x in grads else gx
