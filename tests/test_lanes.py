@@ -112,6 +112,44 @@ def test_batch_norm_stands_as_in_the_textbook(graphs: dict[str, Graph]) -> None:
     assert [lane.name for lane in layout.lanes] == ["(4, 3)", "(3,)", "( )"]
 
 
+def anything(seed: int) -> Graph:
+    """Return a graph of ops drawn at random: fan-out, skips, reductions, broadcasts, scopes, unnamed steps."""
+    rng = np.random.default_rng(seed)
+    pool = [Tensor(rng.standard_normal((4, 3)), name="x")]
+    for k in range(rng.integers(2, 25)):
+        recent = pool[-4:] if rng.random() < 0.7 else pool
+        a, b = recent[rng.integers(len(recent))], pool[rng.integers(len(pool))]
+        steps = [
+            lambda a=a, b=b: a + b,
+            lambda a=a, b=b: a * b,
+            lambda a=a, k=k: a - Parameter(np.ones(3), name=f"p{k}"),
+            lambda a=a: np.tanh(a),
+            lambda a=a: a.mean(axis=0),
+            lambda a=a: a.sum(axis=-1, keepdims=True),
+            lambda a=a: a * a,
+            lambda a=a, b=b, k=k: a * Tensor(np.ones(3), name=f"c{k}", requires_grad=False) + b,
+            lambda a=a: a * 2 + 1,
+        ]
+        with tg.scope(*[f"s{k // 4}"] * (rng.random() < 0.5)):
+            try:
+                y = steps[rng.integers(len(steps))]()
+            except (ValueError, IndexError):
+                continue  # shapes that do not broadcast, or an axis that is not there
+        pool.append(y.named(f"h{k}") if rng.random() < 0.6 else y)
+    loss = pool[-1].sum().named("L")
+    loss.backward()
+    return snapshot(loss)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_nothing_overlaps_in_any_graph(seed: int) -> None:
+    drawn = fit(inline(anything(seed)), 200)
+    for detail in (0, 2):
+        layout = lay_out(drawn, detail, boxes=scopes(drawn))
+        assert faults(layout) == []
+        assert shared_lines(layout) == []
+
+
 # ------------------------------------------------------------------------------------------------------ batch axes
 
 

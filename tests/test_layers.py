@@ -22,7 +22,7 @@ FLOORS = {
     "ops.elementwise": 4, "ops.shape": 4,
     "ops.reduce": 5, "ops.linear": 5, "ops.window": 5, "ops": 5,
     "walk": 6, "grad": 6, "trace": 6,
-    "fusion": 7, "functional": 7, "functions": 7, "paths": 7,
+    "fusion": 7, "functional": 7, "functions": 7, "profile": 7, "paths": 7,
     "fused": 8,
     "check": 9, "compare": 9, "certificate": 9, "draw": 9,
     "nn": 10, "data": 10,

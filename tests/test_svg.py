@@ -21,7 +21,7 @@ from tinygraph.graph import Graph
 from tinygraph.paths import paths
 from tinygraph.render.html import html
 from tinygraph.render.mermaid import MOST, mermaid
-from tinygraph.render.svg import DARK, LIGHT, PRINT, THEMES, svg, svg_diff
+from tinygraph.render.svg import DARK, LIGHT, PRINT, THEMES, svg, svg_diff, svg_paths
 from tinygraph.render.tikz import tikz
 from tinygraph.trace import snapshot
 
@@ -123,7 +123,7 @@ def test_four_states_of_a_gradient_look_different() -> None:
     assert "f-none" in flat
 
 
-@pytest.mark.parametrize("width", [480, "506pt", "17cm", 1200])
+@pytest.mark.parametrize("width", [520, "506pt", "17cm", 1200])
 def test_nothing_is_smaller_than_six_points_at_the_given_width(graphs: dict[str, Graph], width: float | str) -> None:
     for name in ("batch_norm", "mlp"):
         text = svg(graphs[name], width=width)
@@ -218,6 +218,18 @@ def test_paths_of_batch_norm_are_the_terms_of_the_closed_form() -> None:
     np.testing.assert_allclose(by_length[2], -hat * (g * hat).mean(0) / sigma, atol=1e-12)
     np.testing.assert_allclose(by_length[3], 0, atol=1e-12)
     np.testing.assert_allclose(sum(by_length), tg.grad(y, [x], g)[0], atol=1e-12)
+
+
+def test_paths_are_drawn_as_tables_that_add_up() -> None:
+    x, gamma, beta = Tensor(gallery.X, name="x"), tg.Parameter([1.0, 2.0, -1.0], name="γ"), tg.Parameter([0.0, 1.0, -1.0], name="β")
+    y = tg.batch_norm(x, gamma, beta, eps=0.0)
+    text = svg_paths(paths(x, y, np.array(gallery.W)))
+    root = ET.fromstring(text)
+    cells = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+    numbers = [v for v in cells if re.fullmatch(r"[−\d.]+", v)]
+    assert len(numbers) == 5 * 12
+    assert numbers[36:48] == ["0"] * 12  # the fourth path
+    assert numbers[48:] == ["2", "−2", "1", "−2", "0", "1", "0", "2", "−1", "0", "0", "−1"]
 
 
 def test_paths_refuses_what_has_no_answer() -> None:

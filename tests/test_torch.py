@@ -146,7 +146,7 @@ COMPOSED: dict[str, Callable[..., Any]] = {
     "squeeze": lambda x, axis: x.squeeze(axis),
     "flatten": lambda x: x.flatten(),
     "einsum": lambda x, y: torch.einsum("ij,jk->ki", x, y),
-    "numbers": lambda x: 2.0**x - 1 / x + 3 * x**3 - x / 4,
+    "numbers": lambda x: 2**x - 1.5**x - 1 / x + 3 * x**3 - x / 4,
     "shared operand": lambda x: x * x + x / x**2,
 }
 

@@ -71,6 +71,7 @@ from tinygraph.ops.shape import (
     swapaxes,
     transpose,
 )
+from tinygraph.profile import Profile, profile
 from tinygraph.tensor import Parameter, Tensor
 from tinygraph.trace import run, snapshot
 
@@ -78,12 +79,12 @@ __version__ = "0.1.0"
 
 # As in NumPy, `from tinygraph import *` leaves Python's own abs, max, min and sum alone.
 __all__ = [
-    "OPS", "Certificate", "DegenerateCheck", "Graph", "LayoutEngineMissing", "Op", "Parameter", "Tensor", "add",
-    "argmax", "astype", "batch_norm", "batch_norm_inference", "batch_norm_spatial", "batch_norm_stepwise", "broadcast_to", "clip",
-    "compare", "composite", "concatenate", "cross_entropy", "div", "draw", "einsum", "equal", "exp", "expand_dims",
-    "flatten", "fused", "grad", "gradcheck", "gradgradcheck", "greater", "group_norm", "hessian", "hvp", "index",
-    "instance_norm", "jacobian", "jvp", "layer_norm", "log", "log_softmax", "logsumexp", "matmul", "maximum", "mean",
-    "minimum", "moveaxis", "mul", "neg", "no_grad", "op", "pad", "power", "relu", "reshape", "run", "sample", "scatter",
-    "scope", "sigmoid", "sign", "snapshot", "softmax", "split", "sqrt", "square", "squeeze", "stack", "std", "sub",
-    "sum_to", "swapaxes", "tanh", "transpose", "var", "vjp", "where",
+    "OPS", "Certificate", "DegenerateCheck", "Graph", "LayoutEngineMissing", "Op", "Parameter", "Profile", "Tensor",
+    "add", "argmax", "astype", "batch_norm", "batch_norm_inference", "batch_norm_spatial", "batch_norm_stepwise",
+    "broadcast_to", "clip", "compare", "composite", "concatenate", "cross_entropy", "div", "draw", "einsum", "equal",
+    "exp", "expand_dims", "flatten", "fused", "grad", "gradcheck", "gradgradcheck", "greater", "group_norm", "hessian",
+    "hvp", "index", "instance_norm", "jacobian", "jvp", "layer_norm", "log", "log_softmax", "logsumexp", "matmul",
+    "maximum", "mean", "minimum", "moveaxis", "mul", "neg", "no_grad", "op", "pad", "power", "profile", "relu",
+    "reshape", "run", "sample", "scatter", "scope", "sigmoid", "sign", "snapshot", "softmax", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "sub", "sum_to", "swapaxes", "tanh", "transpose", "var", "vjp", "where",
 ]  # fmt: skip

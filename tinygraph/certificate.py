@@ -157,7 +157,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     widths = {name: max(7, len(name) + 1) for name in (*column.values(), "2nd", "3rd")}
     room = max([16, *(len(case) + 2 for case, _, _ in lines)])
     head = f"{'data':<{room}}precision function" + "".join(f"{name:>{w - 1}} " for name, w in widths.items())
-    yield head
+    yield head.rstrip()
     yield "─" * (len(head) + 1)
     before = ("", "")
     for (case, dtype, function), cells in lines.items():

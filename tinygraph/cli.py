@@ -6,6 +6,7 @@ Exit status: 0 all is well, 1 the job ran and found something wrong, 2 it could 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_batchnorm(commands)
+    add_bench(commands)
     options = parser.parse_args(argv)
     try:
         return int(options.run(options))
@@ -95,7 +97,7 @@ def batchnorm(options: argparse.Namespace) -> int:
     except (ModuleNotFoundError, RuntimeError) as error:
         raise UsageError(error) from None
 
-    graph = drawn(*arrays, axes)
+    graph = drawn(axes, *arrays)
     constant = int((x == x[:1]).all(axis=axes).sum())
     print(
         f"{what}: x is {options.dtype}{list(x.shape)}, {constant} of {channels} features are constant in this batch\n"
@@ -120,13 +122,56 @@ def batchnorm(options: argparse.Namespace) -> int:
     )
     print(f"\n{certificate}\n")
 
-    small = drawn(*hand_solvable(), (0,))
+    small = drawn((0,), *hand_solvable())
     for path in [*written(graph, options.out / "batchnorm"), *written(small, options.out / "batchnorm_4x3")]:
         print(f"wrote {path}")
     return 0 if certificate.ok else 1
 
 
-def drawn(x: Any, gamma: Any, beta: Any, w: Any, axes: tuple[int, ...]) -> Any:
+def add_bench(commands: Any) -> None:
+    """Declare ``tinygraph bench``."""
+    add = commands.add_parser(
+        "bench",
+        help="measure tinygraph against its peers, those that are installed",
+        description="Measure tinygraph against PyTorch, MyGrad, autograd, DeZero and micrograd, those that are "
+        "installed, each in a process of its own, taking turns. Prints ratios of medians. Exit 1 if one is above what "
+        "it must be.",
+    ).add_argument
+    add(
+        "--rows",
+        default="",
+        metavar="TEXT",
+        help="only the rows whose title contains this, such as 'chain' or 'fused BN'",
+    )
+    add("--rounds", type=int, default=15, metavar="N", help="turns of each library (default 15)")
+    add("--json", type=Path, metavar="FILE", help="write the results, with machine, versions and date")
+    add("--chart", type=Path, metavar="FILE", help="draw the ratios as bars (.svg, .png or .pdf; extra `plot`)")
+    commands.choices["bench"].set_defaults(run=bench)
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Run the benchmark."""
+    from tinygraph import bench
+    from tinygraph.draw import write
+
+    rows = [row for row in bench.ROWS if options.rows in row.title]
+    if not rows:
+        raise UsageError(f"--rows {options.rows!r}: no row has that in its title")
+    if options.rounds < 1:
+        raise UsageError(f"--rounds {options.rounds}: must be 1 or more")
+    results = bench.run(rows, options.rounds, say=lambda line: print(line, file=sys.stderr, flush=True))
+    print(bench.table(results))
+    if options.json:
+        write(options.json, (json.dumps(bench.report(results), ensure_ascii=False, indent=1) + "\n").encode())
+    if options.chart:
+        try:
+            bench.chart(results, options.chart)
+        except (ModuleNotFoundError, ValueError) as error:
+            raise UsageError(error) from None
+    return int(any(result.holds is False for result in results))
+
+
+def drawn(axes: tuple[int, ...], x: Any, gamma: Any, beta: Any, w: Any) -> Any:
     """Compose batch norm on a batch, with L = Σ w⊙y; run it forward and backward, and return its graph."""
     from tinygraph.functions import batch_norm
     from tinygraph.tensor import Parameter, Tensor

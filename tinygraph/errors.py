@@ -34,7 +34,7 @@ def library_of(array: Any) -> str:
 def explain(error: Exception, name: str, operands: Sequence[Any]) -> Exception:
     """Say where an op failed: NumPy's message, the scope, the op, its operands and the caller's line."""
     path = "/".join((*CONTEXT.get().scope, name))
-    arrays = [x.data if hasattr(x, "node") else x for x in operands if hasattr(x, "shape") and not isinstance(x, np.generic)]
+    arrays = [getattr(x, "_data", x) for x in operands if hasattr(x, "shape") and not isinstance(x, np.generic)]
     libraries = sorted(set(map(library_of, arrays)))
     if len(libraries) > 1:
         error = TypeError(f"arrays of {' and '.join(libraries)} do not mix: move one with tinygraph.device.asarray")

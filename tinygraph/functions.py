@@ -334,7 +334,8 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"cross_entropy: reduction {reduction!r} is none of 'mean', 'sum', 'none'")
     if not hasattr(labels, "dtype"):
-        raise TypeError(f"cross_entropy: target must be an array of indices or probabilities, not {type(labels).__name__}")
+        found = type(labels).__name__
+        raise TypeError(f"cross_entropy: target must be an array of indices or probabilities, not {found}")
     if reduction == "mean" and 0 in rest:
         raise ValueError(f"cross_entropy: the mean over no targets is undefined: x has shape {x.shape}")
     log_p = named(log_softmax(x, axis), "log p")

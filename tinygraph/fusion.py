@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinygraph.errors import explain
-from tinygraph.walk import order_of, walk_recorded
 from tinygraph.op import Function, Op, lifted, op, record
 from tinygraph.ops.shape import reshape
 from tinygraph.tensor import Node, Tensor, array_of
+from tinygraph.walk import order_of, walk_recorded
 
 __all__ = ["Fused", "fused"]
 
@@ -30,7 +30,8 @@ class Fused(Op):
     plain = False
 
     def __init__(self, *args: Any, definition: Function, backward: Function, **about: Any) -> None:
-        self.definition, self.backward = definition, backward
+        self.definition: Function = definition
+        self.backward = backward
         super().__init__(*args, **about)
 
     def is_operand(self, name: str) -> bool:

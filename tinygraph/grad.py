@@ -109,14 +109,15 @@ def grad(
     gs = [gs[0][0]] if len(ys) == 1 and isinstance(gs[0], list | tuple) else gs
     grads = seeds(ys, gs if create_graph else list(map(array_of, gs)), "grad_outputs")
     order = order_of(grads)
-    only = {x.node for x in xs}
+    only: set[Node] = {x.node for x in xs}
     for node in reversed(order):
         if any(x in only for x, args in zip(node.inputs, node.saved or ()) if args is not None):
             only.add(node)
     order = [node for node in order if node in only]
     if create_graph:
         with within(scope=("grad", *CONTEXT.get().scope)):
-            grads = {y: g if isinstance(g, Tensor) else Tensor(g, name="seed", requires_grad=False) for y, g in grads.items()}
+            lift = lambda g: g if isinstance(g, Tensor) else Tensor(g, name="seed", requires_grad=False)
+            grads = {y: lift(g) for y, g in grads.items()}
         walk_recorded(order, grads, only)
     else:
         walk(grads, only)

@@ -241,7 +241,7 @@ def _node(place: int, raw: dict[str, Any]) -> Node:
 def _summary(raw: dict[str, Any] | None) -> Summary | None:
     if raw is None:
         return None
-    read = {k: float(v) if isinstance(v, str) and k != "dtype" else v for k, v in raw.items()}
+    read: dict[str, Any] = {k: float(v) if isinstance(v, str) and k != "dtype" else v for k, v in raw.items()}
     values = raw["values"]
     read["values"] = None if values is None else tuple(float(v) if isinstance(v, str) else v for v in values)
     return Summary(**{**read, "shape": tuple(raw["shape"]), "histogram": tuple(raw["histogram"])})

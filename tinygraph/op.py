@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from tinygraph.context import CONTEXT
 from tinygraph.device import scalar
 from tinygraph.dispatch import OPS, Sample, implements
 from tinygraph.errors import explain
-from tinygraph.tensor import Leaf, Node, Tensor, array_of, serial
+from tinygraph.tensor import Leaf, Node, Tensor, serial
 
 __all__ = ["Op", "op"]
 
@@ -80,6 +80,7 @@ class Op:
         self.call = functools.wraps(function)(self.written())
 
     def __call__(self, *args: Any, **params: Any) -> Any:
+        """Call the op."""
         return self.call(*args, **params)
 
     def __repr__(self) -> str:
@@ -106,7 +107,8 @@ class Op:
     def lifted(self, node: Node, i: int) -> Iterable[Any]:
         """Return what line ``i`` asked for as Tensors of the graph."""
         sources = dict(zip(self.operands, node.inputs), out=node)
-        return (lifted(array, sources.get(ask)) for ask, array in zip(self.asks[i], node.saved[i]))  # type: ignore
+        saved: Any = node.saved and node.saved[i]
+        return (lifted(array, sources.get(ask)) for ask, array in zip(self.asks[i], saved))
 
     def written(self) -> Function:
         """Write the function that calls this op out of its signature, so that it does what it must and no more."""
@@ -132,11 +134,12 @@ class Op:
             any_want=" or ".join(f"{x}_want" for x in xs),
             params=f"node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}" if self.params else "",
         )
-        names = {**globals(), "op": self}
+        names: dict[str, Any] = {"op": self, "CONTEXT": CONTEXT, "Node": Node, "Tensor": Tensor, "constant": constant}
+        names |= {"explain": explain, "new": new, "scalar": scalar, "serial": serial}
         exec(compile(text, f"{__file__}:{self.name}", "exec"), names)  # noqa: S102 - of its own names, as in namedtuple
         call = names[self.name]
         call.__defaults__, call.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
-        return call  # type: ignore[no-any-return]
+        return cast(Function, call)
 
     def source(self, ask: str) -> str:
         """Return where a call finds what a derivative line asks for."""
@@ -154,7 +157,7 @@ class Op:
 
 def tensor_of(array: Any, node: Node) -> Tensor:
     """Join an array with the node that it is the value of."""
-    tensor = new(Tensor)
+    tensor: Tensor = new(Tensor)
     tensor._data, tensor.node = array, node
     return tensor
 
@@ -166,7 +169,7 @@ def record(op: Op, operands: Sequence[Any], params: dict[str, Any], out: Any, as
     scope, recording = CONTEXT.get()
     if not recording:
         return constant(out)
-    node = Node()
+    node: Any = Node()
     node.op, node.params, node.shape, node.scope, node.id = op, params, out.shape, scope, serial()
     node.inputs = tuple(x.node if isinstance(x, Tensor) else x for x in operands)
     wants = [isinstance(x, Node) and x.needs for x in node.inputs]

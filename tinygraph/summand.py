@@ -85,7 +85,8 @@ def undo_broadcast(g: Any, source: tuple[int, ...], shape: tuple[int, ...]) -> A
     lead = len(source) - len(shape)
     copied = [i for i, n in enumerate(source) if i < lead or shape[i - lead] == 1 != n]
     if isinstance(g, Summand):
-        sizes = [max((x.shape[i - len(source)] for x in g.factors if len(source) - i <= x.ndim), default=1) for i in copied]
+        length = lambda x, back: x.shape[-back] if back <= x.ndim else 1
+        sizes = [max(length(x, len(source) - i) for x in g.factors) for i in copied]
         g = g.sum()
     else:
         absent = len(source) - g.ndim

@@ -82,22 +82,16 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "node")
+    node: Node
     kind = "input"
 
-    if TYPE_CHECKING:  # operators, array methods and backward are installed by the ops and the walk themselves
-        T: Tensor
-        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __matmul__ = (
-            __rmatmul__
-        ) = __pow__ = __rpow__ = lambda self, y: self
-        __neg__ = __abs__ = sigmoid = relu = flatten = ravel = lambda self: self
-        sum = mean = var = std = max = amax = min = amin = logsumexp = argmax = lambda self, axis=None, keepdims=False: self
-        reshape = transpose = permute = lambda self, *shape: self
-        squeeze = lambda self, axis=None: self
-        swapaxes = lambda self, axis1, axis2: self
-        clip = clamp = lambda self, min=None, max=None: self
-        astype = lambda self, dtype: self
-        __getitem__ = lambda self, key: self
-        backward = lambda self, gradient=None, retain_graph=True: None
+    if TYPE_CHECKING:  # operators, array methods and backward are installed by those who define them
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = lambda self, y: self
+        __matmul__ = __rmatmul__ = __pow__ = __rpow__ = __getitem__ = lambda self, y: self
+        __neg__ = __abs__ = lambda self: self
+
+        def __getattr__(self, name: str) -> Any:
+            """Whatever ops have a method."""
 
     def __init__(self, array: Any, *, name: str | None = None, requires_grad: bool = True) -> None:
         data = array_of(array)
@@ -205,8 +199,8 @@ class Tensor:
     __le__ = lambda self, y: self._data <= array_of(y)
     __gt__ = lambda self, y: self._data > array_of(y)
     __ge__ = lambda self, y: self._data >= array_of(y)
-    __eq__ = lambda self, y: self._data == array_of(y)
-    __ne__ = lambda self, y: self._data != array_of(y)
+    __eq__: Any = lambda self, y: self._data == array_of(y)
+    __ne__: Any = lambda self, y: self._data != array_of(y)
 
 
 def _restored(kind: type[Tensor], data: Any, name: str | None, needs: bool, grad: Any) -> Tensor:

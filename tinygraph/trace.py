@@ -15,9 +15,9 @@ import numpy as np
 import tinygraph.graph as data
 from tinygraph.device import to_numpy
 from tinygraph.dispatch import OPS
-from tinygraph.walk import order_of, walk
 from tinygraph.graph import Graph, Summary
 from tinygraph.tensor import Leaf, Node, Tensor
+from tinygraph.walk import order_of, walk
 
 __all__ = ["run", "snapshot", "summary"]
 
@@ -161,7 +161,7 @@ def gradients(roots: list[Node]) -> tuple[dict[Node, Any], dict[tuple[Node, int]
     grads: dict[Node, Any] = {r: r.grad for r in roots if r.op and r.grad is not None}
     sent: dict[Node, list[Any]] = {}
     walk(grads, set(order_of(grads)), watch=lambda node, gx: sent.setdefault(node, []).append(gx))
-    parts = {}
+    parts: dict[tuple[Node, int], Any] = {}
     for node, contributions in sent.items():
         wanted = [i for i, args in enumerate(node.saved or ()) if args is not None]
         parts |= {(node, i): np.broadcast_to(gx, node.inputs[i].shape) for i, gx in zip(wanted, contributions)}
@@ -171,7 +171,8 @@ def gradients(roots: list[Node]) -> tuple[dict[Node, Any], dict[tuple[Node, int]
 def pull(node: Node, g: Any) -> list[Any]:
     """Return what ``node``, whose gradient is g, sends to each of its inputs; None where nothing goes."""
     sent: list[Any] = []
-    walk({node: g}, {x for x in node.inputs if isinstance(x, Node)}, watch=lambda n, gx: n is node and sent.append(gx))
+    to = {x for x in node.inputs if isinstance(x, Node)}
+    walk({node: g}, to, watch=lambda at, gx: sent.extend([gx] * (at is node)))
     wanted = iter(sent)
     return [None if args is None else next(wanted) for args in node.saved or ()]
 

@@ -28,7 +28,8 @@ class Variadic(Op):
         """Return what the line asked for as Tensors of the graph."""
         saved: Any = node.saved and node.saved[i]
         for ask, value in zip(self.asks[0], saved):
-            yield tuple(map(lifted, value, node.inputs)) if ask == "xs" else lifted(value, node if ask == "out" else None)
+            made_by = node if ask == "out" else None
+            yield tuple(map(lifted, value, node.inputs)) if ask == "xs" else lifted(value, made_by)
 
     def written(self) -> Any:
         """Return the function that calls this op."""

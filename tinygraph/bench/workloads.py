@@ -172,7 +172,7 @@ def autograd(work: str, shape: Shape) -> Step:
 
 def dezero(work: str, shape: Shape) -> Step:
     """Return a step in DeZero."""
-    import dezero.functions as F
+    import dezero.functions as F  # noqa: N812 - as its book does
     from dezero import Variable
 
     if work == "chain":
@@ -262,12 +262,18 @@ LIBRARIES = {f.__name__: f for f in (tinygraph, torch, mygrad, autograd, dezero,
 
 
 def serve(library: str) -> None:
-    """Answer requests: {"work", "shape"} sets a step up; {"repeat": n} times n of them; {"peak": work, "shape"}; {"accuracy": work, "shape"}."""
+    """Answer requests, a line each.
+
+    {"work", "shape"} sets a step up and {"repeat": n} times n of them; {"peak": work, "shape"} and
+    {"accuracy": work, "shape"} measure those.
+    """
     step: Step = lambda: None
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if "work" in request:
+                if library not in LIBRARIES:
+                    raise ImportError(library)
                 step = LIBRARIES[library](request["work"], tuple(request["shape"]))
                 started = time.perf_counter()
                 step()

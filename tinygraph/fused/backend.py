@@ -35,6 +35,7 @@ import numpy as np
 COMPILED = 1 << 12  # elements from which Numba is worth its start
 SHARED = 1 << 19  # elements above which a second thread is worth waking
 MOST = 8  # threads; more would wait for memory
+OPTIONS = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}  # of Numba; NaN stays NaN
 ROUTES = ("plain", "numpy", "numba")
 
 
@@ -147,15 +148,21 @@ class Kernel:
 
 
 def compiled(function: Callable[..., Any], args: tuple[Any, ...], cache: bool) -> Callable[..., Any]:
-    """Return a function as machine code for the types of these arguments; plain functions that it calls, too."""
-    options = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}  # NaN stays NaN
+    """Return a function as machine code for the types of these arguments."""
+    made = numba().njit(function, nogil=True, cache=cache, **OPTIONS)
+    admit_callees(function)
+    made.compile(tuple(map(numba().typeof, args)))
+    return made
+
+
+@functools.cache
+def admit_callees(function: Callable[..., Any]) -> None:
+    """Tell Numba that it may compile the plain functions of the same module that a function calls."""
     for name in function.__code__.co_names:
         called = function.__globals__.get(name)
         if inspect.isfunction(called):
-            numba().extending.register_jitable(**options)(called)
-    made = numba().njit(function, nogil=True, cache=cache, **options)
-    made.compile(tuple(map(numba().typeof, args)))
-    return made
+            admit_callees(called)
+            numba().extending.register_jitable(**OPTIONS)(called)
 
 
 def tell() -> None:

@@ -1,12 +1,12 @@
-r"""Batch norm in one op: one sweep for the statistics, one for the output; likewise on the way back.
+r"""Batch norm in one op: a sweep over x for the statistics, a sweep for the output, and likewise on the way back.
 
 Every route keeps x, the mean m and r = 1/σ of each channel, nothing else, and computes
 
-.. math:: y = (x - m) a + \beta, \quad dx = a (dy - s/n - (x - m) r^2 p/n), \quad d\gamma = r p, \quad d\beta = s,
+.. math:: y = (x - m) a + \beta, \quad dx = a (dy - s/n - (x - m) r p/n), \quad d\gamma = p, \quad d\beta = s,
 
-with :math:`a = \gamma r`, :math:`s = \sum dy` and :math:`p = \sum dy (x - m)`. Float32 sums run over a tile,
-float64 sums over the tiles. Sums of x and x² lose what the mean has more digits than σ; where it has (|m| r > 4),
-the mean is taken away from x first, and the sweep is made again.
+with :math:`a = \gamma r`, :math:`s = \sum dy` and :math:`p = r \sum dy (x - m)`. Sums run in float32 over a tile
+and in float64 over the tiles. Σx and Σx² lose what digits the mean has above σ; where that is many (|m| r > 4),
+the mean is taken from x first, and the sweep is made again.
 
 An array comes as (N, C, L): C channels, and the axes that are averaged over on either side of them.
 """
@@ -29,22 +29,21 @@ from tinygraph.fusion import fused
 
 Function = Callable[..., Any]
 FAR = 4  # standard deviations that a mean may be from 0, for the sums to keep their digits
-TILE = 100_000  # elements of a tile, 400 KB of float32: it stays in the cache from one operation to the next
-NARROW = 64  # channels' runs up to this length are laid side by side in rows
+TILE = 100_000  # elements of a tile, 400 KB in float32: it stays in the cache from one operation to the next
+NARROW = 64  # up to this length, runs of a channel's values are laid side by side in rows
 WIDE = 512  # elements that make a row worth a call
-RUN = 8192  # elements of a dot product in float32; OpenBLAS would start threads for longer ones
+RUN = 8192  # elements of a dot product; for longer ones OpenBLAS wakes its threads
 
 
 def backward(g: Any, operands: Any, extras: Any, axis: Axis, eps: float) -> Any:
     """Return the gradients in x, γ and β; None for what is no array."""
     x, gamma, beta = operands
-    kind, axes = route(x), axes_of(axis, x.ndim, "batch_norm")
+    kind, plan = route(x), planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
     if kind == "plain":
-        return plain.backward(g, x, gamma, beta, *extras, axes, axes)
-    order, lengths = arrangement(x.shape, axes)
-    dx, arrays = empty(x, order), [a.transpose(order).reshape(lengths) for a in (x, g)]
-    dgamma, dbeta = ROUTES[kind][1](*arrays, gamma, *extras, dx.reshape(lengths))
-    return restored(dx, order), like(dgamma, gamma), like(dbeta, beta)
+        return plain.backward(g, x, gamma, beta, *extras, plan.axes, plan.axes)
+    dx = plan.empty(x)
+    dgamma, dbeta = ROUTES[kind][1](plan.arranged(x), plan.arranged(g), gamma, *extras, dx.reshape(plan.lengths))
+    return plan.restored(dx), like(dgamma, gamma), like(dbeta, beta)
 
 
 @fused(
@@ -52,9 +51,9 @@ def backward(g: Any, operands: Any, extras: Any, axis: Axis, eps: float) -> Any:
     says="Normalizes each channel of $x over the batch, then scales by $gamma and shifts by $beta.",
     onnx="BatchNormalization",
     samples=[
-        sample((5, 3), (3,), (3,)), sample((5, 3), (3,), (3,), axis=(0,), eps=0.0),
-        sample((4, 3, 2, 2), (3,), (3,), axis=(0, 2, 3)), sample((4, 3, 5), (3,), (3,), axis=(0, 2)),
-        sample((3, 6), (3,), (3,), axis=-1), sample((4, 3, 2, 5), (3, 5), (3, 5), axis=(0, 2)),
+        sample((5, 3), (3,), (3,)), sample((4, 3), (3,), (3,), axis=(0,), eps=0.0),
+        sample((4, 3, 2, 2), (3,), (3,), axis=(0, 2, 3)), sample((3, 2, 5), (2,), (2,), axis=(0, 2)),
+        sample((3, 6), (3,), (3,), axis=-1), sample((3, 2, 2, 3), (2, 3), (2, 3), axis=(0, 2)),
         sample((2, 3, 2), (), (), axis=(0, 1, 2)),
     ],
     definition=functions.batch_norm, backward=backward,
@@ -75,53 +74,66 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
         eps: ε ≥ 0, in units of x², added to the (biased) variance; it may be 0 where no variance is.
 
     Returns:
-        y, of the shape and dtype of x; dimensionless times the units of gamma. The relative error of float32
-        is near 1e-6, also where the mean is 10⁴ standard deviations.
+        y, of the shape and dtype of x; dimensionless times the units of gamma. In float32 its error is near
+        1e-6, relative to the largest y, also where means are 10⁴ standard deviations.
 
     Raises:
         TypeError: x is not of floating point.
         ValueError: x is empty or has one value per channel; gamma or beta has another shape; eps is
             negative, or 0 where a variance is 0.
 
-    Source: Ioffe and Szegedy 2015, Algorithm 1; the sums as in Chan, Golub and LeVeque 1983, section 3.
+    Source: Ioffe and Szegedy 2015, Algorithm 1.
 
     >>> batch_norm(np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0]), eps=0.0)
     array([[-1.],
            [ 3.]])
     """
-    axes = axes_of(axis, len(np.shape(x)), "batch_norm")
-    check_shapes("batch_norm", x, tuple(n for a, n in enumerate(x.shape) if a not in axes), gamma=gamma, beta=beta)
-    check_batch("batch_norm", x, axes, eps)
+    plan = planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
+    check_shapes("batch_norm", x, plan.kept, gamma=gamma, beta=beta)
+    check_batch("batch_norm", x, plan.axes, eps)
     kind = route(x)
     if kind == "plain":
-        return plain.forward("batch_norm", x, gamma, beta, axes, axes, eps)
-    order, lengths = arrangement(x.shape, axes)
-    y = empty(x, order)
-    mean, rstd = ROUTES[kind][0](x.transpose(order).reshape(lengths), gamma, beta, eps, y.reshape(lengths))
+        return plain.forward("batch_norm", x, gamma, beta, plan.axes, plan.axes, eps)
+    y = plan.empty(x)
+    mean, rstd = ROUTES[kind][0](plan.arranged(x), gamma, beta, eps, y.reshape(plan.lengths))
     if eps == 0:
         check_variance("batch_norm", 1 / rstd, eps)
-    return restored(y, order), mean, rstd
+    return plan.restored(y), mean, rstd
+
+
+class Plan(NamedTuple):
+    """How an array becomes (N, C, L), and its results come back; ``kept`` is the shape of γ and β."""
+
+    axes: tuple[int, ...]
+    kept: tuple[int, ...]
+    lengths: tuple[int, int, int]
+    order: tuple[int, ...]
+    inverse: tuple[int, ...] | None  # None where the order is that of x
+
+    def arranged(self, x: Any) -> Any:
+        """Return x as (N, C, L); a view of it, where it lies so in memory."""
+        return (x.transpose(self.order) if self.inverse else x).reshape(self.lengths)
+
+    def empty(self, x: Any) -> Any:
+        """Return memory for a result, its axes in this order."""
+        return np.empty_like(x, order="C", shape=[x.shape[a] for a in self.order])
+
+    def restored(self, y: Any) -> Any:
+        """Put the axes of a result back."""
+        return y.transpose(self.inverse) if self.inverse else y
 
 
 @functools.lru_cache(1024)
-def arrangement(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    """Return the order of the axes, and the lengths, in which an array is (N, C, L), without a copy where that can be."""
-    every = tuple(range(len(shape)))
+def planned(shape: tuple[int, ...], axis: Axis) -> Plan:
+    """Return the plan for an array of this shape, averaged over ``axis``."""
+    axes, every = axes_of(axis, len(shape), "batch_norm"), tuple(range(len(shape)))
     kept = tuple(a for a in every if a not in axes)
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
-    if last - first == len(kept):
-        return every, (math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:]))
-    return axes + kept, (math.prod(shape[a] for a in axes), math.prod(shape[a] for a in kept), 1)
-
-
-def empty(x: Any, order: tuple[int, ...]) -> Any:
-    """Return memory for a result like x, its axes in this order."""
-    return np.empty_like(x, order="C", shape=[x.shape[a] for a in order])
-
-
-def restored(y: Any, order: tuple[int, ...]) -> Any:
-    """Put the axes back."""
-    return y if order == tuple(range(len(order))) else y.transpose(np.argsort(order))
+    in_order = kept == every[first:last]
+    n, c, run = (every[:first], kept, every[last:]) if in_order else (axes, kept, ())
+    length = lambda some: math.prod(shape[a] for a in some)
+    inverse = None if in_order else tuple((axes + kept).index(a) for a in every)
+    return Plan(axes, tuple(shape[a] for a in kept), (length(n), length(c), length(run)), n + c + run, inverse)
 
 
 def like(dp: Any, p: Any) -> Any:
@@ -134,7 +146,7 @@ def vector(p: Any, length: int, default: float) -> np.ndarray:
     return np.full(length, default) if p is None else np.asarray(p, np.float64).reshape(-1)
 
 
-# What follows from the sums, for an array of channels in NumPy and for each alone in Numba.
+# On the CPU: what follows from the sums, in NumPy for all channels at once, in Numba for each.
 
 
 def statistics(s: Any, q: Any, n: int, gamma: Any, beta: Any, eps: float) -> Any:
@@ -185,17 +197,14 @@ def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, 
 
 
 def precision(x: Any) -> Any:
-    """Return the dtype to compute in. Of two values, dx is ε/σ² of dy: that needs float64."""
+    """Return the dtype to compute in. Of two values, dx is ε/σ² of dy: float32 has not the digits for it."""
     return np.float64 if x.shape[0] * x.shape[2] == 2 else np.promote_types(x.dtype, np.float32)
-
-
-# Sweeps over tiles: all that NumPy does, and Numba where channels lie side by side.
 
 
 class Layout(NamedTuple):
     """How tiles see (N, C, L): as rows, in which each value has a column, or as runs of a channel's values.
 
-    A row holds the C channels ``folds`` times, each with ``repeats`` values; a run is a third axis.
+    A row holds the C channels ``folds`` times, each with ``repeats`` values; runs are a third axis.
     """
 
     shape: tuple[int, ...]
@@ -224,7 +233,7 @@ class Layout(NamedTuple):
 
     def gathered(self, sums: np.ndarray) -> np.ndarray:
         """Add up what tiles found for the same channel."""
-        if sums.shape[0] * self.folds * self.repeats == 1:
+        if len(sums) * self.folds * self.repeats == 1:
             return sums[0]
         return sums.reshape(len(sums), 2, self.folds, -1, self.repeats).sum((0, 2, 4))
 
@@ -235,8 +244,8 @@ class Layout(NamedTuple):
         return np.tile(np.repeat(p, self.repeats, axis=1), self.folds) if self.folds * self.repeats > 1 else p
 
 
-class Sweep(NamedTuple):
-    """The kernels of the two sweeps over tiles, for a layout of rows or of runs."""
+class Tiles(NamedTuple):
+    """The kernels that both sweeps are made of, where they go tile by tile."""
 
     sums: Function  # (x, dy, out): Σdy and Σdy x of each column or channel of a tile
     settle: Function  # (p, sums, n, gamma, beta, eps, mean, rstd): p = a, b
@@ -273,7 +282,6 @@ class Sweep(NamedTuple):
 # NumPy.
 
 
-@np.errstate(all="ignore")
 def numpy_sums(x: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
     """Take sums over rows; or over runs, as dot products."""
     if x.ndim == 2:
@@ -286,12 +294,13 @@ def numpy_sums(x: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
         out[1] += np.vecdot(part, x[..., j : j + RUN]).sum(0, np.float64)
 
 
-@functools.lru_cache(16)
+@functools.lru_cache(64)
 def ones(length: int, dtype: Any) -> np.ndarray:
+    """Return what makes a dot product a sum."""
     return np.ones(length, dtype)
 
 
-@np.errstate(all="ignore")
+@np.errstate(divide="ignore", invalid="ignore")
 def numpy_settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
     mean[:], rstd[:], p[0], p[1] = statistics(sums[0], sums[1], n, gamma, beta, eps)
 
@@ -313,7 +322,10 @@ def numpy_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
     dx *= p[0]
 
 
-# Numba.
+NUMPY = Tiles(numpy_sums, numpy_settle, numpy_scale, numpy_resolve, numpy_combine, compiled=False)
+
+
+# Numba: rows tile by tile, or in one call where they are few; runs channel by channel.
 
 
 def rows_sums(x: Any, dy: Any, out: Any) -> None:
@@ -333,7 +345,7 @@ def rows_sums(x: Any, dy: Any, out: Any) -> None:
             out[1, j] += p[j]
 
 
-def rows_settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
+def settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
     for c in range(gamma.size):
         mean[c], rstd[c], p[0, c], p[1, c] = statistics(sums[0, c], sums[1, c], n, gamma[c], beta[c], eps)
 
@@ -344,7 +356,7 @@ def rows_scale(x: Any, p: Any, y: Any) -> None:
             y[i, j] = p[0, j] * x[i, j] + p[1, j]
 
 
-def rows_resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
+def resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
     for c in range(gamma.size):
         dbeta[c] = sums[0, c]
         dgamma[c], p[0, c], p[1, c], p[2, c] = coefficients(sums[0, c], sums[1, c], n, gamma[c], mean[c], rstd[c])
@@ -356,79 +368,80 @@ def rows_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
             dx[i, j] = p[0, j] * (dy[i, j] + (p[1, j] * x[i, j] + p[2, j]))
 
 
+NUMBA = Tiles(*map(Kernel, (rows_sums, settle, rows_scale, resolve, rows_combine)), compiled=True)
+
+
 @Kernel
 def rows_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
-    """Do both sweeps over rows that are one tile."""
+    """Do both sweeps over few rows."""
     sums, p = np.empty((2, gamma.size)), np.empty((2, gamma.size), x.dtype)
     rows_sums(x, x, sums)
-    rows_settle(p, sums, len(x), gamma, beta, eps, mean, rstd)
+    settle(p, sums, len(x), gamma, beta, eps, mean, rstd)
     rows_scale(x, p, y)
 
 
 @Kernel
 def rows_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, dgamma: Any, dbeta: Any) -> None:
-    """Do both sweeps over rows that are one tile."""
+    """Do both sweeps over few rows."""
     sums, p = np.empty((2, gamma.size)), np.empty((3, gamma.size), x.dtype)
     rows_sums(x, dy, sums)
-    rows_resolve(p, sums, len(x), gamma, mean, rstd, dgamma, dbeta)
+    resolve(p, sums, len(x), gamma, mean, rstd, dgamma, dbeta)
     rows_combine(x, dy, p, dx)
 
 
-def sums_of_channel(x: Any, dy: Any, c: int) -> Any:
-    """Return Σdy and Σdy x of channel c: over 4096 values in their own precision, over all in float64."""
-    s = p = 0.0
+def runs_sums(x: Any, dy: Any, start: int, stop: int, out: Any) -> None:
+    """Take sums over channels: over 4096 values in their own precision, over all in float64."""
     part = np.empty(2, x.dtype)
     for i in range(x.shape[0]):
-        for first in range(0, x.shape[2], 4096):
-            xs, dys = x[i, c, first : first + 4096], dy[i, c, first : first + 4096]
-            part[:] = 0
-            for j in range(xs.size):
-                part[0] += dys[j]
-                part[1] += dys[j] * xs[j]
-            s += part[0]
-            p += part[1]
-    return s, p
+        for c in range(start, stop):
+            for first in range(0, x.shape[2], 4096):
+                xs, dys = x[i, c, first : first + 4096], dy[i, c, first : first + 4096]
+                part[:] = 0
+                for j in range(xs.size):
+                    part[0] += dys[j]
+                    part[1] += dys[j] * xs[j]
+                out[0, c - start] += part[0]
+                out[1, c - start] += part[1]
 
 
 @Kernel
-def channels_forward(x: Any, gamma: Any, beta: Any, eps: Any, y: Any, mean: Any, rstd: Any, start: int, stop: int) -> None:
-    """Normalize channels one after the other: the second sweep finds in the cache what the first one read."""
-    p = np.empty(2, x.dtype)
-    for c in range(start, stop):
-        s, q = sums_of_channel(x, x, c)
-        mean[c], rstd[c], p[0], p[1] = statistics(s, q, x.shape[0] * x.shape[2], gamma[c], beta[c], eps)
-        a, b = p[0], p[1]
-        for i in range(x.shape[0]):
-            xs, ys = x[i, c], y[i, c]
+def runs_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any, start: int, stop: int) -> None:
+    """Do both sweeps over few channels: the second one finds in the cache what the first one read."""
+    count, few = stop - start, slice(start, stop)
+    sums, p = np.zeros((2, count)), np.empty((2, count), x.dtype)
+    runs_sums(x, x, start, stop, sums)
+    settle(p, sums, x.shape[0] * x.shape[2], gamma[few], beta[few], eps, mean[few], rstd[few])
+    for i in range(x.shape[0]):
+        for k in range(count):
+            xs, ys, a, b = x[i, start + k], y[i, start + k], p[0, k], p[1, k]
             for j in range(xs.size):
                 ys[j] = a * xs[j] + b
 
 
 @Kernel
-def channels_backward(
+def runs_backward(
     x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, dgamma: Any, dbeta: Any, start: int, stop: int
 ) -> None:
-    """Take the gradients of channels one after the other."""
-    t = np.empty(3, x.dtype)
-    for c in range(start, stop):
-        dbeta[c], p = sums_of_channel(x, dy, c)
-        dgamma[c], t[0], t[1], t[2] = coefficients(dbeta[c], p, x.shape[0] * x.shape[2], gamma[c], mean[c], rstd[c])
-        a, b, e = t[0], t[1], t[2]
-        for i in range(x.shape[0]):
-            xs, dys, dxs = x[i, c], dy[i, c], dx[i, c]
+    """Do both sweeps over few channels."""
+    count, few = stop - start, slice(start, stop)
+    sums, p = np.zeros((2, count)), np.empty((3, count), x.dtype)
+    runs_sums(x, dy, start, stop, sums)
+    resolve(p, sums, x.shape[0] * x.shape[2], gamma[few], mean[few], rstd[few], dgamma[few], dbeta[few])
+    for i in range(x.shape[0]):
+        for k in range(count):
+            xs, dys, dxs, a, b, c = x[i, start + k], dy[i, start + k], dx[i, start + k], p[0, k], p[1, k], p[2, k]
             for j in range(xs.size):
-                dxs[j] = a * (dys[j] + (b * xs[j] + e))
+                dxs[j] = a * (dys[j] + (b * xs[j] + c))
 
 
 def numba_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
-    x, (n, c, run) = np.ascontiguousarray(x), x.shape
-    mean, rstd = np.empty(c), np.empty(c)
+    x, (n, c, run), mean, rstd = np.ascontiguousarray(x), x.shape, np.empty(x.shape[1]), np.empty(x.shape[1])
     if run > NARROW:
-        share(lambda part: channels_forward(x, gamma, beta, eps, y, mean, rstd, *part), parts(x), x.size)
+        share(lambda few: runs_forward(x, gamma, beta, eps, y, mean, rstd, *few), parts(n, c, run), x.size)
     elif run == 1 and x.size <= SHARED:
         rows_forward(x.reshape(n, c), gamma, beta, eps, y.reshape(n, c), mean, rstd)
     else:
-        return COMPILED.forward(x, gamma, beta, eps, y)
+        return NUMBA.forward(x, gamma, beta, eps, y)
     return mean, rstd
 
 
@@ -436,31 +449,27 @@ def numba_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -
     x, dy, (n, c, run) = np.ascontiguousarray(x), np.ascontiguousarray(dy), x.shape
     dgamma, dbeta = np.empty(c), np.empty(c)
     if run > NARROW:
-        share(lambda part: channels_backward(x, dy, gamma, mean, rstd, dx, dgamma, dbeta, *part), parts(x), x.size)
+        share(lambda few: runs_backward(x, dy, gamma, mean, rstd, dx, dgamma, dbeta, *few), parts(n, c, run), x.size)
     elif run == 1 and x.size <= SHARED:
         rows = [a.reshape(n, c) for a in (x, dy, dx)]
         rows_backward(rows[0], rows[1], gamma, mean, rstd, rows[2], dgamma, dbeta)
     else:
-        return COMPILED.backward(x, dy, gamma, mean, rstd, dx)
+        return NUMBA.backward(x, dy, gamma, mean, rstd, dx)
     return dgamma, dbeta
 
 
-def parts(x: np.ndarray) -> list[tuple[int, int]]:
-    """Return ranges of channels for threads to take."""
-    n, c, run = x.shape
-    each = max(1, TILE // (n * run)) if x.size > SHARED else c
+def parts(n: int, c: int, run: int) -> list[tuple[int, int]]:
+    """Return ranges of channels that are a tile together."""
+    each = max(1, TILE // (n * run))
     return [(i, min(i + each, c)) for i in range(0, c, each)]
 
 
-TILED = Sweep(numpy_sums, numpy_settle, numpy_scale, numpy_resolve, numpy_combine, False)
-COMPILED = Sweep(*map(Kernel, (rows_sums, rows_settle, rows_scale, rows_resolve, rows_combine)), True)
-
-
 def on_cpu(forward: Function, backward: Function, far: Function) -> tuple[Function, Function]:
+    """Return the two passes of a route."""
     return functools.partial(forward_on_cpu, sweep=forward, far=far), functools.partial(backward_on_cpu, sweep=backward, far=far)
 
 
 ROUTES = {
-    "numpy": on_cpu(TILED.forward, TILED.backward, is_far),
+    "numpy": on_cpu(NUMPY.forward, NUMPY.backward, is_far),
     "numba": on_cpu(numba_forward, numba_backward, Kernel(is_far)),
 }

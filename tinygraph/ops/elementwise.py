@@ -166,7 +166,8 @@ def abs(x: Any) -> Any:  # noqa: A001 - NumPy's name
     """
 
 
-@op(r"\operatorname{sign} $x", np.sign, onnx="Sign", samples=ANY, says="Gives -1, 0 or 1 as $x is below, at or above 0.")
+@op(r"\operatorname{sign} $x", np.sign, onnx="Sign", samples=ANY,
+    says="Gives -1, 0 or 1 as $x is below, at or above 0.")
 def sign(x: Any) -> Any:
     """Give the sign: -1, 0 or 1. It is piecewise constant, so no gradient passes.
 

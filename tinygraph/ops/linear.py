@@ -10,8 +10,8 @@ import numpy as np
 
 from tinygraph.dispatch import implements, sample
 from tinygraph.op import op
-from tinygraph.variadic import Variadic
 from tinygraph.ops.shape import broadcast_to, reshape, scatter, sum_to, swapaxes
+from tinygraph.variadic import Variadic
 
 linear = functools.partial(op, family="linear")
 Shape = tuple[int, ...]
@@ -59,7 +59,8 @@ def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
 
 
 @linear(
-    r"\operatorname{einsum}_{$subscripts}($xs)", kind=Variadic, onnx="Einsum", says="Multiplies $xs and sums as $subscripts says.",
+    r"\operatorname{einsum}_{$subscripts}($xs)", kind=Variadic, onnx="Einsum",
+    says="Multiplies $xs and sums as $subscripts says.",
     samples=[
         sample((2, 3), (3, 4), subscripts="ij,jk->ik"), sample((2, 3), (3, 4), subscripts="ij,jk"),
         sample((2, 3), (2, 3), subscripts="ij,ij->"), sample((5, 2, 3), (3, 4), subscripts="...j,jk->...k"),
@@ -92,12 +93,12 @@ def explicit(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
-    extra = [len(shape) - len(t.replace("...", "")) if "..." in t else 0 for t, shape in zip(terms, shapes, strict=True)]
+    extra = [len(shape) - len(t.replace("...", "")) if "..." in t else 0 for t, shape in zip(terms, shapes)]
     dots = "".join(spare[: max(extra)])
     if not arrow:
         letters = left.replace(",", "").replace(".", "")
         right = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    terms = [t.replace("...", dots[len(dots) - n :]) for t, n in zip(terms, extra, strict=True)]
+    terms = [t.replace("...", dots[len(dots) - n :]) for t, n in zip(terms, extra)]
     return terms, right.replace("...", dots)
 
 
@@ -105,14 +106,14 @@ def pull_einsum(g: Any, i: int, xs: Sequence[Any], subscripts: str) -> Any:
     """Return the gradient of an einsum in its operand ``i``: an einsum of g with the other operands."""
     terms, right = explicit(subscripts, [x.shape for x in xs])
     shape, mine = xs[i].shape, "".join(dict.fromkeys(terms[i]))
-    others = [(t, x) for k, (t, x) in enumerate(zip(terms, xs, strict=True)) if k != i]
+    others = [(t, x) for k, (t, x) in enumerate(zip(terms, xs)) if k != i]
     present = set(right).union(*(t for t, _ in others))
     found = "".join(c for c in mine if c in present)
     out = einsum(",".join([right, *(t for t, _ in others)]) + "->" + found, g, *(x for _, x in others))
     # Axes that only this operand has were summed away: copies. Axes of length 1 in this operand were copied: sums.
-    lengths, own = iter(out.shape), dict(zip(terms[i], shape, strict=True))
+    lengths, own = iter(out.shape), dict(zip(terms[i], shape))
     out = reshape(out, tuple(next(lengths) if c in present else 1 for c in mine))
-    out = sum_to(out, tuple(1 if own[c] == 1 else n for c, n in zip(mine, out.shape, strict=True)))
+    out = sum_to(out, tuple(1 if own[c] == 1 else n for c, n in zip(mine, out.shape)))
     out = broadcast_to(out, tuple(own[c] for c in mine))
     if len(mine) == len(terms[i]):
         return out

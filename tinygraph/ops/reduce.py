@@ -60,7 +60,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
     >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([4., 6.], op=sum)
     """
-    return np.add.reduce(x, axis=axis, keepdims=keepdims) if type(x) is np.ndarray else x.sum(axis=axis, keepdims=keepdims)
+    return x.sum(axis=axis, keepdims=keepdims)
 
 
 @reduction(
@@ -80,7 +80,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @reduction(
-    r"\max_{$axis} $x", (np.max, np.amax), method="max amax", onnx="ReduceMax", says="Takes the largest of $x over $axis.",
+    r"\max_{$axis} $x", (np.max, np.amax), method="max amax", onnx="ReduceMax",
+    says="Takes the largest of $x over $axis.",
     x=(r"[$x = \max]", lambda g, x, out, axis, keepdims:
         kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
 )
@@ -94,7 +95,8 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\min_{$axis} $x", (np.min, np.amin), method="min amin", onnx="ReduceMin", says="Takes the smallest of $x over $axis.",
+    r"\min_{$axis} $x", (np.min, np.amin), method="min amin", onnx="ReduceMin",
+    says="Takes the smallest of $x over $axis.",
     x=(r"[$x = \min]", lambda g, x, out, axis, keepdims:
         kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
 )
@@ -121,7 +123,8 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 @reduction(
-    r"\operatorname{logsumexp}_{$axis} $x", method="logsumexp", onnx="ReduceLogSumExp", says="Takes the logarithm of the summed e^$x.",
+    r"\operatorname{logsumexp}_{$axis} $x", method="logsumexp", onnx="ReduceLogSumExp",
+    says="Takes the logarithm of the summed e^$x.",
     x=("e^{$x-$out}", lambda g, x, out, axis, keepdims:
         kept(g, x.shape, axis, keepdims) * exp(x - kept(out, x.shape, axis, keepdims))),
 )

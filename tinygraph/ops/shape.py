@@ -136,7 +136,8 @@ def scatter(x: Any, key: Any = (), shape: Shape = ()) -> Any:
 
 def is_fancy(key: Any) -> bool:
     """Whether an index may take one element twice: whether an array of integers is in it."""
-    return any(not isinstance(k, int | slice | type(Ellipsis) | None) for k in (key if isinstance(key, tuple) else (key,)))
+    parts = key if isinstance(key, tuple) else (key,)
+    return any(not isinstance(k, int | slice | type(Ellipsis) | None) for k in parts)
 
 
 @shaping(
@@ -263,7 +264,7 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     >>> squeeze(Tensor([[1.0]])).shape
     ()
     """
-    return reshape(x, np.broadcast_to(0, x.shape).squeeze(axis).shape)
+    return reshape(x, np.squeeze(np.broadcast_to(0, x.shape), axis).shape)
 
 
 @implements(np.ravel, method="flatten ravel")
@@ -284,4 +285,4 @@ def spread_arguments(call: Any) -> Any:
 implements(np.reshape)(reshape)
 implements(method="reshape")(spread_arguments(reshape))
 implements(method="transpose permute")(spread_arguments(transpose))
-Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[assignment]
+Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]

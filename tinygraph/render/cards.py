@@ -514,7 +514,8 @@ def card_of(
     if node.kind == "scope":
         return scope_card(graph, node, detail)
     if node.kind == "stub":
-        runs = clip_runs(name_runs(node.name or ""), 12.0, 90)
+        source = graph.nodes[dict(node.params)["source"]]
+        runs = clip_runs(name_runs(source.name) if source.name else defined(graph, source.id), 12.0, 90)
         return Card(
             i,
             max(width_of(runs, 12.0) + 18, 48.0),

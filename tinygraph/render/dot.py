@@ -42,8 +42,8 @@ def to_dot(graph: Graph, *, backward: bool = True) -> str:
     folded = f", {numbers} of them a number in a definition" if numbers else ""
     comment = f"made by tinygraph: {len(graph.nodes)} nodes{folded}"
     dot = graphviz.Digraph("tinygraph", comment=comment)
-    dot.attr("graph", rankdir="LR", fontname="Helvetica", nodesep="0.35", ranksep="0.6", label=caption(graph), labelloc="b",
-             fontsize="10", fontcolor=MUTED)  # fmt: skip
+    dot.attr("graph", rankdir="LR", nodesep="0.35", ranksep="0.6", label=caption(graph), labelloc="b")
+    dot.attr("graph", fontname="Helvetica", fontsize="10", fontcolor=MUTED)
     dot.attr("node", shape="plain", fontname="Helvetica", fontsize="10", fontcolor=INK)
     dot.attr("edge", fontname="Helvetica", fontsize="9")
     clusters(dot, graph, shown, ())

@@ -558,14 +558,14 @@ def lay_out(
     layout = whole.layout()
     count, best = 1, layout
     if most is not None:
-        while best.width > most and count <= min(2 * whole.p.columns, 60):
-            count = max(count + 1, int(layout.width / most))
-            found = tiered(graph, whole, count, links, kinds)
-            best = found if found.width < best.width else best
+        for share in (0.8, 0.65, 0.5, 0.35, 0.2, 0.0):
+            if best.width > most:
+                found = tiered(graph, whole, filled(whole, share * most), links, kinds)
+                best = found if found.width < best.width else best
         return best
     while scale(best, page) < FITS and count < TIERS and count < whole.p.columns:
         count += 1
-        found = tiered(graph, whole, count, links, kinds)
+        found = tiered(graph, whole, tiers_of(whole, count), links, kinds)
         if scale(found, page) > scale(best, page):
             best = found
         elif count > 2 and scale(found, page) < 0.8 * scale(best, page):
@@ -578,13 +578,24 @@ def scale(layout: Layout, page: Point) -> float:
     return min(page[0] / layout.width, page[1] / layout.height)
 
 
-def tiered(graph: Graph, whole: Drawing, count: int, links: Sequence[Link], kinds: Sequence[tuple[int, str]]) -> Layout:
+def tiered(
+    graph: Graph, whole: Drawing, tiers: dict[int, int], links: Sequence[Link], kinds: Sequence[tuple[int, str]]
+) -> Layout:
     """Break a drawing into tiers."""
-    tiers = tiers_of(whole, count)
     options = whole.detail, whole.show, whole.chipped, whole.scopes, whole.badges
-    return stacked(
-        [Drawing(t.graph, plan(*t), *options).layout() for t in broken(graph, whole.p.nodes, links, kinds, tiers)]
-    )
+    parts = broken(graph, whole.p.nodes, links, kinds, tiers)
+    return stacked([Drawing(part.graph, plan(*part), *options).layout() for part in parts])
+
+
+def filled(whole: Drawing, room: float) -> dict[int, int]:
+    """Return the tier of each node, where a tier takes as many columns as there is room for."""
+    p, tier, start = whole.p, 0, 0
+    of: list[int] = []
+    for c in range(p.columns):
+        if c > start and whole.left[c] + whole.wide[c] - whole.left[start] > room:
+            tier, start = tier + 1, c
+        of.append(tier)
+    return {i: of[p.column[i]] for i in p.nodes}
 
 
 class Tier(NamedTuple):
@@ -655,7 +666,8 @@ def stub(graph: Graph, source: int, place: int, edges: tuple[Edge, ...]) -> Node
     """Return the end of a value that goes on in a later tier, or its beginning there."""
     node = graph.nodes[source]
     op, name = "stub" if edges else None, node.name or f"#{source}"
-    return Node(place, op, "stub", "stub", node.shape, node.dtype, name, inputs=edges)
+    facts = (("source", source),)
+    return Node(place, op, "stub", "stub", node.shape, node.dtype, name, inputs=edges, params=facts)
 
 
 def stacked(parts: Sequence[Layout]) -> Layout:
@@ -969,25 +981,42 @@ class Drawing:
 
     def ports(self) -> None:
         """Give each end of each line its own place on the side of its card."""
-        self.port: dict[
-            tuple[int, int, str], float
-        ] = {}  # (link, node, "f" or "b"): x on top or bottom, y left or right
+        p = self.p
+        self.port: dict[tuple[int, int, str], float] = {}  # (link, node, f or b): x on top or bottom, else y
         self.levels = self.straight()
         self.used: dict[tuple[int, int], list[float]] = defaultdict(list)  # heights of lines where a row meets a gutter
-        for link in self.p.links:
+        self.fallen: dict[int, list[tuple[float, int, int]]] = defaultdict(list)  # in a column: x and rows of lines
+        for link in p.links:
             for which in "fb" if self.back[link.k] else "f":
                 if (link.k, which) in self.levels:
-                    for place in (
-                        (self.p.row[link.u], self.p.column[link.u] + 1),
-                        (self.p.row[link.v], self.p.column[link.v]),
-                    ):
-                        self.used[place].append(self.levels[link.k, which])
+                    for gutter in range(p.column[link.u] + 1, p.column[link.v] + 1):
+                        self.used[p.row[link.u], gutter].append(self.levels[link.k, which])
         sides: dict[tuple[int, str], list[tuple[Link, Way]]] = defaultdict(list)
         for link, w in zip(self.p.links, self.ways, strict=True):
             sides[link.u, w.leave].append((link, w))
             sides[link.v, w.enter].append((link, w))
         for (i, side), ends in sides.items():
+            if side in ("top", "bottom"):
+                self.middle(i, [link for link, w in ends if w.kind == "V"])
+        for (i, side), ends in sides.items():
             (self.across if side in ("top", "bottom") else self.along)(i, side, ends)
+
+    def spread(self, i: int, count: int) -> float:
+        """Return how far from the middle the lines of a straight pair stand, where there are ``count`` pairs."""
+        half = self.at[i].card.width / 2
+        return min(11.0 if half > 50 else 8.0, 0.8 * (half - 14) / (2 * max(count, 1)))
+
+    def middle(self, i: int, links: Sequence[Link]) -> None:
+        """Put straight lines up or down into the middle of a side; both ends agree, for their cards share a middle."""
+        p, placed = self.p, self.at[i]
+        spread = min(self.spread(i, len(links)), *(self.spread(j, len(links)) for a in links for j in (a.u, a.v)), 99.0)
+        for k, link in enumerate(links):
+            centre = placed.middle + (k - (len(links) - 1) / 2) * 4 * spread
+            self.port[link.k, i, "f"] = centre - (spread if self.back[link.k] else 0)
+            self.port[link.k, i, "b"] = centre + spread
+            if link.u == i:
+                rows = min(p.row[link.u], p.row[link.v]), max(p.row[link.u], p.row[link.v])
+                self.fallen[p.column[i]] += [(self.port[link.k, i, which], *rows) for which in "fb"]
 
     def across(self, i: int, side: str, ends: Sequence[tuple[Link, Way]]) -> None:
         """Spread lines over the top or bottom of a card: straight ones in the middle, others towards their ends."""
@@ -995,6 +1024,7 @@ class Drawing:
         half = placed.card.width / 2
         pitch = TRACK if half > 50 else 11.0
         middle = [e for e in ends if e[1].kind == "V"]
+        spread = self.spread(i, len(middle))
 
         def other(link: Link) -> int:
             return link.v if link.u == i else link.u
@@ -1007,11 +1037,6 @@ class Drawing:
             (e for e in ends if e[1].kind != "V" and p.column[other(e[0])] >= p.column[i]),
             key=lambda e: (-p.column[other(e[0])], e[0].k),
         )
-        spread = 11.0 if half > 50 else 8.0
-        for k, (link, _) in enumerate(middle):
-            centre = placed.middle + (k - (len(middle) - 1) / 2) * 4 * spread
-            self.port[link.k, i, "f"] = centre - (spread if self.back[link.k] else 0)
-            self.port[link.k, i, "b"] = centre + spread
         core = 2 * spread * len(middle) + 6 if middle else 0.0
         for group, sign in ((left, -1.0), (right, 1.0)):
             lines = sum(1 + self.back[link.k] for link, _ in group)
@@ -1024,8 +1049,20 @@ class Drawing:
             for link, w in group:
                 outer_forward = self.forward_outside(link, w, i, side, sign)
                 for which in ("fb" if outer_forward else "bf") if self.back[link.k] else "f":
-                    self.port[link.k, i, which] = placed.middle + sign * x
+                    rows = (p.row[i], p.row[other(link)] if w.channel is None else w.channel - 0.5)
+                    rows = math.floor(min(rows)), math.ceil(max(rows))
+                    self.port[link.k, i, which] = self.clear(i, placed.middle + sign * x, *rows)
                     x -= step
+
+    def clear(self, i: int, x: float, low: int, high: int) -> float:
+        """Return the place nearest to x on a side where no other line of the column runs in these rows."""
+        placed, lines = self.at[i], self.fallen[self.p.column[i]]
+        near = [u for u, a, b in lines if a <= high and low <= b]
+        tries = [x, *(x + sign * 1.5 * step for step in range(1, 80) for sign in (1, -1))]
+        inside = [t for t in tries if placed.x + 7 <= t <= placed.rect[2] - 7]
+        found = next((t for gap in (7.0, 4.0, 2.0) for t in inside if all(abs(t - u) >= gap for u in near)), x)
+        lines.append((found, low, high))
+        return found
 
     def forward_outside(self, link: Link, w: Way, i: int, side: str, sign: float) -> bool:
         """Whether the forward line is the outer one of a pair on the top or bottom of a card."""
@@ -1053,10 +1090,10 @@ class Drawing:
                 low, high = max(u.y, v.y) + 7, min(u.rect[3], v.rect[3]) - 7
                 both = max(mine.y + block[0], other.y + theirs[0]), min(mine.y + block[1], other.y + theirs[1])
                 y = sum(both) / 2 if both[0] <= both[1] else mine.y + sum(block) / 2
-                found[link.k, which] = min(max(y + 9 * twin, low), high)
+                found[link.k, which] = min(max(y + 6 * twin, low), high)
             if found[link.k, "f"] > found[link.k, "b"] - 8:  # one card ends before the other's gradient begins
                 found[link.k, "f"], found[link.k, "b"] = (
-                    u.y + sum(block) / 2 + 9 * twin for block in (small.value, small.grad)
+                    u.y + sum(block) / 2 + 6 * twin for block in (small.value, small.grad)
                 )
         return found
 
@@ -1064,7 +1101,6 @@ class Drawing:
         """Spread lines over the left or right side, each at the height of its block, away from other lines."""
         p, placed = self.p, self.at[i]
         card = placed.card
-        used = self.used[p.row[i], p.column[i] + (side == "right")]
         low, high = placed.y + 8, placed.rect[3] - 8
         for which, block in (("f", card.value), ("b", card.grad)):
             for link, w in sorted(ends, key=lambda e: e[0].k):
@@ -1074,13 +1110,24 @@ class Drawing:
                     other = link.v if link.u == i else link.u
                     down = 1 if p.row[other] >= p.row[i] else -1
                     base = placed.y + sum(block) / 2
-                    tries = [base, *(base + sign * step * 2.0 for step in range(1, 60) for sign in (down, -down))]
-                    apart = [9.0, 6.0, 3.0, 0.0]
-                    y = next(
-                        t for gap in apart for t in tries if low <= t <= high and all(abs(t - u) >= gap for u in used)
-                    )
-                    used.append(y)
-                    self.port[link.k, i, which] = y
+                    tries = [base, *(base + sign * step * 1.5 for step in range(1, 90) for sign in (down, -down))]
+                    inside = [t for t in tries if low <= t <= high]
+                    gutters = self.crossed(link, w, i, side)
+                    used = [u for g in gutters for u in self.used[p.row[i], g]]
+                    free = (t for gap in (9.0, 6.0, 4.0, 2.0) for t in inside if all(abs(t - u) >= gap for u in used))
+                    y = self.port[link.k, i, which] = next(free, base)
+                    for g in gutters:
+                        self.used[p.row[i], g].append(y)
+
+    def crossed(self, link: Link, w: Way, i: int, side: str) -> range:
+        """Return the gutters that the level part of a line crosses, next to one of its cards."""
+        cu, cv = self.p.column[link.u], self.p.column[link.v]
+        if w.kind in ("LV", "LH"):
+            return range(cu + 1, cv + 1)
+        turn = w.gutters[0] if i == link.u else w.gutters[-1]
+        if i == link.u:
+            return range(cu + 1, turn + 1)
+        return range(turn, turn + 1) if side == "right" else range(turn, cv + 1)
 
     # -- lines
 

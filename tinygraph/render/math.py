@@ -216,7 +216,7 @@ def _runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run]:
             base = UP if atom.kind == "sup" else DOWN
             inner = [r for r in _runs(atom.parts, fact) if r.text]
             out += [Run(r.text, r.face, r.scale * SMALL, base + r.rise * SMALL) for r in inner]
-            if atom.kind == "sub" and inner and after == "hole":
+            if atom.kind == "sub" and after == "hole" and out:
                 out.append(Run(SPACE, "roman"))
         elif atom.text in SPACED:
             sign = atom.text.replace("-", "−")

@@ -13,14 +13,30 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tinygraph.graph import Graph, Node
-from tinygraph.render.cards import BODY, CELL, TINTS, Bars, Frame, Grid, Item, Text, shape_text, statistics
+from tinygraph.graph import Graph, Node, Summary
+from tinygraph.render.cards import (
+    BODY,
+    CELL,
+    CIRCLED,
+    TINTS,
+    Bars,
+    Card,
+    Frame,
+    Grid,
+    Item,
+    Text,
+    beside,
+    numbers,
+    shape_text,
+    statistics,
+    titled,
+)
 from tinygraph.render.lanes import CHIP_SIZE, Chip, Lane, Layout, Placed, Point, Route, lay_out, scale
-from tinygraph.render.math import Run, clip_runs, font_size, text_of, width_of, words
+from tinygraph.render.math import Run, clip_runs, font_size, name_runs, text_of, width_of, words
 from tinygraph.render.metrics import FONTS
 from tinygraph.rewrite import diff, fit, inline, route, scopes
 
-__all__ = ["svg"]
+__all__ = ["Lens", "svg", "svg_diff", "svg_paths"]
 
 LIMIT = 200  # cards in one picture
 PAGE, LEGIBLE = (1600.0, 900.0), 0.55  # pixels of a slide, and how small a picture may be made to fit it
@@ -30,6 +46,8 @@ FAMILY = {"input": "data", "constant": "constant", "parameter": "parameter", "re
 FAMILY_WORDS = {"data": "data", "constant": "constant", "parameter": "parameter", "elementwise": "elementwise", "shape": "shape",
                 "linear": "linear", "window": "window", "reduction": "reduction", "loss": "loss", "fused": "fused op",
                 "scope": "collapsed scope"}  # fmt: skip
+KEYS = (("data",), ("constant",), ("parameter",), ("elementwise", "linear", "window", "shape"), ("reduction",), ("loss",),
+        ("fused",), ("scope",))  # fmt: skip
 LIGHT = {
     "paper": "#FFFFFF", "card": "#FFFFFF", "ink": "#1B1F24", "muted": "#57606A", "line": "#AEB7C1", "strong": "#7B8794",
     "value": "#0B5CAD", "grad": "#B84A00", "bad": "#B42318",
@@ -241,6 +259,51 @@ def svg_diff(a: Graph, b: Graph, *, detail: int = 0, theme: str = "light", names
     return "\n".join([*out, "</svg>"]) + "\n"
 
 
+def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light", title: str | None = None) -> str:
+    """Draw a gradient that was split by path: a table for each way, and their sum.
+
+    Args:
+        found: (names on the way, gradient) pairs, as `tinygraph.paths.paths` returns them.
+        theme: as in `svg`.
+        title: a heading.
+
+    Returns:
+        An SVG document.
+
+    Raises:
+        ValueError: there is no path.
+    """
+    check("auto", theme)
+    if not found:
+        raise ValueError("svg_paths: there is no path to draw")
+    shape = tuple(found[0][1].shape)
+    columns = [part.ravel().tolist() for _, part in found]
+    sums = [math.fsum(parts) for parts in zip(*columns, strict=True)]
+    largest = max((abs(v) for column in columns for v in column), default=0.0)
+    blocks = []
+    for k, values in enumerate([*columns, sums]):
+        values = [0.0 if abs(v) < 1e-12 * largest else v for v in values]
+        arrow = Run("\xa0→\xa0", "roman")
+        way = [run for n, name in enumerate(found[k][0]) for run in ((arrow,) * (n > 0) + name_runs(name))] if k < len(found) else []
+        mark = words(f"{CIRCLED[k]} " if k < min(len(found), len(CIRCLED)) else "" if k < len(found) else "the whole gradient")
+        blocks.append(titled((*mark, *way), numbers(plain_summary(shape, values), "grad"), "grad"))
+    row = beside(blocks, ["+"] * (len(found) - 1) + ["="], "grad")
+    w, h = row.width + 40, row.height + 26
+    items = tuple(item._replace(y=item.y + 12) for item in row.items)
+    card = Card(0, w, h, 0.0, "input", "input", items, (0, 0), (0, 0), 0.0, "")
+    layout = Layout(w + 24, h + 20, (Placed(card, 12, 8),), (), (), (), ())
+    empty = Graph((), ())
+    return Writer(empty, empty, layout, theme, title or "The gradient, split by path", Lens("both")).document(None, None)
+
+
+def plain_summary(shape: tuple[int, ...], values: Sequence[float]) -> Summary:
+    """Summarize numbers that are at hand."""
+    mean = math.fsum(values) / max(len(values), 1)
+    std = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / max(len(values), 1))
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return Summary(shape, "float64", mean, std, low, high, list(values).count(0.0), 0, 0, 8 * len(values), values=tuple(values))
+
+
 # ---------------------------------------------------------------------------------------------------------- letters
 
 UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -357,10 +420,10 @@ class Writer:
         name = self.title or self.name()
         self.put(
             f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-{self.theme}" viewBox="0 0 {at(w)} {at(h)}" {size} xml:space="preserve" role="img" '
-            f'aria-labelledby="{self.prefix}title {self.prefix}desc">'
+            f'aria-labelledby="{self.prefix}tg-title {self.prefix}tg-desc">'
         )
-        self.put(f'<title id="{self.prefix}title">{escaped(name)}</title>')
-        self.put(f'<desc id="{self.prefix}desc">{escaped(self.description())}</desc>')
+        self.put(f'<title id="{self.prefix}tg-title">{escaped(name)}</title>')
+        self.put(f'<desc id="{self.prefix}tg-desc">{escaped(self.description())}</desc>')
         self.put(f"<style>\n{style(self.theme)}\n</style>")
         if self.theme != "transparent":
             self.put(f'<rect class="paper" width="{at(w)}" height="{at(h)}"/>')
@@ -568,21 +631,24 @@ class Writer:
 
     def legend(self) -> list[Key]:
         """Explain what is in this picture, and nothing else."""
-        keys = []
+        keys: list[Key] = []
+        if len(self.layout.cards) < 2:
+            return keys
         if any(r.forward for r in self.layout.routes):
             draw = '<path class="value-line" d="M0 -3H22"/><path class="value" d="M30 -3l-9 -4.2v8.4z"/>'
             keys.append(self.key(draw, 36, "forward value"))
         if any(r.backward for r in self.layout.routes):
             draw = '<path class="grad-line" d="M0 -3H20"/><path class="grad-head" d="M30 -3l-9 -4.4v8.8z"/>'
             keys.append(self.key(draw, 36, "backward gradient × local derivative"))
-        present = dict.fromkeys(FAMILY.get(p.card.family, p.card.family) for p in self.layout.cards)
-        for family, said in FAMILY_WORDS.items():  # stubs explain themselves
-            if family in present:
-                thick = "strong" if family in ("parameter", "scope") else "edge"
-                dash = " dashed" if family == "constant" else ""
-                draw = f'<rect class="card" y="-10" width="18" height="13" rx="3"/><rect class="h-{family}" y="-10" width="18" height="13" rx="3"/>'
-                draw += f'<rect class="{thick}{dash}" y="-10" width="18" height="13" rx="3"/>'
-                keys.append(self.key(draw, 24, said))
+        present = {FAMILY.get(p.card.family, p.card.family) for p in self.layout.cards}
+        for families in KEYS:
+            said = [FAMILY_WORDS[family] for family in families if family in present]
+            if said:
+                thick = "strong" if families[0] in ("parameter", "scope") else "edge"
+                dash = " dashed" if families[0] == "constant" else ""
+                box = 'y="-10" width="18" height="13" rx="3"/>'
+                draw = f'<rect class="card" {box}<rect class="h-{families[0]}" {box}<rect class="{thick}{dash}" {box}'
+                keys.append(self.key(draw, 24, ", ".join(said)))
         if any("①" in text_of(c.runs) for c in self.layout.chips):
             keys.append(
                 self.key('<text class="sans grad" y="1" font-size="12">①②</text>', 30, "contributions that are added")
@@ -615,7 +681,7 @@ class Writer:
         lines = []
         inside = sum(dict(n.params).get("nodes", 0) for n in self.drawn.nodes if n.kind == "scope")
         folded = sum(n.kind == "scope" for n in self.drawn.nodes)
-        if shown != count:
+        if count and shown != count:
             where = [f"{inside} inside {folded} collapsed card{'s' * (folded > 1)} ▸"] if folded else []
             where += ["the others inside the formulas"] if count > shown + inside - folded else []
             lines.append(f"{count} nodes, {shown} shown; {', '.join(where)}")
