@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygraph as tg
-from tinygraph.draw import has_layout_engine
+from tinygraph.drawing import has_layout_engine
 
 
 def main(steps: int = 1, folder: str = "pictures") -> list[Path]:

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from tinygraph.cli import main, read
+from tinygraph.cli import main
+from tinygraph.cli.batchnorm import read
 
 
 def run(*arguments):
@@ -100,7 +101,7 @@ def test_a_fused_op_that_is_wrong_fails_the_job(tmp_path, monkeypatch, capsys):
 
 
 def test_without_a_layout_engine_the_rest_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys.modules["tinygraph.draw"], "has_layout_engine", lambda: False)
+    monkeypatch.setattr(sys.modules["tinygraph.drawing"], "has_layout_engine", lambda: False)
     assert run("--batch", 16, "--out", tmp_path) == 0
     assert "no picture: there is no Graphviz" in capsys.readouterr().err
     assert {p.suffix for p in tmp_path.iterdir()} == {".dot", ".json"}

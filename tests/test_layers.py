@@ -15,16 +15,16 @@ ENGINE = ("tensor.py", "op.py", "grad.py")
 
 # Floor of each module, or of each package whose modules share one.
 FLOORS = {
-    "context": 0, "errors": 0,
+    "context": 0, "errors": 0, "later": 0,
     "tensor": 1, "graph": 1,
     "dispatch": 2, "device": 2, "summand": 2, "render": 2, "rewrite": 2, "optim": 2,
     "op": 3, "variadic": 3,
     "ops.elementwise": 4, "ops.shape": 4,
     "ops.reduce": 5, "ops.linear": 5, "ops.window": 5, "ops": 5,
     "walk": 6, "grad": 6, "trace": 6,
-    "fusion": 7, "functional": 7, "functions": 7, "profile": 7, "paths": 7,
+    "fusion": 7, "functional": 7, "functions": 7, "profiling": 7, "paths": 7,
     "fused": 8,
-    "check": 9, "compare": 9, "certificate": 9, "draw": 9,
+    "check": 9, "comparison": 9, "certificate": 9, "drawing": 9,
     "nn": 10, "data": 10,
     "checkpoint": 11, "": 12,
     "bench": 13,

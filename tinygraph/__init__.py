@@ -3,14 +3,11 @@
 An op called with arrays computes; called with a Tensor it also records.
 """
 
-import tinygraph.render.dot
-import tinygraph.render.text
-from tinygraph import fused
-from tinygraph.check import Certificate, DegenerateCheck, compare, gradcheck, gradgradcheck
+import importlib
+import typing
+
 from tinygraph.context import composite, no_grad, scope
 from tinygraph.dispatch import OPS, sample
-from tinygraph.draw import LayoutEngineMissing, draw
-from tinygraph.functional import hessian, hvp, jacobian, jvp, vjp
 from tinygraph.functions import (
     batch_norm,
     batch_norm_inference,
@@ -26,7 +23,6 @@ from tinygraph.functions import (
     var,
 )
 from tinygraph.grad import grad
-from tinygraph.graph import Graph
 from tinygraph.op import Op, op
 from tinygraph.ops.elementwise import (
     abs,
@@ -71,9 +67,17 @@ from tinygraph.ops.shape import (
     swapaxes,
     transpose,
 )
-from tinygraph.profile import Profile, profile
 from tinygraph.tensor import Parameter, Tensor
-from tinygraph.trace import run, snapshot
+
+if typing.TYPE_CHECKING:
+    from tinygraph import checkpoint, data, fused, nn, optim
+    from tinygraph.check import DegenerateCheck, compare, gradcheck, gradgradcheck
+    from tinygraph.certificate import Certificate
+    from tinygraph.drawing import LayoutEngineMissing, draw
+    from tinygraph.functional import hessian, hvp, jacobian, jvp, vjp
+    from tinygraph.graph import Graph
+    from tinygraph.profiling import Profile, profile
+    from tinygraph.trace import run, snapshot
 
 __version__ = "0.1.0"
 
@@ -88,3 +92,27 @@ __all__ = [
     "reshape", "run", "sample", "scatter", "scope", "sigmoid", "sign", "snapshot", "softmax", "split", "sqrt", "square",
     "squeeze", "stack", "std", "sub", "sum_to", "swapaxes", "tanh", "transpose", "var", "vjp", "where",
 ]  # fmt: skip
+
+# What a net does not need to run is loaded when it is first asked for, so that the import stays short.
+_LATER = {
+    "checkpoint": (), "data": (), "fused": (), "nn": (), "optim": (),
+    "certificate": ("Certificate",),
+    "check": ("DegenerateCheck", "compare", "gradcheck", "gradgradcheck"),
+    "drawing": ("LayoutEngineMissing", "draw"),
+    "functional": ("hessian", "hvp", "jacobian", "jvp", "vjp"),
+    "graph": ("Graph",),
+    "profiling": ("Profile", "profile"),
+    "trace": ("run", "snapshot"),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> typing.Any:
+    for module, names in _LATER.items():
+        if name == module or name in names:
+            found = importlib.import_module(f"tinygraph.{module}")
+            return globals().setdefault(name, found if name == module else getattr(found, name))
+    raise AttributeError(f"tinygraph has no {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_LATER})

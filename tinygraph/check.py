@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.certificate import Certificate, Row
-from tinygraph.compare import beside, compare, names_of, normal, several, stream
+from tinygraph.comparison import beside, compare, names_of, normal, several, stream
 from tinygraph.context import CONTEXT, no_grad
 from tinygraph.device import to_numpy
 from tinygraph.errors import describe

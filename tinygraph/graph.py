@@ -11,7 +11,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from tinygraph.later import Later
 
 __all__ = ["Edge", "Graph", "Node", "Summary"]
 
@@ -101,13 +103,8 @@ class Graph:
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
-    if TYPE_CHECKING:  # the renderers install themselves
-
-        def text(self, **options: Any) -> str:
-            """Write the graph as text: `tinygraph.render.text.text`."""
-
-        def to_dot(self, **options: Any) -> str:
-            """Write the graph in the DOT language: `tinygraph.render.dot.to_dot`."""
+    text = Later("tinygraph.render.text", "text")
+    to_dot = Later("tinygraph.render.dot", "to_dot")
 
     def __post_init__(self) -> None:
         for place, node in enumerate(self.nodes):

@@ -42,9 +42,9 @@ def to_dot(graph: Graph, *, backward: bool = True) -> str:
     folded = f", {numbers} of them a number in a definition" if numbers else ""
     comment = f"made by tinygraph: {len(graph.nodes)} nodes{folded}"
     dot = graphviz.Digraph("tinygraph", comment=comment)
-    dot.attr("graph", rankdir="LR", nodesep="0.35", ranksep="0.6", label=caption(graph), labelloc="b")
-    dot.attr("graph", fontname="Helvetica", fontsize="10", fontcolor=MUTED)
-    dot.attr("node", shape="plain", fontname="Helvetica", fontsize="10", fontcolor=INK)
+    font = {"fontname": "Helvetica", "fontsize": "10"}
+    dot.attr("graph", rankdir="LR", nodesep="0.35", ranksep="0.6", label=caption(graph), labelloc="b", fontcolor=MUTED, **font)
+    dot.attr("node", shape="plain", fontcolor=INK, **font)
     dot.attr("edge", fontname="Helvetica", fontsize="9")
     clusters(dot, graph, shown, ())
     for node in shown:
@@ -143,6 +143,3 @@ def escaped(label: str, most: int = 60) -> str:
     """Return a string that is only text in an HTML-like label: cut, without control characters, escaped."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in label[: most + 1])
     return html.escape(kept if len(kept) <= most else kept[: most - 1] + "…")
-
-
-Graph.to_dot = to_dot  # type: ignore[method-assign, assignment]

@@ -281,6 +281,3 @@ def _spell(c: str) -> str:
     return (
         letter if name.startswith("GREEK SMALL LETTER") else letter.title() if name.startswith("GREEK CAPITAL") else "?"
     )
-
-
-Graph.text = text  # type: ignore[method-assign, assignment]

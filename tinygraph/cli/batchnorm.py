@@ -1,54 +1,29 @@
-"""The command line: each command does one job on real input, and says in one line what was wrong with it.
-
-Exit status: 0 all is well, 1 the job ran and found something wrong, 2 it could not run as asked.
-"""
+"""``tinygraph batchnorm``: batch norm composed on real data, printed, drawn, and compared with the fused op."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["main"]
+from tinygraph.cli.errors import UsageError
+
+HELP = "compose batch norm from primitives on real data, draw it, and compare it with the fused op"
+DESCRIPTION = (
+    "Compose batch norm from primitives on a batch of real data, with L = Σ w⊙y for random w; run it forward and "
+    "backward, print the graph, compare it with the fused op, and write the graph to files. Exit 1 if they differ."
+)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command of ``tinygraph``; return its exit status."""
-    parser = argparse.ArgumentParser(
-        "tinygraph", description="Batch norm from graph primitives: drawn, differentiated, compared."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_batchnorm(commands)
-    add_bench(commands)
-    options = parser.parse_args(argv)
-    try:
-        return int(options.run(options))
-    except (UsageError, OSError) as error:
-        print(f"tinygraph {options.command}: {error}", file=sys.stderr)
-        return 2
-
-
-class UsageError(Exception):
-    """What was asked for cannot be done, for a reason that the user can mend."""
-
-
-def add_batchnorm(commands: Any) -> None:
-    """Declare ``tinygraph batchnorm``."""
-    add = commands.add_parser(
-        "batchnorm",
-        help="compose batch norm from primitives on real data, draw it, and compare it with the fused op",
-        description="Compose batch norm from primitives on a batch of real data, with L = Σ w⊙y for random w; run it "
-        "forward and backward, print the graph, compare it with the fused op, and write the graph to files. Exit 1 if "
-        "they differ.",
-    ).add_argument
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Give the parser the options of this command."""
+    add = parser.add_argument
     add("--batch", type=int, default=64, metavar="N", help="rows to take, at random (default 64)")
     add(
         "--features",
@@ -73,10 +48,9 @@ def add_batchnorm(commands: Any) -> None:
     add("--seed", type=int, default=0, help="seed of the rows, w, γ and β (default 0)")
     add("--against", choices=("torch",), help="add PyTorch's fused batch norm to the comparison")
     add("--ascii", action="store_true", help="print ASCII alone")
-    commands.choices["batchnorm"].set_defaults(run=batchnorm)
 
 
-def batchnorm(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Run the main job."""
     from tinygraph import fused
     from tinygraph.check import compare
@@ -126,49 +100,6 @@ def batchnorm(options: argparse.Namespace) -> int:
     for path in [*written(graph, options.out / "batchnorm"), *written(small, options.out / "batchnorm_4x3")]:
         print(f"wrote {path}")
     return 0 if certificate.ok else 1
-
-
-def add_bench(commands: Any) -> None:
-    """Declare ``tinygraph bench``."""
-    add = commands.add_parser(
-        "bench",
-        help="measure tinygraph against its peers, those that are installed",
-        description="Measure tinygraph against PyTorch, MyGrad, autograd, DeZero and micrograd, those that are "
-        "installed, each in a process of its own, taking turns. Prints ratios of medians. Exit 1 if one is above what "
-        "it must be.",
-    ).add_argument
-    add(
-        "--rows",
-        default="",
-        metavar="TEXT",
-        help="only the rows whose title contains this, such as 'chain' or 'fused BN'",
-    )
-    add("--rounds", type=int, default=15, metavar="N", help="turns of each library (default 15)")
-    add("--json", type=Path, metavar="FILE", help="write the results, with machine, versions and date")
-    add("--chart", type=Path, metavar="FILE", help="draw the ratios as bars (.svg, .png or .pdf; extra `plot`)")
-    commands.choices["bench"].set_defaults(run=bench)
-
-
-def bench(options: argparse.Namespace) -> int:
-    """Run the benchmark."""
-    from tinygraph import bench
-    from tinygraph.draw import write
-
-    rows = [row for row in bench.ROWS if options.rows in row.title]
-    if not rows:
-        raise UsageError(f"--rows {options.rows!r}: no row has that in its title")
-    if options.rounds < 1:
-        raise UsageError(f"--rounds {options.rounds}: must be 1 or more")
-    results = bench.run(rows, options.rounds, say=lambda line: print(line, file=sys.stderr, flush=True))
-    print(bench.table(results))
-    if options.json:
-        write(options.json, (json.dumps(bench.report(results), ensure_ascii=False, indent=1) + "\n").encode())
-    if options.chart:
-        try:
-            bench.chart(results, options.chart)
-        except (ModuleNotFoundError, ValueError) as error:
-            raise UsageError(error) from None
-    return int(any(result.holds is False for result in results))
 
 
 def drawn(axes: tuple[int, ...], x: Any, gamma: Any, beta: Any, w: Any) -> Any:
@@ -273,7 +204,7 @@ def torch_batch_norm(axes: tuple[int, ...]) -> Any:
 
 def written(graph: Any, stem: Path) -> list[Path]:
     """Write a graph as .dot and .json, and as .svg where there is a layout engine; return the paths."""
-    from tinygraph.draw import draw, has_layout_engine
+    from tinygraph.drawing import draw, has_layout_engine
 
     endings = [".dot", ".json"]
     if has_layout_engine():

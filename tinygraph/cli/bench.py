@@ -1,0 +1,52 @@
+"""``tinygraph bench``: the benchmark, as a table, as JSON and as a chart."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tinygraph.cli.errors import UsageError
+
+HELP = "measure tinygraph against its peers, those that are installed"
+DESCRIPTION = (
+    "Measure tinygraph against PyTorch, MyGrad, autograd, DeZero and micrograd, those that are installed, each in a "
+    "process of its own, taking turns. Prints ratios of medians. Exit 1 if one is above what it must be."
+)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Give the parser the options of this command."""
+    add = parser.add_argument
+    add(
+        "--rows",
+        default="",
+        metavar="TEXT",
+        help="only the rows whose title contains this, such as 'chain' or 'fused BN'",
+    )
+    add("--rounds", type=int, default=15, metavar="N", help="turns of each library (default 15)")
+    add("--json", type=Path, metavar="FILE", help="write the results, with machine, versions and date")
+    add("--chart", type=Path, metavar="FILE", help="draw the ratios as bars (.svg, .png or .pdf; extra `plot`)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the benchmark."""
+    from tinygraph import bench
+    from tinygraph.drawing import write
+
+    rows = [row for row in bench.ROWS if options.rows in row.title]
+    if not rows:
+        raise UsageError(f"--rows {options.rows!r}: no row has that in its title")
+    if options.rounds < 1:
+        raise UsageError(f"--rounds {options.rounds}: must be 1 or more")
+    results = bench.run(rows, options.rounds, say=lambda line: print(line, file=sys.stderr, flush=True))
+    print(bench.table(results))
+    if options.json:
+        write(options.json, (json.dumps(bench.report(results), ensure_ascii=False, indent=1) + "\n").encode())
+    if options.chart:
+        try:
+            bench.chart(results, options.chart)
+        except (ModuleNotFoundError, ValueError) as error:
+            raise UsageError(error) from None
+    return int(any(result.holds is False for result in results))
