@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 import tinygraph as tg
-from tinygraph.drawing import has_layout_engine
 
 
 def main(steps: int = 1, folder: str = "pictures") -> list[Path]:
@@ -24,10 +23,9 @@ def main(steps: int = 1, folder: str = "pictures") -> list[Path]:
         tensor.named(name)
     assert np.allclose(gradients[0].data, x.grad)
 
-    ending = ".svg" if has_layout_engine() else ".dot"
     return [
-        tg.draw(loss, Path(folder) / f"batchnorm{ending}"),
-        tg.draw(tg.snapshot(*gradients), Path(folder) / f"batchnorm_gradients{ending}"),
+        tg.draw(loss, Path(folder) / "batchnorm.svg"),
+        tg.draw(tg.snapshot(*gradients), Path(folder) / "batchnorm_gradients.svg"),
     ]
 
 

@@ -1,7 +1,9 @@
 """Text, DOT and files: goldens, hostile names, and files that are written whole or not at all."""
+# ruff: noqa: E501 - a table reads best in lines
 
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,11 +101,18 @@ def test_hostile_names_are_only_text(name, tmp_path):
     assert tg.draw(graph, tmp_path / "hostile.dot").read_text() == graph.to_dot()
 
 
-@pytest.mark.parametrize("ending", [".svg", ".png", ".pdf", ".dot", ".gv", ".json", ".txt"])
+@pytest.mark.parametrize("ending", [".svg", ".html", ".dot", ".gv", ".mmd", ".tex", ".json", ".txt"])
 def test_the_ending_picks_the_format(ending, tmp_path):
     path = tg.draw(by_hand()[1], tmp_path / f"graph{ending}")
-    start = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF", ".json": b"{", ".txt": b"11 ops"}.get(ending, b"//")
-    assert path.read_bytes().startswith(start)
+    start = {
+        ".svg": b"<svg",
+        ".html": b"<!DOCTYPE",
+        ".mmd": b"%%{",
+        ".tex": b"\\documentclass",
+        ".json": b"{",
+        ".txt": b"11 ops",
+    }
+    assert path.read_bytes().startswith(start.get(ending, b"//"))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -119,20 +128,69 @@ def test_dot_is_read_by_another_reader():
     assert len(read.subgraphs()) == 1
 
 
-def test_an_ending_that_is_not_known(tmp_path):
-    with pytest.raises(ValueError, match=r"draw: 'graph.bmp' must end in one of .svg .png .pdf"):
-        tg.draw(by_hand()[1], tmp_path / "graph.bmp")
-    with pytest.raises(TypeError, match="draw takes a Tensor or a Graph, not ndarray"):
-        tg.draw(np.ones(2), tmp_path / "graph.svg")
+@pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
+def test_pictures_are_printed_from_our_own_svg(ending, start, tmp_path):
+    pytest.importorskip("typst")
+    first, again = (tg.draw(by_hand()[1], tmp_path / f"{n}{ending}", width="506pt").read_bytes() for n in "ab")
+    assert first.startswith(start)
+    assert first == again
+    if ending == ".png":
+        across = int.from_bytes(first[16:20], "big")
+        assert across == round(506 / 72 * 192)
+    else:
+        assert re.search(rb"/MediaBox ?\[0 0 506", first)
 
 
-def test_without_a_layout_engine_the_error_names_both(tmp_path, monkeypatch):
+def test_letters_of_a_pdf_are_letters(tmp_path):
+    """What is in the picture can be found and copied: the PDF holds text, not outlines."""
+    pytest.importorskip("typst")
+    if not shutil.which("pdftotext"):
+        pytest.skip("no pdftotext")
+    path = tg.draw(by_hand()[1], tmp_path / "graph.pdf")
+    text = subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, text=True, check=True).stdout
+    for word in ("copy ×4", "one row for each example", "−.125", "forward value"):
+        assert word in text.replace("\xa0", " "), word
+
+
+@pytest.mark.parametrize("ending", [".svg", ".png", ".pdf"])
+def test_graphviz_lays_out_if_it_is_asked_to(ending, tmp_path):
+    pytest.importorskip("pygraphviz")
+    path = tg.draw(by_hand()[1], tmp_path / f"graph{ending}", engine="dot")
+    assert path.read_bytes().startswith({".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[ending])
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "options", "kind", "message"),
+    [
+        (None, "graph.bmp", {}, ValueError, r"the ending is '.bmp'; it must be one of .png .pdf .svg .html"),
+        (np.ones(2), "graph.svg", {}, TypeError, "draw takes a Tensor or several, a Graph, .* not ndarray"),
+        ([], "graph.svg", {}, TypeError, "not nothing"),
+        (None, "graph.svg", {"engine": "neato"}, ValueError, "engine is 'neato'; it must be one of lanes, dot"),
+        (None, "graph.txt", {"engine": "dot"}, ValueError, "lays a graph out as .svg, .png or .pdf"),
+        (None, "graph.json", {"detail": 2}, ValueError, ".json takes no detail; it takes no option"),
+        (None, "graph.mmd", {"theme": "dark", "width": 3}, ValueError, ".mmd takes no theme, width; it takes depth, expand"),
+        (None, "graph.svg", {"detail": 7}, ValueError, "detail is 7"),
+        (None, "graph.svg", {"engine": "dot", "theme": "dark"}, ValueError, "engine='dot' takes no theme"),
+        (None, "graph.dot", {"show": "health"}, ValueError, "show is 'health'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_said(what, name, options, kind, message, tmp_path):
+    with pytest.raises(kind, match=message):
+        tg.draw(by_hand()[1] if what is None else what, tmp_path / name, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_what_it_takes_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    with pytest.raises(tg.LayoutEngineMissing, match=r"its program `dot` .* or pip install 'tinygraph\[draw\]'"):
-        tg.draw(by_hand()[1], tmp_path / "graph.svg")
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(tg.EngineMissing, match=r"its program `dot` .* or pip install 'tinygraph\[draw\]'"):
+        tg.draw(by_hand()[1], tmp_path / "graph.svg", engine="dot")
+    with pytest.raises(tg.EngineMissing, match=r"printed by typst: pip install 'tinygraph\[draw\]'"):
+        tg.draw(by_hand()[1], tmp_path / "graph.pdf")
     assert not list(tmp_path.iterdir())
-    tg.draw(by_hand()[1], tmp_path / "graph.dot")
+    for ending in (".svg", ".html", ".mmd", ".tex", ".json", ".txt", ".dot"):
+        tg.draw(by_hand()[1], tmp_path / f"graph{ending}")
 
 
 def test_the_programs_own_dot_is_preferred(tmp_path, monkeypatch):
@@ -145,8 +203,60 @@ def test_the_programs_own_dot_is_preferred(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: "/somewhere/dot")
     monkeypatch.setattr("subprocess.run", run)
     with pytest.raises(RuntimeError, match="dot could not draw the graph: syntax error"):
-        tg.draw(by_hand()[1], tmp_path / "graph.svg")
+        tg.draw(by_hand()[1], tmp_path / "graph.svg", engine="dot")
     assert calls == [["/somewhere/dot", "-Tsvg"]]
+
+
+def test_several_tensors_in_one_picture(tmp_path):
+    x = tg.Tensor([1.0, 2.0], name="x")
+    drawn = tg.draw([(x * 2).named("a"), np.tanh(x).named("b")], tmp_path / "both.json").read_text()
+    assert len(tg.Graph.from_json(drawn).outputs) == 2
+
+
+def test_a_notebook_shows_the_picture_and_the_text():
+    loss = by_hand()[1]
+    for what in (loss, tg.snapshot(loss), tg.diff(tg.snapshot(loss), tg.snapshot(loss))):
+        shown = what._repr_mimebundle_(include=None, exclude=None)
+        assert minidom.parseString(shown["image/svg+xml"])
+        assert "x_c = x − μ↑" in shown["text/plain"]
+    assert loss._repr_mimebundle_()["text/plain"].startswith(repr(loss))
+    x = tg.Tensor([1.0, 2.0], name="x")
+    found = tg.paths(x, (x * x).named("y"), np.ones(2))
+    assert found._repr_mimebundle_()["text/plain"] == str(found)
+    h = x
+    for _ in range(200):
+        h = np.tanh(h)
+    assert h._repr_mimebundle_()["text/plain"] == repr(h)
+
+
+def test_paths_and_differences_are_drawn_and_told(tmp_path):
+    x = tg.Tensor(np.eye(3), name="x")
+    y = tg.batch_norm(x)
+    upstream = np.arange(9.0).reshape(3, 3)
+    found = tg.paths(x, y, upstream)
+    assert len(found) == 4
+    np.testing.assert_allclose(found.total, tg.grad(y, [x], upstream)[0], atol=1e-12)
+    assert str(found).count("→") == sum(len(path.route) - 1 for path in found)
+    compared = tg.diff(tg.snapshot(y), tg.snapshot(tg.layer_norm(x)), ("batch", "layer"))
+    for what, word in ((found, "the whole gradient"), (compared, "in layer")):
+        assert word in tg.draw(what, tmp_path / "a.txt").read_text()
+        assert tg.draw(what, tmp_path / "a.html").read_text().startswith("<!DOCTYPE html>")
+        assert minidom.parse(str(tg.draw(what, tmp_path / "a.svg", theme="dark")))
+    with pytest.raises(TypeError, match="diff takes two Graphs, not Tensor"):
+        tg.diff(y, y)
+
+
+def test_text_and_dot_collapse_scopes():
+    x = tg.Tensor(np.ones((4, 3)), name="x")
+    graph = tg.snapshot(tg.batch_norm(x).sum().named("L"))
+    chart = graph.text(depth=0)
+    assert "■  ▸ batch_norm  (7 ops)" in chart
+    assert "x_c" not in chart
+    assert chart.splitlines()[0].startswith("8 ops")
+    assert graph.text(depth=0, ascii=True).isascii()
+    assert graph.text(depth=0, expand=["batch_norm"]) == graph.text()
+    assert "1 of them collapsed scopes" in graph.to_dot(depth=0)
+    assert "▸ batch_norm" in graph.to_dot(depth=0)
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

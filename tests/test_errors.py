@@ -48,7 +48,7 @@ def freed(name=None):
 CALLS = [
     # What NumPy refuses, with scopes, names and the line of the call.
     (in_scopes, ValueError, "operands could not be broadcast together with shapes (4,) (4,3) | in net/bn1/mul(γ float64[4], x̂ = sub float64[4,3])HERE"),
-    (lambda: x @ A, ValueError, "matmul: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature (n?,k),(k,m?)->(n?,m?) (size 4 is different from 3) | in matmul(x float64[4,3], float64[4,3])HERE"),
+    (lambda: x @ A, ValueError, "shapes (4,3) and (4,3) not aligned: 3 (dim 1) != 4 (dim 0) | in matmul(x float64[4,3], float64[4,3])HERE"),
     (lambda: A[:2] + x, ValueError, "operands could not be broadcast together with shapes (2,3) (4,3) | in add(float64[2,3], x float64[4,3])HERE"),
     (lambda: np.add(x, A[:2]), ValueError, "operands could not be broadcast together with shapes (4,3) (2,3) | in add(x float64[4,3], float64[2,3])HERE"),
     (lambda: elementwise.add(A, A[:2]), ValueError, "operands could not be broadcast together with shapes (4,3) (2,3) | in add(float64[4,3], float64[2,3])HERE"),

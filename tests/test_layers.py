@@ -22,11 +22,11 @@ FLOORS = {
     "ops.elementwise": 4, "ops.shape": 4,
     "ops.reduce": 5, "ops.linear": 5, "ops.window": 5, "ops": 5,
     "walk": 6, "grad": 6, "trace": 6,
-    "fusion": 7, "functional": 7, "functions": 7, "profiling": 7, "paths": 7,
+    "fusion": 7, "functional": 7, "functions": 7, "profiling": 7, "pathways": 7,
     "fused": 8,
     "check": 9, "comparison": 9, "certificate": 9, "drawing": 9,
     "nn": 10, "data": 10,
-    "checkpoint": 11, "": 12,
+    "checkpoint": 11, "nets": 11, "training": 11, "": 12,
     "bench": 13,
     "cli": 14, "__main__": 14,
 }  # fmt: skip

@@ -18,11 +18,12 @@ import tinygraph as tg
 from tests import gallery
 from tinygraph import Tensor, scope
 from tinygraph.graph import Graph
-from tinygraph.paths import paths
+from tinygraph.pathways import paths
 from tinygraph.render.html import html
 from tinygraph.render.mermaid import MOST, mermaid
 from tinygraph.render.svg import DARK, LIGHT, PRINT, THEMES, svg, svg_diff, svg_paths
 from tinygraph.render.tikz import tikz
+from tinygraph.rewrite import diff
 from tinygraph.trace import snapshot
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -197,7 +198,7 @@ def test_diff_is_drawn(graphs: dict[str, Graph]) -> None:
     x, gamma, beta = Tensor(gallery.X, name="x"), *gallery.affine(3)
     fused = snapshot(gallery.weighted(tg.fused.batch_norm(x, gamma, beta).named("y")))
     composed = snapshot(gallery.weighted(tg.batch_norm(x, gamma, beta).named("y")))
-    text = svg_diff(composed, fused, names=("composed", "fused"))
+    text = svg_diff(diff(composed, fused, ("composed", "fused")))
     root = ET.fromstring(text)
     ids = [e.get("id") for e in root.iter() if e.get("id")]
     assert len(ids) == len(set(ids))

@@ -70,38 +70,43 @@ from tinygraph.ops.shape import (
 from tinygraph.tensor import Parameter, Tensor
 
 if typing.TYPE_CHECKING:
-    from tinygraph import checkpoint, data, fused, nn, optim
-    from tinygraph.check import DegenerateCheck, compare, gradcheck, gradgradcheck
+    from tinygraph import checkpoint, data, fused, nets, nn, optim, training
     from tinygraph.certificate import Certificate
-    from tinygraph.drawing import LayoutEngineMissing, draw
+    from tinygraph.check import DegenerateCheck, compare, gradcheck, gradgradcheck
+    from tinygraph.drawing import EngineMissing, draw
     from tinygraph.functional import hessian, hvp, jacobian, jvp, vjp
     from tinygraph.graph import Graph
+    from tinygraph.pathways import paths
     from tinygraph.profiling import Profile, profile
+    from tinygraph.rewrite import diff
     from tinygraph.trace import run, snapshot
 
 __version__ = "0.1.0"
 
 # As in NumPy, `from tinygraph import *` leaves Python's own abs, max, min and sum alone.
 __all__ = [
-    "OPS", "Certificate", "DegenerateCheck", "Graph", "LayoutEngineMissing", "Op", "Parameter", "Profile", "Tensor",
-    "add", "argmax", "astype", "batch_norm", "batch_norm_inference", "batch_norm_spatial", "batch_norm_stepwise",
-    "broadcast_to", "clip", "compare", "composite", "concatenate", "cross_entropy", "div", "draw", "einsum", "equal",
-    "exp", "expand_dims", "flatten", "fused", "grad", "gradcheck", "gradgradcheck", "greater", "group_norm", "hessian",
-    "hvp", "index", "instance_norm", "jacobian", "jvp", "layer_norm", "log", "log_softmax", "logsumexp", "matmul",
-    "maximum", "mean", "minimum", "moveaxis", "mul", "neg", "no_grad", "op", "pad", "power", "profile", "relu",
-    "reshape", "run", "sample", "scatter", "scope", "sigmoid", "sign", "snapshot", "softmax", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "sub", "sum_to", "swapaxes", "tanh", "transpose", "var", "vjp", "where",
+    "OPS", "Certificate", "DegenerateCheck", "EngineMissing", "Graph", "Op", "Parameter", "Profile", "Tensor", "add",
+    "argmax", "astype", "batch_norm", "batch_norm_inference", "batch_norm_spatial", "batch_norm_stepwise",
+    "broadcast_to", "clip", "compare", "composite", "concatenate", "cross_entropy", "diff", "div", "draw", "einsum",
+    "equal", "exp", "expand_dims", "flatten", "fused", "grad", "gradcheck", "gradgradcheck", "greater", "group_norm",
+    "hessian", "hvp", "index", "instance_norm", "jacobian", "jvp", "layer_norm", "log", "log_softmax", "logsumexp",
+    "matmul", "maximum", "mean", "minimum", "moveaxis", "mul", "neg", "no_grad", "op", "pad", "paths", "power",
+    "profile", "relu", "reshape", "run", "sample", "scatter", "scope", "sigmoid", "sign", "snapshot", "softmax",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum_to", "swapaxes", "tanh", "transpose", "var",
+    "vjp", "where",
 ]  # fmt: skip
 
 # What a net does not need to run is loaded when it is first asked for, so that the import stays short.
 _LATER = {
-    "checkpoint": (), "data": (), "fused": (), "nn": (), "optim": (),
+    "checkpoint": (), "data": (), "fused": (), "nets": (), "nn": (), "optim": (), "training": (),
     "certificate": ("Certificate",),
     "check": ("DegenerateCheck", "compare", "gradcheck", "gradgradcheck"),
-    "drawing": ("LayoutEngineMissing", "draw"),
+    "drawing": ("EngineMissing", "draw"),
     "functional": ("hessian", "hvp", "jacobian", "jvp", "vjp"),
     "graph": ("Graph",),
+    "pathways": ("paths",),
     "profiling": ("Profile", "profile"),
+    "rewrite": ("diff",),
     "trace": ("run", "snapshot"),
 }  # fmt: skip
 

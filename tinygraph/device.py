@@ -64,7 +64,7 @@ def synchronize(array: Any) -> None:
 
 def scratch(array: Any) -> int:
     """Return how many bytes of scratch an op had best use at a time: what stays in a core's cache, or fills a GPU."""
-    return 1 << 28 if backend_of(array) == "cupy" else 1 << 20
+    return 1 << 28 if backend_of(array) == "cupy" else 1 << 21
 
 
 def scalar(value: float, beside: Any) -> Any:

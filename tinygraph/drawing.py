@@ -3,80 +3,185 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from html import unescape
 from pathlib import Path
 from typing import Any
 
-import tinygraph.render.dot
-import tinygraph.render.text
 from tinygraph.graph import Graph
+from tinygraph.pathways import Paths
+from tinygraph.render.dot import to_dot
+from tinygraph.render.html import html, html_of
+from tinygraph.render.mermaid import mermaid
+from tinygraph.render.svg import svg, svg_diff, svg_paths
+from tinygraph.render.text import text, text_diff
+from tinygraph.render.tikz import tikz
+from tinygraph.rewrite import Difference
 from tinygraph.tensor import Tensor
 from tinygraph.trace import snapshot
 
-__all__ = ["draw"]
+__all__ = ["EngineMissing", "draw", "drawn", "write"]
 
-TEXT: dict[str, Callable[[Graph], str]] = {
-    ".dot": lambda g: tinygraph.render.dot.to_dot(g),
-    ".gv": lambda g: tinygraph.render.dot.to_dot(g),
-    ".json": lambda g: g.to_json(indent=1) + "\n",
-    ".txt": lambda g: tinygraph.render.text.text(g) + "\n",
-}
-PICTURES = (".svg", ".png", ".pdf")
+Drawable = Tensor | Graph | Difference | Paths
+ENGINES = ("lanes", "dot")
+PICTURES = (".png", ".pdf")  # made from SVG
+WRITERS: dict[type, dict[str, Callable[..., str]]] = {
+    Graph: {
+        ".svg": svg, ".html": html, ".dot": to_dot, ".gv": to_dot, ".mmd": mermaid, ".tex": tikz,
+        ".json": lambda graph: graph.to_json(indent=1), ".txt": text,
+    },
+    Difference: {".svg": svg_diff, ".html": html_of(svg_diff), ".txt": text_diff},
+    Paths: {".svg": svg_paths, ".html": html_of(svg_paths), ".txt": Paths.__str__},
+}  # fmt: skip
+ENDINGS = (*WRITERS[Graph], *PICTURES)
+SHEET = b"""
+#set document(title: sys.inputs.title, date: none)
+#set page(width: auto, height: auto, margin: 0pt, fill: none)
+#image(bytes(sys.inputs.svg), format: "svg", alt: sys.inputs.title)
+"""
+SHARP, MOST = 192.0, 16_000  # pixels in an inch of a .png, and the most along one side
+SPOKEN = 100  # nodes whose chart a notebook keeps beside the picture
 
 
-def draw(what: Tensor | Graph, path: str | os.PathLike[str]) -> Path:
-    """Draw a tensor's graph, or a `Graph`, into a file.
+class EngineMissing(RuntimeError):
+    """What lays a picture out, or prints it, is not installed."""
+
+
+def draw(
+    what: Drawable | Sequence[Tensor],
+    path: str | os.PathLike[str],
+    *,
+    detail: int | str = "auto",
+    show: Any = "both",
+    theme: str | None = None,
+    width: float | str | None = None,
+    depth: int | None = None,
+    expand: Sequence[str] = (),
+    title: str | None = None,
+    engine: str = "lanes",
+) -> Path:
+    """Draw a computation into a file.
 
     Args:
-        what: a Tensor, of which a snapshot is taken, or a Graph.
-        path: where to; ``.svg .png .pdf`` are laid out by Graphviz, ``.dot .gv .json .txt`` need nothing.
+        what: a Tensor, or several, of which a snapshot is taken; a `Graph`; or what `diff` or `paths` found.
+        path: where to. ``.svg .html .dot .gv .mmd .tex .json .txt`` need nothing; ``.png`` and ``.pdf`` are printed
+            from the SVG by the extra ``draw``.
+        detail: 0 names and formulas, 1 summaries of values and gradients, 2 numbers; "auto" takes what fits.
+        show: "forward", "backward", "both"; "memory" outlines what keeps arrays for the backward pass; "health"
+            marks NaN, infinities, zeros and huge gradients; "path=x,y" or a tuple of names, the ways through these.
+        theme: "light", "dark", "print", "transparent", or "auto", which follows the reader's system. Where none is
+            given it is "light", and "auto" in a page.
+        width: of the picture, in pixels or such as "506pt", in which no text is smaller than 6 pt; of a text, in
+            characters.
+        depth: scopes deeper than this are collapsed; where none is given, as many as it takes to fit.
+        expand: paths of scopes that stay open, such as "net/bn1".
+        title: a heading.
+        engine: "lanes", or "dot": Graphviz lays a picture out.
 
     Returns:
         The path.
 
     Raises:
-        TypeError: ``what`` is neither.
-        ValueError: the ending is not known.
-        LayoutEngineMissing: a picture is asked for, and there is no Graphviz.
+        TypeError: ``what`` is none of these.
+        ValueError: the ending, the engine or an option is not known, or the format does not take this option.
+        EngineMissing: what this format or engine needs is not installed; the message says how to get it.
 
     >>> import tempfile, pathlib
     >>> where = pathlib.Path(tempfile.mkdtemp()) / "graph.txt"
     >>> draw((Tensor([1.0], name="x") * 3).named("y"), where).read_text().splitlines()[0]
     '1 op · x float64(1,) → y (1,)'
     """
-    graph = snapshot(what) if isinstance(what, Tensor) else what
-    if not isinstance(graph, Graph):
-        raise TypeError(f"draw takes a Tensor or a Graph, not {type(what).__name__}")
     path = Path(path)
-    if path.suffix in TEXT:
-        content = TEXT[path.suffix](graph).encode()
-    elif path.suffix in PICTURES:
-        content = laid_out(tinygraph.render.dot.to_dot(graph), path.suffix[1:])
-    else:
-        raise ValueError(f"draw: {path.name!r} must end in one of {' '.join((*PICTURES, *TEXT))}")
-    write(path, content)
+    options: dict[str, Any] = {
+        name: value
+        for name, value, usual in (
+            ("detail", detail, "auto"), ("show", show, "both"), ("theme", theme, None), ("width", width, None),
+            ("depth", depth, None), ("expand", tuple(expand), ()), ("title", title, None),
+        )
+        if value != usual
+    }  # fmt: skip
+    write(path, drawn(what, path.suffix, options, engine))
     return path
 
 
-class LayoutEngineMissing(RuntimeError):
-    """There is no Graphviz to lay a picture out."""
+def drawn(
+    what: Drawable | Sequence[Tensor], ending: str, options: Mapping[str, Any] | None = None, engine: str = "lanes"
+) -> bytes:
+    """Return what `draw` writes into a file with this ending."""
+    shown = data_of(what)
+    writers = WRITERS[type(shown)]
+    options = dict(options or {})
+    if engine not in ENGINES:
+        raise ValueError(f"draw: engine is {engine!r}; it must be one of {', '.join(ENGINES)}")
+    if ending not in writers and ending not in PICTURES:
+        raise ValueError(f"draw: the ending is {ending!r}; it must be one of {' '.join((*PICTURES, *writers))}")
+    if engine == "dot":
+        if not isinstance(shown, Graph) or ending not in (*PICTURES, ".svg"):
+            raise ValueError("draw: engine='dot' lays a graph out as .svg, .png or .pdf, and nothing else")
+        return laid_out(call(to_dot, shown, options, "engine='dot'"), ending[1:])
+    picture = ending in PICTURES
+    found = call(writers[".svg" if picture else ending], shown, options, ending)
+    return printed(found, ending[1:]) if picture else (found.rstrip("\n") + "\n").encode()
 
 
-def has_layout_engine() -> bool:
-    """Whether there is a Graphviz: the system's ``dot``, or the one in pygraphviz's wheel."""
-    return bool(shutil.which("dot")) or importlib.util.find_spec("pygraphviz") is not None
+def data_of(what: Any) -> Graph | Difference | Paths:
+    """Return the data that a drawing shows; of tensors, a snapshot.
+
+    Raises:
+        TypeError: this cannot be drawn.
+    """
+    if isinstance(what, Graph | Difference | Paths):
+        return what
+    tensors = what if isinstance(what, list | tuple) else (what,)
+    if tensors and all(isinstance(t, Tensor) for t in tensors):
+        return snapshot(*tensors)
+    kind = type(what).__name__ if not isinstance(what, list | tuple) else ", ".join(type(t).__name__ for t in what)
+    raise TypeError(f"draw takes a Tensor or several, a Graph, or what diff or paths found, not {kind or 'nothing'}")
+
+
+def call(writer: Callable[..., str], what: Any, options: Mapping[str, Any], where: str) -> str:
+    """Call a writer with the options that it takes; refuse the others."""
+    known = inspect.signature(writer).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    if bad := [name for name in options if name not in known and not takes_any]:
+        names = [name for name, p in known.items() if p.kind is p.KEYWORD_ONLY]
+        raise ValueError(f"draw: {where} takes no {', '.join(bad)}; it takes {', '.join(names) or 'no option'}")
+    return writer(what, **options)
+
+
+def printed(picture: str, form: str) -> bytes:
+    """Return an SVG as PNG or PDF, its letters embedded. The same SVG gives the same bytes.
+
+    Raises:
+        EngineMissing: typst is not installed.
+    """
+    try:
+        import typst
+    except ImportError:
+        raise EngineMissing(
+            f"a .{form} is printed by typst: pip install 'tinygraph[draw]'; .svg needs nothing"
+        ) from None
+    sizes = [float(x) for x in re.findall(r"[\d.]+", picture.partition('viewBox="')[2].partition('"')[0])[2:]]
+    sharp = {"ppi": min(SHARP, 96.0 * MOST / max(sizes))} if form == "png" else {}
+    title = picture.partition("<title")[2].partition(">")[2].partition("</title>")[0]
+    try:
+        compiled: Any = typst.compile
+        return bytes(compiled(SHEET, sys_inputs={"svg": picture, "title": unescape(title)}, format=form, **sharp))
+    except typst.TypstError as error:
+        raise RuntimeError(f"typst could not print the picture: {error}") from None
 
 
 def laid_out(source: str, picture: str) -> bytes:
     """Return DOT source as a picture, by the system's ``dot`` or by pygraphviz's.
 
     Raises:
-        LayoutEngineMissing: there is neither; the message names both.
+        EngineMissing: there is neither; the message names both.
         RuntimeError: Graphviz rejected the source.
     """
     if program := shutil.which("dot"):
@@ -87,12 +192,26 @@ def laid_out(source: str, picture: str) -> bytes:
     try:
         import pygraphviz
     except ImportError:
-        raise LayoutEngineMissing(
-            f"a .{picture} needs Graphviz: install its program `dot` (https://graphviz.org/download), "
-            "or pip install 'tinygraph[draw]', whose wheel brings it; .dot, .json and .txt need neither"
+        raise EngineMissing(
+            "engine='dot' needs Graphviz: install its program `dot` (https://graphviz.org/download), or "
+            "pip install 'tinygraph[draw]', whose wheel brings it; engine='lanes' needs neither"
         ) from None
-    drawn: Any = pygraphviz.AGraph(string=source).draw(format=picture, prog="dot")
-    return drawn if isinstance(drawn, bytes) else drawn.encode()
+    found: Any = pygraphviz.AGraph(string=source).draw(format=picture, prog="dot")
+    return found if isinstance(found, bytes) else found.encode()
+
+
+def mimebundle(what: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    """Return what a notebook shows: the drawing, and text for where there are no pictures."""
+    shown = data_of(what)
+    return {"image/svg+xml": drawn(shown, ".svg").decode(), "text/plain": spoken(what, shown)}
+
+
+def spoken(what: Any, shown: Any) -> str:
+    """Return the text beside a drawing: a tensor's own words, and its graph unless that is long."""
+    if isinstance(shown, Graph) and len(shown) > SPOKEN:
+        return repr(what)
+    chart = drawn(shown, ".txt").decode().rstrip("\n")
+    return f"{what!r}\n\n{chart}" if isinstance(what, Tensor) else chart
 
 
 def write(path: Path, content: bytes) -> None:

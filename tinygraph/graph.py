@@ -103,8 +103,10 @@ class Graph:
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
+    svg = Later("tinygraph.render.svg", "svg")
     text = Later("tinygraph.render.text", "text")
     to_dot = Later("tinygraph.render.dot", "to_dot")
+    _repr_mimebundle_ = Later("tinygraph.drawing", "mimebundle")
 
     def __post_init__(self) -> None:
         for place, node in enumerate(self.nodes):

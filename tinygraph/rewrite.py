@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tinygraph.graph import Edge, Graph, Node, Summary
+from tinygraph.later import Later
 
 __all__ = ["Difference", "Scope", "chunks", "collapse", "diff", "fit", "fold", "inline", "route", "scopes"]
 
@@ -400,15 +401,27 @@ def fit(graph: Graph, limit: int, depth: int | None = None, expand: Sequence[str
 # ------------------------------------------------------------------------------------------------- two graphs, a way
 
 
-class Difference(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Difference:
     """What two graphs have in common: pairs of ids, and the ids that only the one or the other has."""
 
+    a: Graph
+    b: Graph
+    names: tuple[str, str]
     shared: tuple[tuple[int, int], ...]
     only_a: tuple[int, ...]
     only_b: tuple[int, ...]
 
+    svg = Later("tinygraph.render.svg", "svg_diff")
+    text = Later("tinygraph.render.text", "text_diff")
+    _repr_mimebundle_ = Later("tinygraph.drawing", "mimebundle")
 
-def diff(a: Graph, b: Graph) -> Difference:
+    def __repr__(self) -> str:
+        (a, b), alone = self.names, (len(self.only_a), len(self.only_b))
+        return f"<Difference: {len(self.shared)} nodes are in both, {alone[0]} in {a} alone, {alone[1]} in {b} alone>"
+
+
+def diff(a: Graph, b: Graph, names: tuple[str, str] = ("a", "b")) -> Difference:
     """Find what two graphs share and what the one has in place of the other.
 
     Two nodes are the same if they are leaves of one name, kind and shape, or the same op with the same
@@ -416,10 +429,21 @@ def diff(a: Graph, b: Graph) -> Difference:
 
     Args:
         a, b: graphs, such as a composed batch norm and the fused one.
+        names: what to call them.
 
     Returns:
-        A `Difference`; every id of both graphs is in it once.
+        A `Difference`, to draw or to print; every id of both graphs is in it once.
+
+    Raises:
+        TypeError: one of them is no `Graph`.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> x = Tensor([1.0, 2.0], name="x")
+    >>> diff(snapshot((x * x).named("y")), snapshot((x**2).named("y")), names=("product", "power"))
+    <Difference: 1 nodes are in both, 1 in product alone, 2 in power alone>
     """
+    if bad := [type(g).__name__ for g in (a, b) if not isinstance(g, Graph)]:
+        raise TypeError(f"diff takes two Graphs, not {bad[0]}: of a Tensor, take a snapshot")
     keys: dict[Any, list[int]] = {}
     for key, n in zip(identities(b), b.nodes, strict=True):
         keys.setdefault(key, []).append(n.id)
@@ -429,10 +453,11 @@ def diff(a: Graph, b: Graph) -> Difference:
             shared.append((n.id, keys[key].pop(0)))
     left, right = {i for i, _ in shared}, {j for _, j in shared}
     return Difference(
+        a, b, names,
         tuple(sorted(shared)),
         tuple(n.id for n in a.nodes if n.id not in left),
         tuple(n.id for n in b.nodes if n.id not in right),
-    )
+    )  # fmt: skip
 
 
 def identities(graph: Graph) -> list[Any]:
@@ -440,7 +465,7 @@ def identities(graph: Graph) -> list[Any]:
     own: list[Any] = []
     seen: list[Any] = []
     for node in graph.nodes:
-        if node.op is None:
+        if node.op is None and node.kind != "scope":
             value = node.value.values if node.kind == "constant" and not node.name and node.value else None
             own.append(hash((node.kind, node.name, node.shape, repr(value))))
         else:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygraph.context import CONTEXT
 from tinygraph.errors import describe
+from tinygraph.later import Later
 
 if TYPE_CHECKING:
     from tinygraph.op import Op
@@ -84,6 +85,7 @@ class Tensor:
     __slots__ = ("__weakref__", "_data", "node")
     node: Node
     kind = "input"
+    _repr_mimebundle_ = Later("tinygraph.drawing", "mimebundle")
 
     if TYPE_CHECKING:  # operators, array methods and backward are installed by those who define them
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = lambda self, y: self

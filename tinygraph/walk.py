@@ -63,10 +63,12 @@ def walk(
                 continue
             else:
                 grads[x] = gx = grads[x] + gx
-            if large and gx is not g and gx.base is not None:  # a view, of g as a rule: then nobody is alone with g
+            if not large:
+                continue
+            if gx is not g and gx.base is not None:  # a view, of g as a rule: then nobody is alone with g
                 owned.discard(heir)
                 heir = None
-            elif large and gx.shape == x.shape and not watch:
+            elif gx.shape == x.shape and not watch:
                 if gx is not g:
                     owned.add(x)
                 elif heir is node:  # nobody else held g; now this input does, unless another one gets it too

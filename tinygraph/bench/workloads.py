@@ -50,12 +50,11 @@ def chain(x: Any, p: Any, s: Any, W: Any, relu: Any, exp: Any, mean: Any) -> Any
     return mean(h)
 
 
-def composed(x: Any, gamma: Any, beta: Any, w: Any, mean: Any, sqrt: Any, column: Callable[[Any], Any]) -> Any:
-    """Compose batch norm from primitives, with the loss Σ w⊙y."""
+def composed(x: Any, gamma: Any, beta: Any, mean: Any, sqrt: Any, column: Callable[[Any], Any]) -> Any:
+    """Compose batch norm from primitives."""
     x_c = x - mean(x)
     v = mean(x_c * x_c)
-    y = column(gamma) * (x_c / sqrt(v + 1e-5)) + column(beta)
-    return (w * y).sum()
+    return column(gamma) * (x_c / sqrt(v + 1e-5)) + column(beta)
 
 
 def column_of(shape: Shape) -> Shape:
@@ -124,13 +123,8 @@ def torch(work: str, shape: Shape) -> Step:
     if work == "composed":
         column = column_of(shape)
 
-        def forward() -> Any:
-            x, gamma, beta = leaves
-            x_c = x - x.mean(axes, keepdim=True)
-            v = (x_c * x_c).mean(axes, keepdim=True)
-            return gamma.view(column) * (x_c / torch.sqrt(v + 1e-5)) + beta.view(column)
-
-        return stepped(forward, leaves, upstream)
+        mean = lambda a: a.mean(axes, keepdim=True)
+        return stepped(lambda: composed(*leaves, mean, torch.sqrt, lambda p: p.view(column)), leaves, upstream)
     if work == "layer_norm":
         return stepped(lambda: functional.layer_norm(leaves[0], shape[-1:], *leaves[1:]), leaves, upstream)
     return stepped(lambda: functional.batch_norm(leaves[0], None, None, *leaves[1:], training=True), leaves, upstream)
@@ -147,7 +141,7 @@ def mygrad(work: str, shape: Shape) -> Step:
     *operands, w = arrays(shape)
     leaves = [mg.tensor(a) for a in operands]
     mean = lambda a: mg.mean(a, axis=axes, keepdims=True)
-    return stepped(lambda: composed(*leaves, w, mean, mg.sqrt, lambda p: p.reshape(column)), NoGrad)
+    return stepped(lambda: composed(*leaves, mean, mg.sqrt, lambda p: p.reshape(column)), NoGrad, w)
 
 
 NoGrad: tuple[Any, ...] = ()  # a library that clears its gradients by itself
@@ -156,49 +150,44 @@ NoGrad: tuple[Any, ...] = ()  # a library that clears its gradients by itself
 def autograd(work: str, shape: Shape) -> Step:
     """Return a step in autograd."""
     import autograd.numpy as anp
-    from autograd import grad
+    from autograd import make_vjp
 
     if work == "chain":
-        operands = chain_arrays(shape)
-        loss = lambda *a: chain(*a, lambda h: anp.maximum(h, 0), anp.exp, anp.mean)
+        operands, upstream = chain_arrays(shape), np.float32(1)
+        function = lambda a: chain(*a, lambda h: anp.maximum(h, 0), anp.exp, anp.mean)
     else:
         axes, column = axes_of(shape), column_of(shape)
-        *operands, w = arrays(shape)  # type: ignore[assignment]
+        *operands, upstream = arrays(shape)  # type: ignore[assignment]
         mean = lambda a: anp.mean(a, axis=axes, keepdims=True)
-        loss = lambda *a: anp.sum(composed(*a, w, mean, anp.sqrt, lambda p: anp.reshape(p, column)))
-    gradient = grad(loss, tuple(range(len(operands))))
-    return lambda: gradient(*operands)
+        function = lambda a: composed(*a, mean, anp.sqrt, lambda p: anp.reshape(p, column))
+    both_ways = make_vjp(function)
+    return lambda: both_ways(tuple(operands))[0](upstream)
 
 
 def dezero(work: str, shape: Shape) -> Step:
-    """Return a step in DeZero."""
+    """Return a step in DeZero, whose matmul takes matrices alone: vectors go in as rows."""
+    np.int = int  # type: ignore[attr-defined] # a name that NumPy dropped, and DeZero 0.0.13 still uses
     import dezero.functions as F  # noqa: N812 - as its book does
     from dezero import Variable
 
     if work == "chain":
-        leaves = [Variable(a) for a in chain_arrays(shape)]
-        forward = lambda: chain(*leaves, F.relu, F.exp, F.average)
-        if len(shape) == 1:
-            leaves = [Variable(a.reshape(1, -1) if a.ndim == 1 else a) for a in chain_arrays(shape)]
-        type(leaves[0]).__matmul__ = F.matmul
+        mean, upstream = lambda h: F.sum(h) / h.size, np.float32(1)
+        leaves = [Variable(np.atleast_2d(a)) for a in chain_arrays(shape)]
+        Variable.__matmul__ = F.matmul
+        forward = lambda: chain(*leaves, F.relu, F.exp, mean)
     else:
         axes, column = axes_of(shape), column_of(shape)
-        *operands, w = arrays(shape)
-        leaves = [Variable(a) for a in operands]
-        number = np.prod([shape[a] for a in axes]).item()
+        *operands, upstream = arrays(shape)
+        leaves, number = [Variable(a) for a in operands], int(np.prod([shape[a] for a in axes]))
         mean = lambda a: F.sum(a, axis=axes, keepdims=True) / number
-
-        def forward() -> Any:
-            x, gamma, beta = leaves
-            x_c = x - mean(x)
-            v = mean(x_c * x_c)
-            y = F.reshape(gamma, column) * (x_c / (v + 1e-5) ** 0.5) + F.reshape(beta, column)
-            return F.sum(y * w)
+        forward = lambda: composed(*leaves, mean, lambda v: v**0.5, lambda p: F.reshape(p, column))
 
     def step() -> None:
         for leaf in leaves:
             leaf.cleargrad()
-        forward().backward()
+        y = forward()
+        y.grad = Variable(np.asarray(upstream))
+        y.backward()
 
     return step
 

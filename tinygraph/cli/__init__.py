@@ -10,12 +10,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tinygraph.cli import batchnorm, bench
+from tinygraph.cli import batchnorm, bench, diff, draw, text, train
 from tinygraph.cli.errors import UsageError
 
 __all__ = ["main"]
 
-COMMANDS = {"batchnorm": batchnorm, "bench": bench}
+COMMANDS = {"batchnorm": batchnorm, "draw": draw, "text": text, "diff": diff, "bench": bench, "train": train}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.cli.errors import UsageError
+from tinygraph.cli.graphs import tell
 
 HELP = "compose batch norm from primitives on real data, draw it, and compare it with the fused op"
 DESCRIPTION = (
@@ -76,9 +74,7 @@ def run(options: argparse.Namespace) -> int:
     print(
         f"{what}: x is {options.dtype}{list(x.shape)}, {constant} of {channels} features are constant in this batch\n"
     )
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else None
-    print(graph.text(width=width, ascii=options.ascii, color=color))
+    tell(graph, options)
 
     def composed(x: Any, gamma: Any, beta: Any) -> Any:
         return batch_norm(x, gamma, beta, axis=axes)
@@ -203,15 +199,7 @@ def torch_batch_norm(axes: tuple[int, ...]) -> Any:
 
 
 def written(graph: Any, stem: Path) -> list[Path]:
-    """Write a graph as .dot and .json, and as .svg where there is a layout engine; return the paths."""
-    from tinygraph.drawing import draw, has_layout_engine
+    """Write a graph as a picture, as a page, as DOT and as JSON; return the paths."""
+    from tinygraph.drawing import draw
 
-    endings = [".dot", ".json"]
-    if has_layout_engine():
-        endings.append(".svg")
-    else:
-        print(
-            "no picture: there is no Graphviz; install its program `dot`, or pip install 'tinygraph[draw]'",
-            file=sys.stderr,
-        )
-    return [draw(graph, stem.with_name(stem.name + ending)) for ending in endings]
+    return [draw(graph, stem.with_name(stem.name + ending)) for ending in (".svg", ".html", ".dot", ".json")]

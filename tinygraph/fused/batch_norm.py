@@ -14,7 +14,6 @@ An array comes as (N, C, L): C channels, and the axes that are averaged over on 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -23,16 +22,15 @@ import numpy as np
 from tinygraph import functions
 from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
 from tinygraph.fused import plain
-from tinygraph.fused.backend import SHARED, Kernel, route, share
+from tinygraph.fused.backend import RUN, SHARED, TILE, Kernel, route, share
+from tinygraph.fused.plan import Plan, like, precision, vector
 from tinygraph.dispatch import sample
 from tinygraph.fusion import fused
 
 Function = Callable[..., Any]
 FAR = 4  # standard deviations that a mean may be from 0, for the sums to keep their digits
-TILE = 100_000  # elements of a tile, 400 KB in float32: it stays in the cache from one operation to the next
 NARROW = 64  # up to this length, runs of a channel's values are laid side by side in rows
 WIDE = 512  # elements that make a row worth a call
-RUN = 8192  # elements of a dot product; for longer ones OpenBLAS wakes its threads
 
 
 def backward(g: Any, operands: Any, extras: Any, axis: Axis, eps: float) -> Any:
@@ -101,49 +99,15 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
     return plan.restored(y), mean, rstd
 
 
-class Plan(NamedTuple):
-    """How an array becomes (N, C, L), and its results come back; ``kept`` is the shape of γ and β."""
-
-    axes: tuple[int, ...]
-    kept: tuple[int, ...]
-    lengths: tuple[int, int, int]
-    order: tuple[int, ...]
-    inverse: tuple[int, ...] | None  # None where the order is that of x
-
-    def arranged(self, x: Any) -> Any:
-        """Return x as (N, C, L); a view of it, where it lies so in memory."""
-        return (x.transpose(self.order) if self.inverse else x).reshape(self.lengths)
-
-    def empty(self, x: Any) -> Any:
-        """Return memory for a result, its axes in this order."""
-        return np.empty_like(x, order="C", shape=[x.shape[a] for a in self.order])
-
-    def restored(self, y: Any) -> Any:
-        """Put the axes of a result back."""
-        return y.transpose(self.inverse) if self.inverse else y
-
-
 @functools.lru_cache(1024)
 def planned(shape: tuple[int, ...], axis: Axis) -> Plan:
     """Return the plan for an array of this shape, averaged over ``axis``."""
     axes, every = axes_of(axis, len(shape), "batch_norm"), tuple(range(len(shape)))
     kept = tuple(a for a in every if a not in axes)
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
-    in_order = kept == every[first:last]
-    n, c, run = (every[:first], kept, every[last:]) if in_order else (axes, kept, ())
-    length = lambda some: math.prod(shape[a] for a in some)
-    inverse = None if in_order else tuple((axes + kept).index(a) for a in every)
-    return Plan(axes, tuple(shape[a] for a in kept), (length(n), length(c), length(run)), n + c + run, inverse)
-
-
-def like(dp: Any, p: Any) -> Any:
-    """Give the gradient of a parameter its shape and dtype; None for what is no array."""
-    return dp.reshape(p.shape).astype(p.dtype) if hasattr(p, "dtype") else None
-
-
-def vector(p: Any, length: int, default: float) -> np.ndarray:
-    """Return a parameter in float64, a value a channel."""
-    return np.full(length, default) if p is None else np.asarray(p, np.float64).reshape(-1)
+    if kept == every[first:last]:
+        return Plan.of(shape, axes, kept, every[:first], kept, every[last:])
+    return Plan.of(shape, axes, kept, axes, kept, ())
 
 
 # On the CPU: what follows from the sums, in NumPy for all channels at once, in Numba for each.
@@ -170,7 +134,7 @@ def is_far(mean: np.ndarray, rstd: np.ndarray) -> bool:
 
 def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, sweep: Function, far: Function) -> Any:
     """Write y, and return mean and 1/σ; ``sweep`` does it where x is not far from 0."""
-    c, dtype = x.shape[1], precision(x)
+    c, dtype = x.shape[1], precision(x.dtype, x.shape[0] * x.shape[2])
     wide, out = x.astype(dtype, copy=False), y if y.dtype == dtype else np.empty(y.shape, dtype)
     gamma, beta = vector(gamma, c, 1.0), vector(beta, c, 0.0)
     mean, rstd = sweep(wide, gamma, beta, eps, out)
@@ -185,7 +149,7 @@ def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, sweep: Fun
 
 def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sweep: Function, far: Function) -> Any:
     """Write dx, and return dγ and dβ; ``sweep`` does it where x is not far from 0."""
-    dtype = precision(x)
+    dtype = precision(x.dtype, x.shape[0] * x.shape[2])
     wide, out = x.astype(dtype, copy=False), dx if dx.dtype == dtype else np.empty(dx.shape, dtype)
     if far(mean, rstd):
         shift = mean.astype(dtype)
@@ -194,11 +158,6 @@ def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, 
     if out is not dx:
         dx[...] = out
     return dgamma, dbeta
-
-
-def precision(x: Any) -> Any:
-    """Return the dtype to compute in. Of two values, dx is ε/σ² of dy: float32 has not the digits for it."""
-    return np.float64 if x.shape[0] * x.shape[2] == 2 else np.promote_types(x.dtype, np.float32)
 
 
 class Layout(NamedTuple):

@@ -292,7 +292,7 @@ def sigmoid(x: Any) -> Any:
 
 
 @op(r"\operatorname{relu} $x", method="relu", onnx="Relu", samples=ANY, says="Sets what is below 0 to 0.",
-    x=("[$x > 0]", lambda g, out: g * greater(out, 0.0)))
+    x=("[$x > 0]", lambda g, out: g * sign(out)))
 def relu(x: Any) -> Any:
     """Keep what is above 0: ``max(x, 0)``. The derivative at 0 is 0.
 

@@ -17,8 +17,15 @@ linear = functools.partial(op, family="linear")
 Shape = tuple[int, ...]
 
 
+def product(x: Any, y: Any) -> Any:
+    """Return x @ y. Of plain vectors and matrices it is x.dot(y), which starts in a third of the time."""
+    if type(x) is type(y) is np.ndarray and 1 <= x.ndim <= 2 >= y.ndim >= 1:
+        return x.dot(y)
+    return x @ y
+
+
 @linear(
-    r"$x\,$y", np.matmul, method="__matmul__ __rmatmul__", onnx="MatMul", says="Multiplies the matrices $x and $y.",
+    r"$x\,$y", np.matmul, forward=product, method="__matmul__ __rmatmul__", onnx="MatMul", says="Multiplies the matrices $x and $y.",
     samples=[
         sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)),
         sample((5, 2, 3), (5, 3, 4)), sample((5, 1, 2, 3), (6, 3, 4)), sample((3,), (5, 3, 4)), sample((5, 2, 3), (3,)),
@@ -37,7 +44,7 @@ def matmul(x: Any, y: Any) -> Any:
 def times_transposed(g: Any, y: Any, shape: Shape) -> Any:
     """Return g yᵀ, the gradient of x @ y in an x of ``shape``."""
     if len(shape) <= 2 == len(y.shape):
-        return g @ y.T
+        return product(g, y.T)
     if len(y.shape) == 1:
         y, g = y[:, None], g[..., None]
     if len(shape) == 1:
@@ -48,9 +55,9 @@ def times_transposed(g: Any, y: Any, shape: Shape) -> Any:
 def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
     """Return xᵀ g, the gradient of x @ y in a y of ``shape``."""
     if len(shape) == 2 == len(x.shape):
-        return x.T @ g
+        return product(x.T, g)
     if len(shape) == 2 == len(x.shape) + 1:
-        return x[:, None] * g
+        return product(x[:, None], g[None])
     if len(x.shape) == 1:
         x, g = x[None, :], g[..., None, :] if len(shape) > 1 else g[..., None]
     if len(shape) == 1:

@@ -7,29 +7,40 @@ from __future__ import annotations
 
 import html
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from tinygraph.graph import Edge, Graph, Node, Summary
 from tinygraph.render.math import plain
-from tinygraph.render.text import STATE, brief, defined, numeral, one_line, rounded, shape
+from tinygraph.render.text import STATE, brief, defined, leaf, numeral, one_line, rounded, shape
+from tinygraph.rewrite import fit
 
 FORWARD, BACKWARD, LINE, INK, MUTED = "#0B5CAD", "#B84A00", "#7B8794", "#1B1F24", "#5A6570"
-FILL = {"input": "#E9EBEE", "parameter": "#E9DFF5", "constant": "#FFFFFF", "elementwise": "#DCEBFA", "shape": "#DCEBFA",
-        "linear": "#DCEBFA", "window": "#DCEBFA", "reduction": "#D9F0EA", "fused": "#3C4650"}  # fmt: skip
-LOSS = "#F7E1E1"
+FILL = {"input": "#E9EBEE", "parameter": "#E9DFF5", "constant": "#FFFFFF", "elementwise": "#DCEBFA",
+        "shape": "#DCEBFA", "linear": "#DCEBFA", "window": "#DCEBFA", "reduction": "#D9F0EA",
+        "fused": "#3C4650", "scope": "#ECEEF1"}  # fmt: skip
+LOSS, LIMIT = "#F7E1E1", 200
 ROWS, COLUMNS = 6, 8  # the largest table that is written out in numbers
 SUBSCRIPT = str.maketrans("0123456789,", "₀₁₂₃₄₅₆₇₈₉,")
 
 
-def to_dot(graph: Graph, *, backward: bool = True) -> str:
+def to_dot(
+    graph: Graph, *, show: str = "both", depth: int | None = None, expand: Sequence[str] = (), title: str | None = None
+) -> str:
     """Write a graph in the DOT language.
 
     Args:
         graph: from `snapshot`.
-        backward: draw gradients and the edges that they come along.
+        show: "both", or "forward", without gradients and the edges that they come along.
+        depth: scopes deeper than this are collapsed; where none is given, as many as it takes to leave 200 cards.
+        expand: paths of scopes that stay open.
+        title: a heading.
 
     Returns:
         DOT source. The same graph gives the same source.
+
+    Raises:
+        ValueError: ``show`` is neither.
 
     >>> from tinygraph import Tensor, snapshot
     >>> print(snapshot((Tensor([1.0], name="x") * 3).named("y")).to_dot().splitlines()[0])
@@ -37,28 +48,45 @@ def to_dot(graph: Graph, *, backward: bool = True) -> str:
     """
     import graphviz
 
+    if show not in ("both", "forward"):
+        raise ValueError(f"to_dot: show is {show!r}; in DOT it must be 'both' or 'forward'")
+    whole, graph = graph, fit(graph, LIMIT, depth, expand)
     shown = [n for n in graph.nodes if not graph.is_number(n.id)]
     numbers = len(graph.nodes) - len(shown)
     folded = f", {numbers} of them a number in a definition" if numbers else ""
-    comment = f"made by tinygraph: {len(graph.nodes)} nodes{folded}"
+    inside = sum(n.kind == "scope" for n in shown)
+    folded += f"; {len(shown)} are shown, {inside} of them collapsed scopes" if inside else ""
+    comment = f"made by tinygraph: {len(whole)} nodes{folded}"
     dot = graphviz.Digraph("tinygraph", comment=comment)
     font = {"fontname": "Helvetica", "fontsize": "10"}
-    dot.attr("graph", rankdir="LR", nodesep="0.35", ranksep="0.6", label=caption(graph), labelloc="b", fontcolor=MUTED, **font)
+    dot.attr(
+        "graph",
+        rankdir="LR",
+        nodesep="0.35",
+        ranksep="0.6",
+        label=caption(graph, title),
+        labelloc="b",
+        fontcolor=MUTED,
+        **font,
+    )
     dot.attr("node", shape="plain", fontcolor=INK, **font)
     dot.attr("edge", fontname="Helvetica", fontsize="9")
     clusters(dot, graph, shown, ())
     for node in shown:
         for edge in node.inputs:
             if not graph.is_number(edge.source):
-                connect(dot, graph, node, edge, backward)
+                connect(dot, graph, node, edge, show == "both")
     return str(dot.source)
 
 
-def caption(graph: Graph) -> str:
-    """Return the legend and the notes, as an HTML-like label."""
+def caption(graph: Graph, title: str | None) -> str:
+    """Return the title, the legend and the notes, as an HTML-like label."""
     forward = f'<font color="{FORWARD}">━▶ forward value</font>'
     backward = f'<font color="{BACKWARD}">╌▷ backward: gradient × local derivative</font>'
-    return "<" + "<br/>".join([f"{forward}   {backward}", *(escaped(note, 400) for note in graph.notes)]) + ">"
+    heading = [f'<font point-size="16"><b>{escaped(title, 200)}</b></font>'] if title else []
+    return (
+        "<" + "<br/>".join([*heading, f"{forward}   {backward}", *(escaped(note, 400) for note in graph.notes)]) + ">"
+    )
 
 
 def clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) -> None:
@@ -66,7 +94,7 @@ def clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) 
     inner: dict[str, list[Node]] = {}
     for node in nodes:
         # A leaf is drawn outside of the boxes: it belongs to whoever made it.
-        path = node.scope if node.op else ()
+        path = () if leaf(node) else node.scope
         if path[: len(scope)] == scope and len(path) > len(scope):
             inner.setdefault(path[len(scope)], []).append(node)
         else:
@@ -85,10 +113,11 @@ def card(graph: Graph, node: Node) -> str:
     ink = "#FFFFFF" if node.family == "fused" else INK
     what = node.op or node.kind
     thick, style = (
-        (3 if node.kind == "parameter" else 1),
+        (3 if node.kind in ("parameter", "scope") else 1),
         (' style="dashed"' if node.kind == "constant" else ' style="rounded"'),
     )
-    label = escaped(defined(graph, node.id).split("  (")[0] if not node.op else defined(graph, node.id), 80)
+    made = defined(graph, node.id)
+    label = escaped(made.split("  (")[0] if leaf(node) else made, 80)
     rows = [
         f'<tr><td bgcolor="{fill}"><font color="{ink}"><i><b>{label}</b></i></font></td></tr>',
         f'<tr><td><font color="{MUTED}" point-size="8">{escaped(what)} · {escaped(shape(node))}</font></td></tr>',

@@ -7,16 +7,18 @@ Each opened state is drawn beforehand and kept in the page, so nothing is fetche
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import unescape
 from typing import Any
 
 from tinygraph.graph import Graph
 from tinygraph.render.svg import LIMIT, escaped, svg
 from tinygraph.rewrite import fit, inline
 
-__all__ = ["html"]
+__all__ = ["html", "html_of"]
 
 STATES = 40  # pictures in one page
 
@@ -93,8 +95,24 @@ def html(
             ):
                 paths[path] = len(paths) + 1
                 waiting.append((*expand, path))
-    paths = {path: n for path, n in paths.items() if n < len(pictures)}
     name = title or "Computation of " + ", ".join(graph.label(i)[:60] for i in graph.outputs[:4])
+    return page(name, pictures, {path: n for path, n in paths.items() if n < len(pictures)})
+
+
+def html_of(draw: Callable[..., str]) -> Callable[..., str]:
+    """Return what writes the page of one SVG, with the options of what draws it."""
+
+    @functools.wraps(draw)
+    def write(what: Any, **options: Any) -> str:
+        picture = draw(what, **{"theme": "auto", **options})
+        name = picture.partition("<title")[2].partition(">")[2].partition("</title>")[0]
+        return page(unescape(name), [picture], {})
+
+    return write
+
+
+def page(name: str, pictures: Sequence[str], paths: Mapping[str, int]) -> str:
+    """Write a page of some SVGs, of which the first is shown; ``paths`` says which of them opens which card."""
     states = "\n".join(f'<template id="state{n}">{picture}</template>' for n, picture in enumerate(pictures))
     where = json.dumps(paths, ensure_ascii=True).replace("<", "\\u003c")
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()

@@ -34,7 +34,7 @@ from tinygraph.render.cards import (
 from tinygraph.render.lanes import CHIP_SIZE, Chip, Lane, Layout, Placed, Point, Route, lay_out, scale
 from tinygraph.render.math import Run, clip_runs, font_size, name_runs, text_of, width_of, words
 from tinygraph.render.metrics import FONTS
-from tinygraph.rewrite import diff, fit, inline, route, scopes
+from tinygraph.rewrite import Difference, diff, fit, inline, route, scopes
 
 __all__ = ["Lens", "svg", "svg_diff", "svg_paths"]
 
@@ -174,15 +174,8 @@ def overlay(graph: Graph, show: Any) -> Lens:
         show = [name.strip() for name in show.removeprefix("path=").split(",")]
     if isinstance(show, list | tuple) and len(show) >= 2:
         nodes, edges = route(graph, *show)
-        return Lens(
-            "both",
-            {},
-            frozenset(),
-            frozenset(),
-            frozenset(nodes),
-            frozenset(edges),
-            f"ways through {' → '.join(map(str, show))}",
-        )
+        said = f"ways through {' → '.join(map(str, show))}"
+        return Lens("both", nodes=frozenset(nodes), edges=frozenset(edges), caption=said)
     known = "'forward', 'backward', 'both', 'memory', 'health', 'path=x,y' or a tuple of names"
     raise ValueError(f"show is {show!r}; it must be {known}")
 
@@ -224,34 +217,40 @@ def health(graph: Graph) -> Lens:
     return Lens("both", found, frozenset(found), frozenset(found), caption=said)
 
 
-def svg_diff(a: Graph, b: Graph, *, detail: int = 0, theme: str = "light", names: Sequence[str] = ("a", "b")) -> str:
+def svg_diff(
+    found: Difference, *, detail: int | str = "auto", theme: str = "light", title: str | None = None
+) -> str:
     """Draw two graphs below each other: what they share steps back, what differs is outlined.
 
     Args:
-        a, b: graphs.
+        found: what `diff` found.
         detail, theme: as in `svg`.
-        names: headings.
+        title: what readers of the page hear; by default, which two are compared.
 
     Returns:
         An SVG document.
     """
     check(detail, theme)
-    found = diff(a, b)
+    drawn = diff(fit(inline(found.a), LIMIT), fit(inline(found.b), LIMIT))
+    count = max(sum(not g.is_number(n.id) for n in g.nodes) for g in (drawn.a, drawn.b))
+    level = detail if isinstance(detail, int) else min(automatic(count), 1)
     parts: list[Writer] = []
-    for graph, own, name in ((a, found.only_a, names[0]), (b, found.only_b, names[1])):
+    for whole, graph, alone, own, name in (
+        (found.a, drawn.a, found.only_a, drawn.only_a, found.names[0]),
+        (found.b, drawn.b, found.only_b, drawn.only_b, found.names[1]),
+    ):
         strong = frozenset(own)
-        shared = frozenset(n.id for n in graph.nodes if n.id not in strong)
-        said = f"{len(shared)} of {len(graph.nodes)} nodes are in both; those of {name} alone are outlined"
-        lens = Lens("both", MappingProxyType({}), strong, frozenset(), strong, frozenset(), said)
-        layout = lay_out(graph, detail, "both", chips=False, boxes=scopes(graph))
-        parts.append(Writer(graph, graph, layout, theme, name, lens, prefix=f"{len(parts)}-"))
+        said = f"{len(whole) - len(alone)} of {len(whole)} nodes are in both; those of {name} alone are outlined"
+        lens = Lens("both", strong=strong, nodes=strong, edges=frozenset(), caption=said)
+        layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph))
+        parts.append(Writer(whole, graph, layout, theme, name, lens, prefix=f"{len(parts)}-"))
     documents = [p.document(None, None) for p in parts]
     w = max(p.size[0] for p in parts)
     h = sum(p.size[1] for p in parts)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {at(w)} {at(h)}" width="{at(w)}" height="{at(h)}" role="img">'
     ]
-    out.append(f"<title>{escaped(f'{names[0]} and {names[1]}, compared')}</title>")
+    out.append(f"<title>{escaped(title or f'{found.names[0]} and {found.names[1]}, compared')}</title>")
     y = 0.0
     for part, text in zip(parts, documents, strict=True):
         out.append(text.replace("<svg ", f'<svg y="{at(y)}" ', 1))
@@ -263,7 +262,7 @@ def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light
     """Draw a gradient that was split by path: a table for each way, and their sum.
 
     Args:
-        found: (names on the way, gradient) pairs, as `tinygraph.paths.paths` returns them.
+        found: (names on the way, gradient) pairs, as `tinygraph.pathways.paths` returns them.
         theme: as in `svg`.
         title: a heading.
 

@@ -7,11 +7,12 @@ row is the number of values that are alive there.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinygraph.graph import Edge, Graph, Node, Summary, number
 from tinygraph.render.math import SUBSCRIPT, plain
+from tinygraph.rewrite import Difference, at_depth
 
 BLUE, ORANGE, DIM, OFF = "\x1b[34m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
@@ -19,7 +20,8 @@ ROLE = {"input": "(input)", "parameter": "(param)", "constant": "(constant)"}
 STATE = {"none": "no grad", "pending": "not computed", "unused": "None"}
 ASCII = str.maketrans(
     {
-        "●": "o", "◆": "*", "│": "|", "─": "-", "├": "+", "┤": "+", "┼": "+", "╰": "`", "╯": "'", "┴": "+", "▾": ">",
+        "●": "o", "◆": "*", "■": "#", "▸": ">", "▾": ">", "│": "|", "─": "-", "├": "+", "┤": "+", "┼": "+",
+        "╰": "`", "╯": "'", "┴": "+",
         "×": "*", "÷": "/", "·": "*", "−": "-", "±": "+-", "Σ": "sum", "√": "sqrt", "∂": "d", "↑": "^", "↓": "v",
         "…": "...", "⊙": "*", "≤": "<=", "≥": ">=", "→": "->", "¬": "not ", "∞": "inf", "ᵀ": "^T", "\u2009": " ",
         **{c: f"({i + 1})" for i, c in enumerate(CIRCLED)},
@@ -36,6 +38,8 @@ def text(
     ascii: bool = False,  # noqa: A002 - names what the option gives
     color: bool = False,
     columns: Mapping[str, Mapping[int, str]] | None = None,
+    depth: int | None = None,
+    expand: Sequence[str] = (),
 ) -> str:
     """Write a graph as a table with wires.
 
@@ -44,6 +48,8 @@ def text(
         ascii: use ASCII alone, with Greek letters spelled out.
         color: values blue and gradients orange, for a terminal.
         columns: further columns: heading -> node id -> text.
+        depth: scopes deeper than this are one row each; where none is given, all is shown.
+        expand: paths of scopes that stay open.
 
     Returns:
         Lines, without a newline at the end. The same graph gives the same text.
@@ -56,6 +62,7 @@ def text(
     ◆  x  (input)  (2,)   1.5 ± 0.5   not computed  y·3
     ●  y = x × 3   (2,)   4.5 ± 1.5   not computed
     """
+    graph = graph if depth is None else at_depth(graph, depth, expand)
     shown = rows(graph)
     wires = list(wiring(graph, shown))
     depth = max((len(w) for w in wires), default=0)
@@ -81,18 +88,43 @@ def text(
     return "\n".join([clipped(first, width), "", *lines, *notes])
 
 
+def text_diff(found: Difference, *, width: int | None = None, ascii: bool = False, color: bool = False) -> str:  # noqa: A002
+    """Write two graphs below each other, with a column that says what the other one has, too.
+
+    Args:
+        found: what `diff` found.
+        width, ascii, color: as in `text`.
+
+    Returns:
+        Lines, without a newline at the end.
+    """
+    charts = []
+    for graph, alone, (own, other) in (
+        (found.a, found.only_a, found.names),
+        (found.b, found.only_b, found.names[::-1]),
+    ):
+        marks = {n.id: "also" for n in graph.nodes if n.id not in set(alone)}
+        charts.append(f"{own}: {text(graph, width=width, ascii=ascii, color=color, columns={f'in {other}': marks})}")
+    return "\n\n".join(charts)
+
+
 def rows(graph: Graph) -> list[int]:
     """Return the nodes in the order of their rows: an op in its turn, a leaf just before it is first used."""
     order: list[int] = []
     seen: set[int] = set()
     for node in graph.nodes:
-        if node.op is None and graph.consumers[node.id]:
+        if leaf(node) and graph.consumers[node.id]:
             continue
         for i in [*(e.source for e in node.inputs), node.id]:
             if i not in seen and not graph.is_number(i):
                 seen.add(i)
                 order.append(i)
     return order
+
+
+def leaf(node: Node) -> bool:
+    """Whether a node is made from no other: neither an op nor a collapsed scope."""
+    return node.op is None and node.kind != "scope"
 
 
 def wiring(graph: Graph, shown: list[int]) -> Iterator[str]:
@@ -116,7 +148,7 @@ def wiring(graph: Graph, shown: list[int]) -> Iterator[str]:
                 marks[k] = ("╰" if k == low else "╯") if outer else "┴"
             else:
                 marks[k] = ("├" if k == low else "┤") if outer else "┼"
-        marks[here] = "●" if node.op else "◆"
+        marks[here] = "●" if node.op else "◆" if leaf(node) else "■"
         spans = ["─" if low <= k < high else " " for k in range(len(marks))]
         yield "".join(mark + span for mark, span in zip(marks, spans, strict=True)).rstrip()
         for k in sources:
@@ -130,6 +162,8 @@ def wiring(graph: Graph, shown: list[int]) -> Iterator[str]:
 def defined(graph: Graph, i: int) -> str:
     """Write how a node is made: ``x̂ = x_c ÷ σ↑``, the arrow marking what was broadcast."""
     node, label = graph.nodes[i], one_line(graph.label(i))
+    if node.kind == "scope":
+        return f"▸ {label}  ({dict(node.params)['ops']} ops)"
     if node.op is None:
         return f"{label}  {ROLE[node.kind]}"
     found = graph.facts(i, one_line)
@@ -165,7 +199,7 @@ def contribution(graph: Graph, consumer: int, edge: Edge) -> str:
     """Write one contribution to a gradient: ``Σ₀ x̂·(−x_c/σ²)``, the gradient of a consumer named by its label."""
     node, label = graph.nodes[consumer], one_line(graph.label(consumer))
     if node.family in ("fused", "linear") or not edge.partial:
-        return f"{label} through {node.op}"
+        return f"{label} through {node.op}" if node.op else label
     found = graph.facts(consumer, one_line, edge)
     local = plain(edge.partial, lambda hole: found.get(hole, hole))
     axes = ",".join(map(str, graph.copied_axes(consumer, edge))).translate(SUBSCRIPT)
@@ -211,7 +245,7 @@ def rounded(x: Any) -> str:
 
 def header(graph: Graph, shown: list[int]) -> str:
     """Say in one line what the graph is."""
-    count = sum(n.op is not None for n in graph.nodes)
+    count = sum(dict(n.params)["ops"] if n.kind == "scope" else n.op is not None for n in graph.nodes)
     inputs = [graph.nodes[i] for i in shown if graph.nodes[i].kind == "input"]
     left = ", ".join(f"{one_line(graph.label(n.id))} {n.dtype}{shape(n).split(' f')[0]}" for n in inputs[:4])
     right = ", ".join(
@@ -232,7 +266,7 @@ def headings(graph: Graph, shown: list[int]) -> list[tuple[int, str]]:
     current: tuple[str, ...] = ()
     for place, i in enumerate(shown):
         node = graph.nodes[i]
-        if node.op and node.scope != current:
+        if not leaf(node) and node.scope != current:
             current = node.scope
             found.append((place, one_line("/".join(current)) or "top level"))
     return found

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygraph.later import Later
 from tinygraph.tensor import Node, Tensor, array_of
 from tinygraph.trace import pull
 
-__all__ = ["Path", "paths"]
+__all__ = ["Path", "Paths", "paths"]
 
 MOST = 1000  # ways; their number grows with the power of the diamonds
 
@@ -30,7 +31,22 @@ class Path(NamedTuple):
         )
 
 
-def paths(x: Tensor, y: Tensor, gradient: Any = None) -> list[Path]:
+class Paths(tuple[Path, ...]):
+    """The ways from x to y, shortest first: each a `Path`. What came along them adds up to the whole gradient."""
+
+    svg = Later("tinygraph.render.svg", "svg_paths")
+    _repr_mimebundle_ = Later("tinygraph.drawing", "mimebundle")
+
+    @property
+    def total(self) -> Any:
+        """The whole gradient."""
+        return sum(path.gradient for path in self)
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, (*self, Path(("the whole gradient",), self.total))))
+
+
+def paths(x: Tensor, y: Tensor, gradient: Any = None) -> Paths:
     """Split the gradient that reaches ``x`` from ``y`` by the way it came.
 
     Args:
@@ -39,9 +55,10 @@ def paths(x: Tensor, y: Tensor, gradient: Any = None) -> list[Path]:
         gradient: upstream gradient of y, of its shape; 1 for a scalar.
 
     Returns:
-        A `Path` for each way, shortest first; their gradients add up to the whole.
+        `Paths`, to draw or to print: a `Path` for each way, shortest first; their gradients add up to the whole.
 
     Raises:
+        TypeError: x or y is no Tensor.
         ValueError: no gradient goes from y to x, there are more than 1,000 ways, or y is no scalar and no
             ``gradient`` is given.
 
@@ -52,6 +69,9 @@ def paths(x: Tensor, y: Tensor, gradient: Any = None) -> list[Path]:
     ('x', 'q', 'y') [1. 2.]
     ('x', 'q', 'y') [1. 2.]
     """
+    for name, tensor in (("x", x), ("y", y)):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"paths: {name} must be a Tensor, not {type(tensor).__name__}")
     if gradient is None:
         if y.size != 1:
             raise ValueError(f"paths: y has shape {y.shape}: give its upstream gradient")
@@ -72,7 +92,7 @@ def paths(x: Tensor, y: Tensor, gradient: Any = None) -> list[Path]:
         for source, gx in zip(node.inputs, pull(node, g), strict=True):
             if gx is not None and source in leads:
                 stack.append((source, np.broadcast_to(gx, source.shape), (node, *after)))
-    return sorted(found, key=lambda p: len(p.route))
+    return Paths(sorted(found, key=lambda p: len(p.route)))
 
 
 def leading_to(x: Node, y: Node) -> set[Node]:

@@ -1,0 +1,283 @@
+r"""Layer norm in one op: a row is read once and stays in the cache until its output, or its dx, is written.
+
+Every route keeps x, the mean m and r = 1/σ of each row, nothing else, and computes, with x̂ = (x - m) r,
+
+.. math:: y = \gamma \hat x + \beta, \quad dx = r (\gamma dy - s/n - \hat x p/n), \quad
+          d\gamma = \sum_{rows} dy\, \hat x, \quad d\beta = \sum_{rows} dy,
+
+with :math:`s = \sum \gamma dy` and :math:`p = \sum \gamma dy\, \hat x` of each row. Before x̂ is taken, x loses
+the leading part of its mean; what float32 does not hold of m is taken off thereafter.
+
+An array comes as (M, D): M rows, each averaged over its D values.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygraph import functions
+from tinygraph.dispatch import sample
+from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
+from tinygraph.fused import plain
+from tinygraph.fused.backend import RUN, SHARED, TILE, Kernel, route, share
+from tinygraph.fused.plan import Plan, like, precision, vector
+from tinygraph.fusion import fused
+
+FAR = 4  # standard deviations that a value may be from the mean, to be taken off before sums are made
+
+
+def backward(g: Any, operands: Any, extras: Any, axis: Axis, eps: float) -> Any:
+    """Return the gradients in x, γ and β; None for what is no array."""
+    x, gamma, beta = operands
+    kind, plan = route(x), planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
+    if kind == "plain":
+        return plain.backward(g, x, gamma, beta, *extras, plan.axes, rest_of(plan.axes, x.ndim))
+    dx = plan.empty(x)
+    dgamma, dbeta = ROUTES[kind][1](plan.arranged(x), plan.arranged(g), gamma, *extras, dx.reshape(plan.lengths))
+    return plan.restored(dx), like(dgamma, gamma), like(dbeta, beta)
+
+
+@fused(
+    r"\operatorname{layer\_norm}($x)",
+    says="Normalizes each example of $x over its own features, then scales by $gamma and shifts by $beta.",
+    onnx="LayerNormalization",
+    samples=[
+        sample((5, 3), (3,), (3,)), sample((4, 3), (3,), (3,), axis=(-1,), eps=0.0),
+        sample((2, 3, 4), (3, 4), (3, 4), axis=(1, 2)), sample((3, 2, 5), (3,), (3,), axis=0),
+        sample((3, 2, 4), (3, 4), (3, 4), axis=(0, 2)), sample((6,), (6,), (6,)),
+    ],
+    definition=functions.layer_norm, backward=backward,
+)  # fmt: skip
+def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, eps: float = 1e-5) -> Any:
+    r"""Normalize each example over its own features, then scale and shift each feature, in one op.
+
+    The same function as `tinygraph.layer_norm`, which is its definition: derivatives that are recorded
+    (``create_graph=True``) are those of the definition, so that they are right at every order.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{v + \epsilon}} + \beta, \quad \mu = \mathrm{mean}\, x,
+              \quad v = \mathrm{mean}\, (x - \mu)^2
+
+    Args:
+        x: (N, …, D), floating point, more than one value along ``axis``.
+        gamma, beta: scale and shift, the shape of x along ``axis``; None leaves out either.
+        axis: the axes that are averaged over, as a rule the last ones.
+        eps: ε ≥ 0, in units of x², added to the (biased) variance; it may be 0 where no variance is.
+
+    Returns:
+        y, of the shape and dtype of x; dimensionless times the units of gamma. In float32 its error is near
+        1e-6, relative to the largest y, also where means are 10⁴ standard deviations.
+
+    Raises:
+        TypeError: x is not of floating point.
+        ValueError: x is empty or has one value to average; gamma or beta has another shape; eps is
+            negative, or 0 where a variance is 0.
+
+    Source: Ba, Kiros and Hinton 2016, equation 4.
+
+    >>> layer_norm(np.array([[1.0, 3.0]]), np.array([2.0, 2.0]), np.array([1.0, 1.0]), eps=0.0)
+    array([[-1.,  3.]])
+    """
+    plan = planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
+    check_shapes("layer_norm", x, plan.kept, gamma=gamma, beta=beta)
+    check_batch("layer_norm", x, plan.axes, eps)
+    kind = route(x)
+    if kind == "plain":
+        return plain.forward("layer_norm", x, gamma, beta, plan.axes, rest_of(plan.axes, x.ndim), eps)
+    y = plan.empty(x)
+    mean, rstd = ROUTES[kind][0](plan.arranged(x), gamma, beta, eps, y.reshape(plan.lengths))
+    if eps == 0:
+        check_variance("layer_norm", 1 / rstd, eps)
+    return plan.restored(y), mean, rstd
+
+
+def rest_of(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Return the other axes."""
+    return tuple(a for a in range(ndim) if a not in axes)
+
+
+@functools.lru_cache(1024)
+def planned(shape: tuple[int, ...], axis: Axis) -> Plan:
+    """Return the plan for an array of this shape, averaged over ``axis``."""
+    axes = axes_of(axis, len(shape), "layer_norm")
+    return Plan.of(shape, axes, axes, rest_of(axes, len(shape)), axes)
+
+
+# On the CPU: pieces of rows, each a tile; the parts of dγ and dβ that pieces find are added up in float64.
+
+
+def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize: Callable[..., Any]) -> Any:
+    """Write y, and return mean and 1/σ of each row."""
+    (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
+    gamma, beta, mean, rstd = vector(gamma, d, 1.0).astype(dtype), vector(beta, d, 0.0).astype(dtype), np.empty(m), np.empty(m)
+
+    def work(rows: slice) -> None:
+        wide = np.ascontiguousarray(x[rows], dtype)
+        out = y[rows] if y.dtype == dtype else np.empty_like(wide)
+        normalize(wide, gamma, beta, eps, out, mean[rows], rstd[rows])
+        if y.dtype != dtype:
+            y[rows] = out
+
+    share(work, pieces(m, d), x.size)
+    return mean, rstd
+
+
+def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, differentiate: Callable[..., Any]) -> Any:
+    """Write dx, and return dγ and dβ."""
+    (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
+    gamma, parts = vector(gamma, d, 1.0).astype(dtype), pieces(m, d)
+    sums = np.empty((len(parts), 2, d))
+
+    def work(piece: tuple[int, slice]) -> None:
+        i, rows = piece
+        wide, upstream = np.ascontiguousarray(x[rows], dtype), np.ascontiguousarray(dy[rows], dtype)
+        out = dx[rows] if dx.dtype == dtype else np.empty_like(wide)
+        differentiate(wide, upstream, gamma, mean[rows], rstd[rows], out, sums[i])
+        if dx.dtype != dtype:
+            dx[rows] = out
+
+    share(work, list(enumerate(parts)), x.size)
+    return sums.sum(0)
+
+
+@functools.lru_cache(1024)
+def pieces(m: int, d: int) -> list[slice]:
+    """Cut rows into tiles."""
+    height = max(1, TILE // d)
+    return [slice(i, min(i + height, m)) for i in range(0, m, height)]
+
+
+# NumPy.
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
+    """Write y of some rows, and their mean and 1/σ."""
+    d = x.shape[1]
+    mean[:] = dots(x, ones(d, x.dtype)) / d
+    np.subtract(x, mean.astype(x.dtype)[:, None], out=y)
+    squares = dots(y, y)
+    if not (mean * mean * d <= FAR * FAR * squares).all():  # the sum of x has lost digits, or is not finite
+        rest = dots(y, ones(d, x.dtype)) / d
+        y -= rest.astype(x.dtype)[:, None]
+        mean[:] = mean.astype(x.dtype) + rest
+        squares = dots(y, y)
+    rstd[:] = 1 / np.sqrt(squares / d + eps)
+    y *= rstd.astype(x.dtype)[:, None]
+    y *= gamma
+    y += beta
+
+
+def numpy_differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
+    """Write dx of some rows, and what they add to dγ and dβ."""
+    d, r, shift = x.shape[1], rstd.astype(x.dtype)[:, None], mean.astype(x.dtype)
+    x_hat = x - shift[:, None]
+    rest = mean - shift
+    if not (np.abs(rest) * rstd <= np.finfo(x.dtype).eps).all():
+        x_hat -= rest.astype(x.dtype)[:, None]
+    x_hat *= r
+    sums[0], sums[1] = np.einsum("ij,ij->j", dy, x_hat), np.add.reduce(dy, 0)
+    np.multiply(dy, gamma, out=dx)
+    x_hat *= (dots(dx, x_hat) / -d).astype(x.dtype)[:, None]
+    x_hat -= (dots(dy, gamma) / d).astype(x.dtype)[:, None]
+    dx += x_hat
+    dx *= r
+
+
+def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the dot products of rows, in float64 from one run to the next."""
+    starts = range(0, x.shape[1], RUN)
+    return sum(np.vecdot(x[:, j : j + RUN], y[..., j : j + RUN]).astype(np.float64) for j in starts)
+
+
+@functools.lru_cache(64)
+def ones(length: int, dtype: Any) -> np.ndarray:
+    """Return what makes a dot product a sum."""
+    return np.ones(length, dtype)
+
+
+# Numba.
+
+
+def moments(x: Any, shift: Any) -> Any:
+    """Return Σd and Σd² of d = x - shift: over 4096 values in their own precision, over all in float64."""
+    part, s, q = np.empty(2, x.dtype), 0.0, 0.0
+    for first in range(0, x.size, 4096):
+        part[:] = 0
+        for j in range(first, min(first + 4096, x.size)):
+            d = x[j] - shift
+            part[0] += d
+            part[1] += d * d
+        s += part[0]
+        q += part[1]
+    return s, q
+
+
+@Kernel
+def normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
+    """Write y of some rows, and their mean and 1/σ."""
+    m, n = x.shape
+    p = np.empty(3, x.dtype)
+    for i in range(m):
+        xs, ys = x[i], y[i]
+        p[0] = xs[0]
+        s, q = moments(xs, p[0])
+        if not (s * s <= FAR * FAR * (q * n - s * s)):  # the first value is far from the mean, or constant
+            p[0] += s / n
+            s, q = moments(xs, p[0])
+        rest = s / n
+        r = 1 / np.sqrt(max(q / n - rest * rest, 0.0) + eps)
+        mean[i], rstd[i] = p[0] + rest, r
+        p[1], p[2] = r, -rest * r
+        shift, a, b = p[0], p[1], p[2]
+        for j in range(n):
+            ys[j] = ((xs[j] - shift) * a + b) * gamma[j] + beta[j]
+
+
+@Kernel
+def differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
+    """Write dx of some rows, and what they add to dγ and dβ: over 64 rows in their own precision, over all in float64."""
+    m, n = x.shape
+    p, dgamma, dbeta = np.empty(5, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
+    sums[:] = 0
+    for first in range(0, m, 64):
+        dgamma[:] = 0
+        dbeta[:] = 0
+        for i in range(first, min(first + 64, m)):
+            xs, dys, dxs = x[i], dy[i], dx[i]
+            p[0] = mean[i]
+            r, rest = rstd[i], mean[i] - p[0]
+            shift, s, t = p[0], 0.0, 0.0
+            for start in range(0, n, 4096):
+                p[1:3] = 0
+                for j in range(start, min(start + 4096, n)):
+                    g = dys[j] * gamma[j]
+                    p[1] += g
+                    p[2] += g * (xs[j] - shift)
+                s += p[1]
+                t += p[2]
+            along = -r * r * r * (t - rest * s) / n
+            p[1], p[2], p[3], p[4] = r, along, -r * s / n - along * rest, -rest * r
+            a, b, c, d = p[1], p[2], p[3], p[4]
+            for j in range(n):
+                h, g = xs[j] - shift, dys[j]
+                dgamma[j] += g * (h * a + d)
+                dbeta[j] += g
+                dxs[j] = g * gamma[j] * a + (h * b + c)
+        for j in range(n):
+            sums[0, j] += dgamma[j]
+            sums[1, j] += dbeta[j]
+
+
+def on_cpu(forward: Callable[..., Any], backward: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the two passes of a route."""
+    return functools.partial(forward_on_cpu, normalize=forward), functools.partial(backward_on_cpu, differentiate=backward)
+
+
+ROUTES = {
+    "numpy": on_cpu(numpy_normalize, numpy_differentiate),
+    "numba": on_cpu(normalize, differentiate),
+}
