@@ -188,7 +188,7 @@ def test_overlays(graphs: dict[str, Graph]) -> None:
     faded = {
         g.find(f"{SVG}title").text.split("\n")[0]
         for g in root.iter(f"{SVG}g")
-        if g.get("opacity") and g.find(f"{SVG}title") is not None
+        if "faint" in g.get("class", "") and g.find(f"{SVG}title") is not None
     }
     assert faded == {"γ", "β", "w", "L", "batch_norm/s", "batch_norm/y"}
     assert way == svg(graph, show="path=x,σ,x̂")

@@ -14,9 +14,9 @@ from tinygraph.context import CONTEXT, no_grad
 from tinygraph.device import to_numpy
 from tinygraph.errors import describe
 from tinygraph.functional import outputs_of, pull, vectors, vjp
-from tinygraph.walk import order_of
 from tinygraph.op import tensor_of
 from tinygraph.tensor import Tensor, array_of
+from tinygraph.walk import order_of
 
 __all__ = ["Certificate", "DegenerateCheck", "GradcheckError", "Row", "compare", "gradcheck", "gradgradcheck"]
 

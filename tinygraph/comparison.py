@@ -16,8 +16,8 @@ from tinygraph.device import asarray, synchronize, to_numpy
 from tinygraph.errors import describe
 from tinygraph.functional import pull
 from tinygraph.functions import axes_of
-from tinygraph.walk import order_of
 from tinygraph.tensor import Tensor, array_of
+from tinygraph.walk import order_of
 
 __all__ = ["compare"]
 

@@ -80,7 +80,8 @@ def merged(graph: Graph, inner: Node, outer: Node) -> Node | None:
         taken.add(name)
         holes[e.operand] = f"${name}"
     formula = refilled(inner.tex, holes)
-    here = {edge.operand: formula if wraps(outer.tex, edge.operand) else f"({formula})"}
+    bare = wraps(outer.tex, edge.operand) or (inner.op in ("mul", "div") and outer.op in ("add", "sub"))
+    here = {edge.operand: formula if bare else f"({formula})"}
     in_product = {edge.operand: f"({formula})"}
     edges: list[Edge] = []
     for e in outer.inputs:

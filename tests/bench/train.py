@@ -1,7 +1,8 @@
 """Time a training step of LeNet with batch norm (batch 256, SGD) against PyTorch's on two threads.
 
 Each library works in a process of its own, and they take turns. The figure is the median over turns of our time
-divided by PyTorch's in the same turn.
+divided by PyTorch's in the same turn. With Numba, OpenBLAS has one thread: its second one spins between two products,
+on the core that our own second thread would work on.
 
     python tests/bench/train.py [--rounds 15] [--profile]
 """
@@ -82,7 +83,9 @@ class Worker:
 
     def __init__(self, library: str) -> None:
         limits = {f"{name}_NUM_THREADS": THREADS for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
-        route = {"TINYGRAPH_FUSED": library} if library in ("numpy", "numba") else {}
+        route = {"TINYGRAPH_FUSED": "numpy" if library == "composed" else library} if library in ROUTES else {}
+        if library == "numba":
+            limits["OPENBLAS_NUM_THREADS"] = "1"
         command = [sys.executable, __file__, "--worker", library]
         environment = {**os.environ, **limits, **route}
         self.process = subprocess.Popen(

@@ -87,7 +87,7 @@ ROWS = [
         for shape in ([(1024, 1024), (128, 16, 28, 28)] if name == "BN" else [(1024, 1024)])
     ),
     *(Row("chain of 201 ops", "chain", (8,), 1 / 3, peer=peer, threads=1) for peer in SLOWER),
-    *(Row("composed BN", "composed", (128, 512), 1 / 3, peer=peer) for peer in SLOWER),
+    *(Row("composed BN", "composed", s, 1 / 3, peer=peer) for s in ((32, 64), (128, 512)) for peer in SLOWER),
     Row("composed BN", "composed", (16, 4), 1 / 3, peer="micrograd", threads=1),
 ]
 

@@ -16,7 +16,7 @@ from tinygraph.fused.backend import Kernel, route, share
 __all__ = ["Windows", "takes"]
 
 LEAST = 1 << 16  # products from which a tile is worth its layout
-IMAGES = 128  # in a tile: a row of them is some cache lines
+IMAGES = 64  # in a tile: a row of them is some cache lines
 
 
 def takes(products: int, *arrays: Any) -> bool:
@@ -69,7 +69,7 @@ class Windows(NamedTuple):
         def work(tile: slice) -> None:
             rows = images_last(y[tile])
             images = np.zeros((*frame.padded, rows.shape[-1]), y.dtype)
-            lay_down(rows.reshape(len(w), -1), weights, self.taps, self.places, self.group, frame.groups, images.reshape(-1))
+            lay_down(rows.reshape(len(w), len(self.places), -1), weights, self.taps, self.places, self.group, frame.groups, images.reshape(-1))
             out[tile] = images[frame.inside].transpose(3, 0, 1, 2)
 
         share(work, tiles(len(y)), y.size * len(self.taps))
@@ -81,7 +81,7 @@ class Windows(NamedTuple):
 
         def work(number: int) -> None:
             images, rows = laid_out(frame, x[cuts[number]]), images_last(y[cuts[number]])
-            together(images.reshape(-1), rows.reshape(len(rows), -1), self.taps, self.places, self.group, frame.groups, sums[number])
+            together(images.reshape(-1), rows.reshape(len(rows), len(self.places), -1), self.taps, self.places, self.group, frame.groups, sums[number])
 
         share(work, range(len(cuts)), y.size * len(self.taps))
         return sums.sum(0)
@@ -106,7 +106,12 @@ def laid_out(frame: Any, x: Any) -> Any:
     return images
 
 
-# Each loop over m is over the images of a tile, which lie one beside the other. ----------------------------------------
+# Each loop over m is over the images of a tile, which lie one beside the other. The rows that stay are taken outside.
+
+
+def row_of(x: Any, place: int, n: int) -> Any:  # pragma: no cover
+    """Return the values of all images at a place: an index into them is known not to be negative."""
+    return x[place * n : place * n + n]
 
 
 @Kernel
@@ -114,67 +119,73 @@ def slide(x: Any, w: Any, taps: Any, places: Any, group: int, groups: int, out: 
     """Set out[o, p] to the sum of w[o, t] · x[place p + tap t]."""
     n, each, count = out.shape[2], w.shape[0] // groups, taps.size
     for p in range(places.size):
-        for o in range(w.shape[0]):
-            row, start = out[o, p], places[p] + o // each * group
-            row[:] = 0
+        for k in range(groups):
+            start, outputs = places[p] + k * group, range(k * each, (k + 1) * each)
+            for o in outputs:
+                out[o, p][:] = 0
             for t in range(0, count - 3, 4):
-                a, b = (start + taps[t]) * n, (start + taps[t + 1]) * n
-                c, d = (start + taps[t + 2]) * n, (start + taps[t + 3]) * n
-                wa, wb, wc, wd = w[o, t], w[o, t + 1], w[o, t + 2], w[o, t + 3]
-                for m in range(n):
-                    row[m] += wa * x[a + m] + wb * x[b + m] + wc * x[c + m] + wd * x[d + m]
+                a, b = row_of(x, start + taps[t], n), row_of(x, start + taps[t + 1], n)
+                c, d = row_of(x, start + taps[t + 2], n), row_of(x, start + taps[t + 3], n)
+                for o in outputs:
+                    row, wa, wb, wc, wd = out[o, p], w[o, t], w[o, t + 1], w[o, t + 2], w[o, t + 3]
+                    for m in range(n):
+                        row[m] += wa * a[m] + wb * b[m] + wc * c[m] + wd * d[m]
             for t in range(count // 4 * 4, count):
-                a, wa = (start + taps[t]) * n, w[o, t]
-                for m in range(n):
-                    row[m] += wa * x[a + m]
+                a = row_of(x, start + taps[t], n)
+                for o in outputs:
+                    row, wa = out[o, p], w[o, t]
+                    for m in range(n):
+                        row[m] += wa * a[m]
 
 
 @Kernel
 def lay_down(y: Any, w: Any, taps: Any, places: Any, group: int, groups: int, x: Any) -> None:  # pragma: no cover
     """Add w[o, t] · y[o, p] into x[place p + tap t]."""
-    n, each = y.shape[1] // places.size, w.shape[0] // groups
+    n, each = y.shape[2], w.shape[0] // groups
     for p in range(places.size):
-        s = p * n
-        for g in range(groups):
-            first, last = g * each, (g + 1) * each
-            for t in range(taps.size):
-                a = (places[p] + g * group + taps[t]) * n
-                for o in range(first, last - 3, 4):
-                    wa, wb, wc, wd = w[o, t], w[o + 1, t], w[o + 2, t], w[o + 3, t]
+        for k in range(groups):
+            start, last = places[p] + k * group, (k + 1) * each
+            for o in range(k * each, last - 3, 4):
+                a, b, c, d = y[o, p], y[o + 1, p], y[o + 2, p], y[o + 3, p]
+                for t in range(taps.size):
+                    row, wa, wb, wc, wd = row_of(x, start + taps[t], n), w[o, t], w[o + 1, t], w[o + 2, t], w[o + 3, t]
                     for m in range(n):
-                        x[a + m] += (
-                            wa * y[o, s + m] + wb * y[o + 1, s + m] + wc * y[o + 2, s + m] + wd * y[o + 3, s + m]
-                        )
-                for o in range(first + each // 4 * 4, last):
-                    wa = w[o, t]
+                        row[m] += wa * a[m] + wb * b[m] + wc * c[m] + wd * d[m]
+            for o in range(last - each % 4, last):
+                a = y[o, p]
+                for t in range(taps.size):
+                    row, wa = row_of(x, start + taps[t], n), w[o, t]
                     for m in range(n):
-                        x[a + m] += wa * y[o, s + m]
+                        row[m] += wa * a[m]
 
 
 @Kernel
 def together(x: Any, y: Any, taps: Any, places: Any, group: int, groups: int, out: Any) -> None:  # pragma: no cover
     """Add the sums of y[o, p] · x[place p + tap t] over places and images into out[o, t]."""
-    n, each, count = y.shape[1] // places.size, y.shape[0] // groups, taps.size
+    n, each, count = y.shape[2], y.shape[0] // groups, taps.size
     for p in range(places.size):
-        s = p * n
-        for o in range(y.shape[0]):
-            start = places[p] + o // each * group
+        for k in range(groups):
+            start, outputs = places[p] + k * group, range(k * each, (k + 1) * each)
             for t in range(0, count - 3, 4):
-                a, b = (start + taps[t]) * n, (start + taps[t + 1]) * n
-                c, d = (start + taps[t + 2]) * n, (start + taps[t + 3]) * n
-                sa = sb = sc = sd = x.dtype.type(0)
-                for m in range(n):
-                    v = y[o, s + m]
-                    sa += v * x[a + m]
-                    sb += v * x[b + m]
-                    sc += v * x[c + m]
-                    sd += v * x[d + m]
-                out[o, t] += sa
-                out[o, t + 1] += sb
-                out[o, t + 2] += sc
-                out[o, t + 3] += sd
+                a, b = row_of(x, start + taps[t], n), row_of(x, start + taps[t + 1], n)
+                c, d = row_of(x, start + taps[t + 2], n), row_of(x, start + taps[t + 3], n)
+                for o in outputs:
+                    row = y[o, p]
+                    sa = sb = sc = sd = x.dtype.type(0)
+                    for m in range(n):
+                        v = row[m]
+                        sa += v * a[m]
+                        sb += v * b[m]
+                        sc += v * c[m]
+                        sd += v * d[m]
+                    out[o, t] += sa
+                    out[o, t + 1] += sb
+                    out[o, t + 2] += sc
+                    out[o, t + 3] += sd
             for t in range(count // 4 * 4, count):
-                a, sa = (start + taps[t]) * n, x.dtype.type(0)
-                for m in range(n):
-                    sa += y[o, s + m] * x[a + m]
-                out[o, t] += sa
+                a = row_of(x, start + taps[t], n)
+                for o in outputs:
+                    row, sa = y[o, p], x.dtype.type(0)
+                    for m in range(n):
+                        sa += row[m] * a[m]
+                    out[o, t] += sa

@@ -22,8 +22,8 @@ import numpy as np
 from tinygraph import functions
 from tinygraph.dispatch import sample
 from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
-from tinygraph.fused import plain
-from tinygraph.fused.backend import RUN, SHARED, TILE, Kernel, route, share
+from tinygraph.fused import cuda, plain
+from tinygraph.fused.backend import RUN, TILE, Kernel, route, share
 from tinygraph.fused.plan import Plan, like, precision, vector
 from tinygraph.fusion import fused
 
@@ -204,15 +204,15 @@ def ones(length: int, dtype: Any) -> np.ndarray:
 
 def moments(x: Any, shift: Any) -> Any:
     """Return Σd and Σd² of d = x - shift: over 4096 values in their own precision, over all in float64."""
-    part, s, q = np.empty(2, x.dtype), 0.0, 0.0
+    zero, s, q = np.zeros(1, x.dtype)[0], 0.0, 0.0
     for first in range(0, x.size, 4096):
-        part[:] = 0
-        for j in range(first, min(first + 4096, x.size)):
-            d = x[j] - shift
-            part[0] += d
-            part[1] += d * d
-        s += part[0]
-        q += part[1]
+        xs, part, squares = x[first : first + 4096], zero, zero
+        for j in range(xs.size):
+            d = xs[j] - shift
+            part += d
+            squares += d * d
+        s += part
+        q += squares
     return s, q
 
 
@@ -225,7 +225,7 @@ def normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd
         xs, ys = x[i], y[i]
         p[0] = xs[0]
         s, q = moments(xs, p[0])
-        if not (s * s <= FAR * FAR * (q * n - s * s)):  # the first value is far from the mean, or constant
+        if not (s * s <= FAR * FAR * (q * n - s * s)):  # the first value is far from the mean, or all are the same
             p[0] += s / n
             s, q = moments(xs, p[0])
         rest = s / n
@@ -235,6 +235,21 @@ def normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd
         shift, a, b = p[0], p[1], p[2]
         for j in range(n):
             ys[j] = ((xs[j] - shift) * a + b) * gamma[j] + beta[j]
+
+
+def products(x: Any, shift: Any, dy: Any, gamma: Any) -> Any:
+    """Return Σg and Σg d of g = γ dy and d = x - shift, as `moments` does."""
+    zero, s, t = np.zeros(1, x.dtype)[0], 0.0, 0.0
+    for first in range(0, x.size, 4096):
+        few = slice(first, first + 4096)
+        xs, dys, gammas, part, product = x[few], dy[few], gamma[few], zero, zero
+        for j in range(xs.size):
+            g = dys[j] * gammas[j]
+            part += g
+            product += g * (xs[j] - shift)
+        s += part
+        t += product
+    return s, t
 
 
 @Kernel
@@ -249,24 +264,16 @@ def differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, su
         for i in range(first, min(first + 64, m)):
             xs, dys, dxs = x[i], dy[i], dx[i]
             p[0] = mean[i]
+            s, t = products(xs, p[0], dys, gamma)
             r, rest = rstd[i], mean[i] - p[0]
-            shift, s, t = p[0], 0.0, 0.0
-            for start in range(0, n, 4096):
-                p[1:3] = 0
-                for j in range(start, min(start + 4096, n)):
-                    g = dys[j] * gamma[j]
-                    p[1] += g
-                    p[2] += g * (xs[j] - shift)
-                s += p[1]
-                t += p[2]
             along = -r * r * r * (t - rest * s) / n
             p[1], p[2], p[3], p[4] = r, along, -r * s / n - along * rest, -rest * r
-            a, b, c, d = p[1], p[2], p[3], p[4]
+            shift, a, b, c, d = p[0], p[1], p[2], p[3], p[4]
             for j in range(n):
-                h, g = xs[j] - shift, dys[j]
-                dgamma[j] += g * (h * a + d)
-                dbeta[j] += g
-                dxs[j] = g * gamma[j] * a + (h * b + c)
+                dgamma[j] += dys[j] * ((xs[j] - shift) * a + d)
+                dbeta[j] += dys[j]
+            for j in range(n):
+                dxs[j] = dys[j] * gamma[j] * a + ((xs[j] - shift) * b + c)
         for j in range(n):
             sums[0, j] += dgamma[j]
             sums[1, j] += dbeta[j]
@@ -277,7 +284,174 @@ def on_cpu(forward: Callable[..., Any], backward: Callable[..., Any]) -> tuple[C
     return functools.partial(forward_on_cpu, normalize=forward), functools.partial(backward_on_cpu, differentiate=backward)
 
 
+# CuPy: blockDim.x threads to a row, blockDim.y rows to a block; a row that is read again is in the cache.
+
+CUDA = r"""
+// Add up what the threads of a row found; all of them get the sums.
+__device__ inline void over_row(double& s, double& t) {
+    for (int o = min(blockDim.x, 32) / 2; o; o >>= 1) {
+        s += __shfl_xor_sync(~0u, s, o);
+        t += __shfl_xor_sync(~0u, t, o);
+    }
+    if (blockDim.x > 32) {
+        __shared__ double found[2][32];
+        int warps = blockDim.x / 32, first = threadIdx.y * warps;
+        __syncthreads();
+        if (threadIdx.x % 32 == 0) {
+            found[0][first + threadIdx.x / 32] = s;
+            found[1][first + threadIdx.x / 32] = t;
+        }
+        __syncthreads();
+        s = t = 0;
+        for (int w = first; w < first + warps; ++w) { s += found[0][w]; t += found[1][w]; }
+    }
+}
+
+__device__ inline Wide wide(const A* p, Size at, A otherwise) {
+    if (p) return *reinterpret_cast<const Wide*>(p + at);
+    Wide same;
+    for (int j = 0; j < W; ++j) same.v[j] = otherwise;
+    return same;
+}
+
+extern "C" __global__ void __launch_bounds__(512) forward(
+    const T* __restrict__ x, const A* __restrict__ gamma, const A* __restrict__ beta, double eps,
+    T* __restrict__ y, double* mean, double* rstd, Size rows, Size length) {
+    Size begin = threadIdx.x * W, step = blockDim.x * W;
+    for (Size top = blockIdx.x * Size(blockDim.y); top < rows; top += gridDim.x * Size(blockDim.y)) {
+        Size row = top + threadIdx.y, stop = row < rows ? length : 0;
+        const T* xs = x + row * length;
+        Moments sums(begin < stop ? A(xs[begin]) : A(0));
+        #pragma unroll 4
+        for (Size i = begin; i < stop; i += step) {
+            Values v = load(xs + i);
+            #pragma unroll
+            for (int j = 0; j < W; ++j) sums.add(A(v.v[j]));
+        }
+        double origin = stop ? double(A(xs[0])) : 0.0, s = sums.first(origin), t = sums.second(origin), m, r;
+        over_row(s, t);
+        statistics(s, t, origin, length, eps, m, r);
+        A shift = A(m), a = A(r), b = A((shift - m) * r);
+        if (stop && threadIdx.x == 0) { mean[row] = m; rstd[row] = r; }
+        #pragma unroll 4
+        for (Size i = begin; i < stop; i += step) {
+            Values v = load(xs + i);
+            Wide g = wide(gamma, i, 1), h = wide(beta, i, 0);
+            #pragma unroll
+            for (int j = 0; j < W; ++j) v.v[j] = T(((A(v.v[j]) - shift) * a + b) * g.v[j] + h.v[j]);
+            store(y + row * length + i, v);
+        }
+    }
+}
+
+// A thread adds to dγ and dβ at columns of its own: in shared memory where there is room, else in `part`.
+extern "C" __global__ void __launch_bounds__(512) backward(
+    const T* __restrict__ x, const T* __restrict__ dy, const A* __restrict__ gamma,
+    const double* __restrict__ mean, const double* __restrict__ rstd, T* __restrict__ dx, A* part,
+    Size rows, Size length, Size in_shared) {
+    extern __shared__ __align__(16) unsigned char room[];
+    Size begin = threadIdx.x * W, step = blockDim.x * W;
+    A* found = part + (blockIdx.x * Size(blockDim.y) + threadIdx.y) * 2 * length;
+    A* total = in_shared ? reinterpret_cast<A*>(room) + threadIdx.y * 2 * length : found;
+    for (Size i = begin; i < length; i += step)
+        for (int j = 0; j < W; ++j) total[i + j] = total[length + i + j] = 0;
+    for (Size top = blockIdx.x * Size(blockDim.y); top < rows; top += gridDim.x * Size(blockDim.y)) {
+        Size row = top + threadIdx.y, stop = row < rows ? length : 0;
+        const T *xs = x + row * length, *dys = dy + row * length;
+        double m = stop ? mean[row] : 0.0, r = stop ? rstd[row] : 0.0;
+        Moments sums{A(m)};
+        #pragma unroll 4
+        for (Size i = begin; i < stop; i += step) {
+            Values v = load(xs + i), u = load(dys + i);
+            Wide g = wide(gamma, i, 1);
+            #pragma unroll
+            for (int j = 0; j < W; ++j) sums.add(A(v.v[j]), A(u.v[j]) * g.v[j]);
+        }
+        double s = sums.s, t = sums.t;
+        over_row(s, t);
+        double rest = m - A(m), along = -r * r * r * (t - rest * s) / length;
+        A shift = A(m), a = A(r), b = A(along), c = A(-r * s / length - along * rest), d = A(-rest * r);
+        #pragma unroll 2
+        for (Size i = begin; i < stop; i += step) {
+            Values v = load(xs + i), u = load(dys + i);
+            Wide g = wide(gamma, i, 1);
+            Wide p = *reinterpret_cast<Wide*>(total + i), q = *reinterpret_cast<Wide*>(total + length + i);
+            #pragma unroll
+            for (int j = 0; j < W; ++j) {
+                A h = A(v.v[j]) - shift, w = A(u.v[j]);
+                p.v[j] += w * (h * a + d);
+                q.v[j] += w;
+                v.v[j] = T(w * g.v[j] * a + (h * b + c));
+            }
+            *reinterpret_cast<Wide*>(total + i) = p;
+            *reinterpret_cast<Wide*>(total + length + i) = q;
+            store(dx + row * length + i, v);
+        }
+    }
+    if (in_shared)
+        for (Size i = begin; i < length; i += step)
+            for (int j = 0; j < W; ++j) {
+                found[i + j] = total[i + j];
+                found[length + i + j] = total[length + i + j];
+            }
+}
+
+// Blocks of 32 columns × 8: add up the parts.
+extern "C" __global__ void gather(const A* __restrict__ part, Size parts, Size columns, A* out) {
+    Size column = blockIdx.x * 32 + threadIdx.x;
+    double s = 0;
+    if (column < columns) {
+        #pragma unroll 8
+        for (Size i = threadIdx.y; i < parts; i += 8) s += part[i * columns + column];
+    }
+    __shared__ double found[8][32];
+    found[threadIdx.y][threadIdx.x] = s;
+    __syncthreads();
+    if (threadIdx.y == 0 && column < columns) {
+        s = 0;
+        for (int w = 0; w < 8; ++w) s += found[w][threadIdx.x];
+        out[column] = A(s);
+    }
+}
+"""
+SHARED_MEMORY = 96 << 10  # bytes that a block may take of a multiprocessor's
+
+
+def block_of(length: int, width: int) -> tuple[int, int]:
+    """Return the threads of a row, a power of two that leaves each about four loads, and the rows of a block."""
+    threads = min(max(4, 1 << (-(-length // (4 * width)) - 1).bit_length()), 512)
+    return threads, max(1, 256 // threads)
+
+
+def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+    import cupy
+
+    x, (m, d) = cupy.ascontiguousarray(x), x.shape
+    launch = cuda.Launch(CUDA, x, d, d, y)
+    block, mean, rstd = block_of(d, launch.width), cupy.empty(m), cupy.empty(m)
+    grid = (min(-(-m // block[1]), launch.processors * 32),)
+    parameters = launch.parameter(gamma), launch.parameter(beta)
+    launch("forward", grid, block, x, *parameters, float(eps), y, mean, rstd, m, d)
+    return mean, rstd
+
+
+def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+    import cupy
+
+    x, dy, (m, d) = cupy.ascontiguousarray(x), cupy.ascontiguousarray(dy, x.dtype), x.shape
+    launch = cuda.Launch(CUDA, x, d, d, dy, dx)
+    block = block_of(d, launch.width)
+    grid = (min(-(-m // block[1]), launch.processors * 4),)
+    part, sums = cupy.empty((grid[0] * block[1], 2, d), launch.compute), cupy.empty((2, d), launch.compute)
+    room = 2 * d * block[1] * launch.compute.itemsize
+    room = room if room <= SHARED_MEMORY else 0
+    launch("backward", grid, block, x, dy, launch.parameter(gamma), mean, rstd, dx, part, m, d, int(room > 0), shared=room)
+    launch("gather", (-(-2 * d // 32),), (32, 8), part, len(part), 2 * d, sums)
+    return sums
+
+
 ROUTES = {
     "numpy": on_cpu(numpy_normalize, numpy_differentiate),
     "numba": on_cpu(normalize, differentiate),
+    "cupy": (cupy_forward, cupy_backward),
 }

@@ -25,7 +25,8 @@ def product(x: Any, y: Any) -> Any:
 
 
 @linear(
-    r"$x\,$y", np.matmul, forward=product, method="__matmul__ __rmatmul__", onnx="MatMul", says="Multiplies the matrices $x and $y.",
+    r"$x\,$y", np.matmul, forward=product, method="__matmul__ __rmatmul__", onnx="MatMul",
+    says="Multiplies the matrices $x and $y.",
     samples=[
         sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)),
         sample((5, 2, 3), (5, 3, 4)), sample((5, 1, 2, 3), (6, 3, 4)), sample((3,), (5, 3, 4)), sample((5, 2, 3), (3,)),

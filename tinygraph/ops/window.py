@@ -2,7 +2,8 @@
 
 `conv2d`, `conv_transpose2d` and `conv2d_weight` are one trilinear form ⟨y, x ∗ w⟩ read in its three
 directions, so each is the derivative of the others. The windows of a few images at a time are laid out in
-scratch that stays in cache, and laid out again on the way back: nothing of them is kept.
+scratch that stays in cache, and laid out again on the way back: nothing of them is kept. Where Numba is
+installed, large ones go through the compiled loops of ``fused/convolution.py``, which lay nothing out.
 """
 
 from __future__ import annotations
@@ -154,6 +155,14 @@ def frame(x_shape: Shape, w_shape: Shape, stride: Pair, padding: Pair, dilation:
     return Frame(x_shape[1:], w_shape[2:], strides, paddings, dilations, groups, (size[0], size[1]))
 
 
+def compiled(f: Frame, out: int, x: Any, y: Any) -> Any:
+    """Return the windows for compiled loops, where those take these arrays of ``len(x)`` images; None where not."""
+    from tinygraph.fused import convolution  # when it is needed: it stands beside ops that are made of these
+
+    products = len(x) * out * math.prod(f.size) * math.prod(f.kernel) * f.shape[0] // f.groups
+    return convolution.Windows.of(f) if convolution.takes(products, x, y) else None
+
+
 def to_images(y: Any, w: Any, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
     """Return the gradient of a convolution in images of ``shape``, from that of its result."""
     extra = left_over(shape, w.shape[2:], stride, padding, dilation)
@@ -223,6 +232,9 @@ def conv2d(x: Any, w: Any, stride: Pair = 1, padding: Pair = 0, dilation: Pair =
     """
     f = frame(x.shape, w.shape, stride, padding, dilation, groups)
     out = np.empty_like(x, shape=(x.shape[0], w.shape[0], *f.size), dtype=np.result_type(x.dtype, w.dtype), order="C")
+    if windows := compiled(f, len(w), x, w):
+        windows.correlate(f, x, w, out)
+        return out
     weights = f.weights(w)
     for tile in f.tiles(x):
         out[tile] = (weights @ f.columns(x[tile])).reshape(*out.shape[1:], -1).transpose(3, 0, 1, 2)
@@ -274,6 +286,9 @@ def conv_transpose2d(
     shape = (x.shape[0], w.shape[1] * groups, *pixels)
     f = frame(shape, w.shape, stride, padding, dilation, groups)
     out = np.empty_like(x, shape=shape, dtype=np.result_type(x.dtype, w.dtype), order="C")
+    if windows := compiled(f, len(w), x, w):
+        windows.spread(f, x, w, out)
+        return out
     weights = f.weights(w).transpose(0, 2, 1)
     for tile in f.tiles(x):
         out[tile] = f.images(weights @ f.rows(x[tile]))
@@ -312,6 +327,8 @@ def conv2d_weight(
     f = frame(x.shape, shape, stride, padding, dilation, groups)
     if (x.shape[0], *f.size) != (y.shape[0], *y.shape[2:]):
         raise ValueError(f"y has shape {y.shape}; the windows of x call for {(x.shape[0], y.shape[1], *f.size)}")
+    if windows := compiled(f, shape[0], x, y):
+        return windows.weigh(f, x, y).reshape(shape).astype(x.dtype)
     out = np.zeros_like(x, shape=shape, dtype=np.result_type(x.dtype, y.dtype), order="C")
     for tile in f.tiles(x):
         products = f.rows(y[tile]) @ f.columns(x[tile]).transpose(0, 2, 1)
@@ -437,6 +454,8 @@ def avg_unpool2d(
     p = pool(shape, kernel_size, stride, padding)
     x = x * (1 / (len(p.down) * len(p.across)))
     around = p.around(shape)
+    if all(p.apart) and around[-2:] == (x.shape[-2] * len(p.down), x.shape[-1] * len(p.across)):  # windows are tiles
+        return p.inside(np.repeat(np.repeat(x, len(p.across), -1), len(p.down), -2), shape)
     rows = np.zeros_like(x, shape=(*x.shape[:-1], around[-1]), order="C")
     for tap in p.across:
         put(rows, (..., tap), x, p.apart[1])

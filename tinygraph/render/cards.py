@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ TINTS = 6
 TITLE, SMALL, BODY = 16.0, 9.0, 10.0  # font sizes
 CELL = 16.0  # height of a cell
 CIRCLED = "①②③④⑤⑥⑦⑧⑨"
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10}
+NOUGHT = "0, but for rounding"
 STATE = {"pending": "not computed yet", "unused": "None: never reached", "none": "no grad"}
 
 
@@ -139,6 +142,12 @@ def label(graph: Graph, i: int, unnamed: str = "") -> Runs:
     return (Run(unnamed or f"#{i}", "roman"),)
 
 
+def nameless(graph: Graph, i: int) -> bool:
+    """Whether a formula has no name for node ``i``: it was given none, or stands for a whole scope."""
+    node = graph.nodes[i]
+    return node.kind == "scope" or not (node.name or graph.is_number(i) or node.op == "transpose")
+
+
 def axes_words(axes: Sequence[int], ndim: int) -> str:
     """Say which axes: rows, columns, all, or their numbers."""
     axes = sorted({a % ndim for a in axes}) if ndim else []
@@ -165,12 +174,13 @@ def facts(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
     local derivative on ``edge`` it is ``in``, and an unnamed result ``out``.
     """
     node = graph.nodes[i]
-    found: dict[str, Runs] = {name: (Run(param_text(value), "roman"),) for name, value in node.params}
-    unnamed = {e.source for e in node.inputs if not graph.nodes[e.source].name and not graph.is_number(e.source)}
-    unnamed -= {j for j in unnamed if graph.nodes[j].op == "transpose"}
+    found: dict[str, Runs] = {
+        name: (Run(re.sub(r"array\[.*?\]", "…", param_text(value)), "roman"),) for name, value in node.params
+    }
+    unnamed = {e.source for e in node.inputs if nameless(graph, e.source)}
     for e in node.inputs:
         mine = "in" if edge and e.source == edge.source else "" if edge or len(unnamed) > 1 else "( )"
-        found[e.operand] = label(graph, e.source, mine)
+        found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label(graph, e.source)
     found["out"] = label(graph, i, "out")
     listed = [label(graph, e.source) for e in node.inputs]
     found["xs"] = joined(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
@@ -298,7 +308,8 @@ def statistics(s: Summary) -> str:
 def tidy(s: Summary) -> Summary:
     """Write 0 where a mean is what rounding leaves of a zero."""
     largest = max(abs(s.min or 0.0), abs(s.max or 0.0))
-    return dataclasses.replace(s, mean=0.0) if s.mean and abs(s.mean) < 1e-12 * largest else s
+    dust = max(1e-12, 4 * EPS.get(s.dtype, 0.0)) * largest
+    return dataclasses.replace(s, mean=0.0) if s.mean and abs(s.mean) < dust else s
 
 
 def oddities(s: Summary) -> str:
@@ -392,11 +403,29 @@ def parts_of(graph: Graph, i: int) -> list[tuple[int, Edge]]:
     return [(consumer, edge) for consumer, edge in graph.consumers[i] if edge.grad is not None]
 
 
+def cancels(graph: Graph, node: Node) -> bool:
+    """Whether a gradient is only what rounding leaves where a sum cancels, as in a bias before batch norm."""
+    parts = parts_of(graph, node.id)
+    if not parts or node.grad is None or any(e.partial not in ("1", "-1") for _, e in parts):
+        return False
+    room = 0.0
+    for consumer, _ in parts:
+        above = graph.nodes[consumer].grad
+        if above is None or above.max is None or above.min is None:
+            return False
+        count = math.prod(above.shape) / max(math.prod(node.shape), 1)
+        room += 4 * EPS.get(node.dtype, 0.0) * count * max(above.max, -above.min)
+    return max(abs(node.grad.max or 0.0), abs(node.grad.min or 0.0)) < room
+
+
 def gradient(graph: Graph, node: Node) -> Block:
     """Show the gradient: its table, or the ledger of contributions, or why there is none."""
     heading = gradient_name(graph, node.id)
     if node.grad is None:
         return state(graph, node)
+    if cancels(graph, node):
+        text = words(NOUGHT)
+        return titled(heading, Block([Text(0, 11, text, BODY, "grad")], width_of(text, BODY), 16), "grad")
     parts = parts_of(graph, node.id)
     seeded = node.id in graph.outputs and node.shape
     if len(parts) < 2 or len(parts) + bool(seeded) > len(CIRCLED):
@@ -481,8 +510,8 @@ def heading(graph: Graph, node: Node) -> Runs:
     if node.op is None:
         return label(graph, node.id, "constant")
     made = defined(graph, node.id)
-    if not made:
-        made = words(node.op, "roman")
+    if not made or made == facts(graph, node.id).get(node.inputs[0].operand if node.inputs else ""):
+        made = joined((*words(f"{node.op} ", "roman"), *made))  # a formula that says nothing: reshape x
     return joined((*name_runs(node.name), Run(f"{SPACE}={SPACE}", "roman"), *made)) if node.name else made
 
 
@@ -552,6 +581,7 @@ def card_of(
             ink = "grad" if node.grad else "muted"
             parts = parts_of(graph, i)
             shown = statistics(node.grad) if node.grad else STATE[node.grad_state]
+            shown = NOUGHT if cancels(graph, node) else shown
             marks = "+".join(CIRCLED[: len(parts)]) if 1 < len(parts) <= len(CIRCLED) and node.grad else ""
             sign = f" = {marks} = " if marks else " = " if node.grad else "  "
             runs = (

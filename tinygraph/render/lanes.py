@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -612,8 +613,11 @@ def tiers_of(whole: Drawing, count: int) -> dict[int, int]:
     p = whole.p
     cuts: list[int] = []
     crossing = [0.0] * (p.columns + 1)
-    for u, v in {(link.u, link.v) for link in p.links}:
-        for c in range(p.column[u] + 1, p.column[v] + 1):
+    reach: dict[int, int] = defaultdict(int)  # lines of one source end in one stub
+    for link in p.links:
+        reach[link.u] = max(reach[link.u], p.column[link.v])
+    for u, last in reach.items():
+        for c in range(p.column[u] + 1, last + 1):
             crossing[c] += 1
     for left, _, right, _, _, _ in whole.scoped_cells():
         for c in range(left + 1, right + 1):
@@ -796,11 +800,21 @@ def factor(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
         return words(f"copy ×{copies}")
     if spread and copies > 1 and text == f"1/{copies}":
         return words(f"÷ {copies}, copy ×{copies}")
-    if text.startswith(("·", "[", "∗")) or text.endswith(("·", "⋆")) or node.family == "shape":
+    if text.startswith(("·", "∗")) or text.endswith(("·", "⋆")) or node.family == "shape":
         return runs if text != "1" else words(f"{node.op} back")
     if text.startswith("1/"):
         return joined((*words("÷ "), *without(runs, 2)))
+    if summed_up(runs):
+        runs = (*words("("), *runs, *words(")"))
     return joined((*words("× "), *runs))
+
+
+def summed_up(runs: Runs) -> bool:
+    """Whether a formula is a sum at its outermost: a factor needs brackets around it."""
+    line = "".join(run.text for run in runs if not run.rise)
+    while (inner := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", line)) != line:
+        line = inner
+    return bool(re.search(rf"{SPACE}[−+]{SPACE}", line))
 
 
 def without(runs: Runs, count: int) -> Runs:
@@ -947,7 +961,7 @@ class Drawing:
         p, found = self.p, []
         for path, members in sorted(self.scopes, key=lambda s: -len(s[0])):
             inside = [i for i in members if i in p.row]
-            if len(inside) < 2:
+            if not inside or sum(not self.graph.is_number(i) for i in members) < 2:
                 continue
             left, right = min(p.column[i] for i in inside), max(p.column[i] for i in inside)
             top, bottom = min(p.row[i] for i in inside), max(p.row[i] for i in inside)

@@ -215,6 +215,9 @@ def _runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run]:
         elif atom.kind in ("sup", "sub"):
             base = UP if atom.kind == "sup" else DOWN
             inner = [r for r in _runs(atom.parts, fact) if r.text]
+            if text_of(inner) == "T" and out and out[-1].text == "T" and out[-1].rise > 0:
+                out.pop()  # transposed twice is not transposed
+                continue
             out += [Run(r.text, r.face, r.scale * SMALL, base + r.rise * SMALL) for r in inner]
             if atom.kind == "sub" and after == "hole" and out:
                 out.append(Run(SPACE, "roman"))
@@ -222,6 +225,8 @@ def _runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run]:
             sign = atom.text.replace("-", "−")
             before = out[-1].text[-1:] if out else ""
             out.append(Run(f"{SPACE}{sign}{SPACE}" if before and before not in "([" + SPACE else sign, "roman"))
+        elif atom.text == "·":
+            out.append(Run(SPACE * (i + 1 == len(atoms) > 1) + "·", "roman"))
         else:
             letter = atom.text.isalpha() and len(atom.text) == 1 and atom.text not in "ΣΠ"
             gap = SPACE * (atom.text == "Σ" and after != "" and not summed(atoms[i + 1 :]))

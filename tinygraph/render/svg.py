@@ -18,6 +18,7 @@ from tinygraph.render.cards import (
     BODY,
     CELL,
     CIRCLED,
+    NOUGHT,
     TINTS,
     Bars,
     Card,
@@ -26,8 +27,10 @@ from tinygraph.render.cards import (
     Item,
     Text,
     beside,
+    cancels,
     numbers,
     shape_text,
+    short,
     statistics,
     titled,
 )
@@ -119,7 +122,7 @@ def svg(
     if most is not None and layout.width > most:
         note = f"{width} is too narrow for letters of 6 pt: this drawing needs {layout.width:.0f} px"
         lens = lens._replace(caption=f"{lens.caption}; {note}" if lens.caption else note)
-    return Writer(graph, drawn, layout, theme, title, lens).document(most, width)
+    return Writer(graph, drawn, layout, theme, title, lens).document(width)
 
 
 def check(detail: Any, theme: str) -> None:
@@ -206,7 +209,7 @@ def health(graph: Graph) -> Lens:
             if s.zeros == max(1, size) and s.min == s.max == 0 and n.op:
                 signs.append(f"{what} all zero")
         if n.grad and n.grad.norm and n.grad.norm > 100 * usual:
-            signs.append(f"gradient {n.grad.norm / usual:.0f}× the usual")
+            signs.append(f"gradient {short(n.grad.norm / usual)}× the usual")
         if signs:
             found[n.id] = "!" + ", ".join(signs)
     said = (
@@ -243,19 +246,14 @@ def svg_diff(
         said = f"{len(whole) - len(alone)} of {len(whole)} nodes are in both; those of {name} alone are outlined"
         lens = Lens("both", strong=strong, nodes=strong, edges=frozenset(), caption=said)
         layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph))
-        parts.append(Writer(whole, graph, layout, theme, name, lens, prefix=f"{len(parts)}-"))
-    documents = [p.document(None, None) for p in parts]
-    w = max(p.size[0] for p in parts)
-    h = sum(p.size[1] for p in parts)
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {at(w)} {at(h)}" width="{at(w)}" height="{at(h)}" role="img">'
-    ]
-    out.append(f"<title>{escaped(title or f'{found.names[0]} and {found.names[1]}, compared')}</title>")
-    y = 0.0
-    for part, text in zip(parts, documents, strict=True):
-        out.append(text.replace("<svg ", f'<svg y="{at(y)}" ', 1))
-        y += part.size[1]
-    return "\n".join([*out, "</svg>"]) + "\n"
+        parts.append(Writer(whole, graph, layout, theme, name, lens, f"{len(parts)}-"))
+    w, y, body = max(p.width for p in parts), 0.0, []
+    for part in parts:
+        body += [f'<g transform="translate({at((w - part.width) / 2)} {at(y)})">', *part.body(), "</g>"]
+        y += part.height
+    name = title or f"{found.names[0]} and {found.names[1]}, compared"
+    about = ". ".join(f"{part.title}: {part.description()}" for part in parts)
+    return document(body, w, y, theme, name, about)
 
 
 def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light", title: str | None = None) -> str:
@@ -292,7 +290,7 @@ def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light
     card = Card(0, w, h, 0.0, "input", "input", items, (0, 0), (0, 0), 0.0, "")
     layout = Layout(w + 24, h + 20, (Placed(card, 12, 8),), (), (), (), ())
     empty = Graph((), ())
-    return Writer(empty, empty, layout, theme, title or "The gradient, split by path", Lens("both")).document(None, None)
+    return Writer(empty, empty, layout, theme, title or "The gradient, split by path", Lens("both")).document()
 
 
 def plain_summary(shape: tuple[int, ...], values: Sequence[float]) -> Summary:
@@ -358,6 +356,7 @@ def rules(c: dict[str, str], theme: str) -> str:
         f"{root} .f-{name}{{fill:none;stroke:{c['muted' if name != 'unused' else 'grad']}}}"
         for name in ("none", "pending", "unused")
     ]
+    out.append(f"{root} .faint text{{fill:{c['muted']}}}")
     return "\n".join(out)
 
 
@@ -376,11 +375,32 @@ def style(theme: str) -> str:
         f"{root} .dashed{{stroke-dasharray:4 3}}",
         f"{root} .f-none{{stroke-width:1;stroke-dasharray:1.5 2.5;stroke-linecap:round}}"
         f"{root} .f-pending{{stroke-width:1;stroke-dasharray:5 3}}{root} .f-unused{{stroke-width:1}}",
+        f"{root} .faint rect,{root} .faint path{{opacity:.3}}",
         rules(THEMES[theme], theme),
     ]
     if theme == "auto":
         lines.append("@media (prefers-color-scheme: dark) {\n" + rules(DARK, theme) + "\n}")
     return "\n".join(lines)
+
+
+def document(
+    body: Sequence[str], w: float, h: float, theme: str, name: str, about: str, width: float | str | None = None
+) -> str:
+    """Put a drawing of w × h into an SVG document."""
+    unit = re.sub(r"[\d.\s]", "", str(width)) or "px"
+    most = w if width is None else pixels(width) / UNITS[unit]
+    unit = "" if width is None else unit
+    size = f'width="{at(most)}{unit}" height="{at(most * h / w)}{unit}"'
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-{theme}" viewBox="0 0 {at(w)} {at(h)}" {size} '
+        'xml:space="preserve" role="img" aria-labelledby="tg-title tg-desc">',
+        f'<title id="tg-title">{escaped(name)}</title>',
+        f'<desc id="tg-desc">{escaped(about)}</desc>',
+        f"<style>\n{style(theme)}\n</style>",
+        *([] if theme == "transparent" else [f'<rect class="paper" width="{at(w)}" height="{at(h)}"/>']),
+        *body,
+        "</svg>\n",
+    ])  # fmt: skip
 
 
 class Key(NamedTuple):
@@ -400,35 +420,23 @@ class Writer:
         self.graph, self.drawn, self.layout, self.theme = graph, drawn, layout, theme
         self.title, self.lens, self.prefix = title, lens, prefix
         self.out: list[str] = []
-        self.size = (0.0, 0.0)
+        self.rows, self.captions = self.wrapped(self.legend(), layout.width - 40), self.said()
+        self.head = 46.0 if title else 8.0
+        self.width = layout.width
+        self.height = self.head + layout.height + 26.0 + 20.0 * len(self.rows) + 15.0 * len(self.captions)
 
-    def document(self, most: float | None, width: float | str | None) -> str:
-        """Return the whole SVG."""
-        layout = self.layout
-        head = 46.0 if self.title else 8.0
-        legend = self.legend()
-        rows = self.wrapped(legend, layout.width - 40)
-        captions = [*self.captions()]
-        foot = 18.0 + 20.0 * len(rows) + 15.0 * len(captions) + 8.0
-        w, h = layout.width, head + layout.height + foot
-        self.size = (w, h)
-        size = f'width="{at(w)}" height="{at(h)}"'
-        if most is not None:
-            unit = re.sub(r"[\d.\s]", "", str(width)) or "px"
-            size = f'width="{at(most / UNITS[unit])}{unit}" height="{at(most * h / w / UNITS[unit])}{unit}"'
-        name = self.title or self.name()
-        self.put(
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-{self.theme}" viewBox="0 0 {at(w)} {at(h)}" {size} xml:space="preserve" role="img" '
-            f'aria-labelledby="{self.prefix}tg-title {self.prefix}tg-desc">'
+    def document(self, width: float | str | None = None) -> str:
+        """Return the whole SVG, of a width that is asked for."""
+        return document(
+            self.body(), self.width, self.height, self.theme, self.title or self.name(), self.description(), width
         )
-        self.put(f'<title id="{self.prefix}tg-title">{escaped(name)}</title>')
-        self.put(f'<desc id="{self.prefix}tg-desc">{escaped(self.description())}</desc>')
-        self.put(f"<style>\n{style(self.theme)}\n</style>")
-        if self.theme != "transparent":
-            self.put(f'<rect class="paper" width="{at(w)}" height="{at(h)}"/>')
+
+    def body(self) -> list[str]:
+        """Return what stands between the style sheet and the end."""
+        layout, w = self.layout, self.width
         if self.title:
             self.text(Text(w / 2, 28, clip_runs(words(self.title, "bold"), 19, w - 40), 19, "ink"))
-        self.put(f'<g transform="translate(0 {at(head)})">')
+        self.put(f'<g transform="translate(0 {at(self.head)})">')
         for lane in layout.lanes:
             self.lane(lane)
         for box in layout.boxes:
@@ -453,19 +461,18 @@ class Writer:
         for chip in layout.chips:
             self.chip(chip)
         self.put("</g>")
-        y = head + layout.height + 24.0
-        for row in rows:
+        y = self.head + layout.height + 24.0
+        for row in self.rows:
             total = sum(k.width for k in row)
             x = max(20.0, (w - total) / 2)
             for key in row:
                 self.put(f'<g transform="translate({at(x)} {at(y)})">{key.draw}</g>')
                 x += key.width
             y += 20
-        for caption in captions:
+        for caption in self.captions:
             self.text(Text(w / 2, y, clip_runs(words(caption), 9.5, w - 30), 9.5, "muted"))
             y += 15
-        self.put("</svg>")
-        return "\n".join(self.out) + "\n"
+        return self.out
 
     def put(self, line: str) -> None:
         """Write a line."""
@@ -507,7 +514,7 @@ class Writer:
         link = route.link
         source = link.edge.source
         back = self.lens.edges is not None and (source, link.v) not in self.lens.edges
-        fade = ' opacity=".35"' if back else ""
+        fade = ' class="faint"' if back else ""
         self.put(f'<g id="{self.prefix}e{source}-{link.v}-{link.k}"{fade}>')
         if route.forward:
             points, head = shortened(route.forward, 9.0)
@@ -522,11 +529,11 @@ class Writer:
     def chip(self, chip: Chip) -> None:
         """Draw a label on an edge."""
         x0, y0, x1, y1 = chip.rect
-        fade = ' opacity=".35"' if self.lens.edges is not None and chip.ends not in self.lens.edges else ""
+        hushed = self.lens.edges is not None and chip.ends not in self.lens.edges
         self.put(
-            f'<g class="chip"{fade}><rect class="card" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="6"/>'
+            f'<g class="chip"><rect class="card" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="6"/>'
         )
-        self.text(Text((x0 + x1) / 2, y1 - 4.6, chip.runs, CHIP_SIZE, chip.ink))
+        self.text(Text((x0 + x1) / 2, y1 - 4.6, chip.runs, CHIP_SIZE, "muted" if hushed else chip.ink))
         self.put("</g>")
 
     def card(self, placed: Placed) -> None:
@@ -541,14 +548,14 @@ class Writer:
         dash = " dashed" if card.kind in ("constant", "stub") else ""
         name = f"n{node.id}" if node else f"stub{placed.card.node}-{at(placed.y)}"
         back = self.lens.nodes is not None and card.node not in self.lens.nodes
-        fade = ' opacity=".4"' if back else ""
+        fade = " faint" if back else ""
         scope = (
             f' data-scope="{escaped("/".join((*node.scope, node.name or "")))}" tabindex="0"'
             if node and node.kind == "scope"
             else ""
         )
         self.put(
-            f'<g id="{self.prefix}{name}" class="node"{fade}{scope} transform="translate({at(placed.middle)} {at(placed.y)})">'
+            f'<g id="{self.prefix}{name}" class="node{fade}"{scope} transform="translate({at(placed.middle)} {at(placed.y)})">'
         )
         if node:
             self.put(f"<title>{escaped(self.tip(node))}</title>")
@@ -573,7 +580,7 @@ class Writer:
         if node.value is not None:
             facts.append(f"value {statistics(node.value)}")
         if node.grad is not None:
-            facts.append(f"gradient {statistics(node.grad)}")
+            facts.append(f"gradient {NOUGHT if cancels(self.drawn, node) else statistics(node.grad)}")
         if node.says:
             facts.append(self.drawn.sentence(node.id)[:300])
         return "\n".join(facts)
@@ -652,7 +659,9 @@ class Writer:
             keys.append(
                 self.key('<text class="sans grad" y="1" font-size="12">①②</text>', 30, "contributions that are added")
             )
-        if len(self.layout.lanes) > 1:
+        if any(p.card.kind == "stub" for p in self.layout.cards):
+            keys.append(self.key('<rect class="dashed edge" y="-10" width="18" height="13" rx="3"/>', 24, "goes on in another row"))
+        if len({lane.depth for lane in self.layout.lanes}) > 1:
             keys.append(self.key("", 0, "lanes: ↓ reduces, ↑ broadcasts, backward swaps them"))
         return keys
 
@@ -673,7 +682,7 @@ class Writer:
             used += key.width
         return rows
 
-    def captions(self) -> list[str]:
+    def said(self) -> list[str]:
         """Say how much of the graph is shown, and what its reader must know."""
         shown = sum(p.card.kind != "stub" for p in self.layout.cards)
         count = len(self.graph.nodes)

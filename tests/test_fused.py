@@ -1,0 +1,415 @@
+"""The fused ops on every route, against their composites in float64 and against PyTorch: value, gradients, all orders."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tests.cases import close
+from tests.conftest import why_no_gpu
+from tests.decoy import Decoy
+from tinygraph import Tensor, fused, grad
+from tinygraph.fused import backend, cuda
+
+FUSED = {"batch_norm": fused.batch_norm, "layer_norm": fused.layer_norm}
+DEFINED = {"batch_norm": tg.batch_norm, "layer_norm": tg.layer_norm}
+MODULES = {name: sys.modules[f"tinygraph.fused.{name}"] for name in FUSED}
+CASES = [
+    ("batch_norm", (90, 64), 0), ("batch_norm", (1100, 500), 0), ("batch_norm", (97, 3), 0), ("batch_norm", (2, 40), 0),
+    ("batch_norm", (6, 5, 9, 10), (0, 2, 3)), ("batch_norm", (70, 3, 60, 60), (0, 2, 3)), ("batch_norm", (33, 6, 3, 3), (0, 2, 3)),
+    ("batch_norm", (2, 3, 9000), (0, 2)), ("batch_norm", (7, 4, 6), (1,)), ("batch_norm", (7, 4, 6), (-1, 0)),
+    ("batch_norm", (9, 4, 5, 6), (0, 2)), ("batch_norm", (7, 20), (0, 1)),
+    ("layer_norm", (90, 64), -1), ("layer_norm", (1100, 500), -1), ("layer_norm", (5, 9000), -1), ("layer_norm", (40, 2), -1),
+    ("layer_norm", (6, 5, 9, 10), (1, 2, 3)), ("layer_norm", (6, 5, 90), (-1,)), ("layer_norm", (70, 9), 0),
+    ("layer_norm", (7, 4, 6), (0, 2)), ("layer_norm", (40,), -1),
+]  # fmt: skip
+EACH = pytest.mark.parametrize(("name", "shape", "axis"), CASES)
+SMALL = pytest.mark.parametrize(("name", "shape", "axis"), [CASES[4], CASES[0], CASES[12], CASES[16]])
+
+
+def numba_is_there() -> bool:
+    return backend.numba() is not None
+
+
+@pytest.fixture(params=["plain", "numpy", "numba"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Send every array by one route."""
+    if request.param == "numba" and not numba_is_there():
+        pytest.skip("Numba is not installed")
+    monkeypatch.setenv("TINYGRAPH_FUSED", request.param)
+    return request.param
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Forget what is known of Numba, and what it made."""
+    kernels = [k for m in MODULES.values() for k in every_kernel(m)]
+    made, patience = [dict(k.made) for k in kernels], backend.Kernel.patience
+    for kernel in kernels:
+        kernel.made.clear()
+    backend.numba.cache_clear()
+    yield
+    backend.numba.cache_clear()
+    backend.Kernel.patience = patience
+    for kernel, before in zip(kernels, made, strict=True):
+        kernel.made.update(before)
+
+
+def every_kernel(module: Any) -> list[backend.Kernel]:
+    inside = [x for thing in vars(module).values() for x in (thing if isinstance(thing, tuple) else (thing,))]
+    return [x for x in inside if isinstance(x, backend.Kernel)]
+
+
+def parameters(name: str, shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
+    """The shape of γ and β."""
+    axes = {a % len(shape) for a in np.atleast_1d(axis)}
+    return tuple(n for a, n in enumerate(shape) if (a in axes) == (name == "layer_norm"))
+
+
+def batch(name: str, shape: tuple[int, ...], axis: Any, dtype: Any = np.float64, offset: float = 0.0) -> list[np.ndarray]:
+    """x, γ, β and an upstream gradient."""
+    rng, kept = np.random.default_rng(0), parameters(name, shape, axis)
+    draw = lambda n, m: (rng.standard_normal(n) + m).astype(dtype)
+    return [draw(shape, offset), draw(kept, 0.3), draw(kept, 0.0), draw(shape, 0.1)]
+
+
+def passes(function: Any, inputs: list[Any], **params: Any) -> list[np.ndarray]:
+    """The output and the gradients in all operands that are given."""
+    *operands, g = inputs
+    leaves = [None if p is None else Tensor(p) for p in operands]
+    y = function(*leaves, **params)
+    return [y.data, *grad(y, [p for p in leaves if p is not None], g)]
+
+
+def wanted(name: str, inputs: list[Any], **params: Any) -> list[np.ndarray]:
+    """The same by the composite in float64."""
+    return passes(DEFINED[name], [p if p is None else np.asarray(p, np.float64) for p in inputs], **params)
+
+
+def check(name: str, inputs: list[Any], tolerance: float, **params: Any) -> None:
+    found = passes(FUSED[name], inputs, **params)
+    names = [what for what, p in zip(("y", "dx", "dγ", "dβ"), [1, *inputs[:3]]) if p is not None]
+    for what, a, b in zip(names, found, wanted(name, inputs, **params), strict=True):
+        assert a.dtype == inputs[0].dtype
+        scale, error = np.abs(b).max(), np.abs(a.astype(np.float64) - b).max()
+        assert a.shape == b.shape and error <= tolerance * scale, f"{name}: {what} is off by {error / scale:.2g}"
+
+
+TOLERANCE = {np.float16: 1e-3, np.float32: 3e-6, np.float64: 1e-12}
+
+
+@EACH
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_value_and_gradients(name, shape, axis, dtype, way):
+    check(name, batch(name, shape, axis, dtype), TOLERANCE[dtype], axis=axis)
+
+
+@EACH
+def test_value_and_gradients_far_from_0(name, shape, axis, way):
+    check(name, batch(name, shape, axis, np.float32, 1e4), 3e-6, axis=axis)
+
+
+@EACH
+@pytest.mark.parametrize("given", [(False, False), (True, False), (False, True)])
+def test_without_parameters(name, shape, axis, given, way):
+    x, gamma, beta, g = batch(name, shape, axis, np.float32)
+    gamma, beta = (p if there else None for p, there in zip((gamma, beta), given))
+    check(name, [x, gamma, beta, g], TOLERANCE[np.float32], axis=axis)
+
+
+@pytest.mark.parametrize(("name", "shape", "axis"), [CASES[0], CASES[4], CASES[12], CASES[16]])
+def test_pytorch_agrees(name, shape, axis, way):
+    torch = pytest.importorskip("torch")
+    inputs = batch(name, shape, axis)
+    x, gamma, beta, g = (torch.tensor(p, requires_grad=i < 3) for i, p in enumerate(inputs))
+    F = torch.nn.functional
+    if name == "batch_norm":
+        y = F.batch_norm(x, None, None, gamma, beta, training=True)
+    else:
+        y = F.layer_norm(x, gamma.shape, gamma, beta)
+    right = [y, *torch.autograd.grad(y, (x, gamma, beta), g)]
+    for a, b in zip(passes(FUSED[name], inputs, axis=axis), right, strict=True):
+        close(a, b.detach().numpy(), 1e-12)
+
+
+@SMALL
+def test_all_orders_are_the_composites(name, shape, axis, way):
+    *inputs, g = batch(name, shape, axis)
+    rng = np.random.default_rng(1)
+
+    def orders(function: Any) -> list[np.ndarray]:
+        leaves = [Tensor(p) for p in inputs]
+        outputs, cotangents = [function(*leaves, axis=axis)], [g]
+        found = []
+        for _ in range(3):
+            outputs = list(grad(outputs, leaves, cotangents, create_graph=True, materialize_grads=True))
+            found += [t.data for t in outputs]
+            outputs = [t for t in outputs if t.requires_grad]
+            cotangents = [directions.setdefault((len(found), i), rng.standard_normal(t.shape)) for i, t in enumerate(outputs)]
+        return found
+
+    directions: dict[Any, np.ndarray] = {}
+    for a, b in zip(orders(FUSED[name]), orders(DEFINED[name]), strict=True):
+        close(a, b, 1e-9)
+
+
+@SMALL
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_corners(name, shape, axis, dtype, way):
+    x, gamma, beta, g = batch(name, shape, axis, dtype)
+    tolerance = 3 * TOLERANCE[dtype]
+    check(name, [x, gamma * 0, beta + 1, g], tolerance, axis=axis)
+    check(name, [x, gamma, beta, g], tolerance, axis=axis, eps=0.0)
+    check(name, [x * dtype(1e-6), gamma, beta, g], tolerance, axis=axis)
+    check(name, [x, gamma, beta, g], tolerance, axis=axis, eps=10.0)
+    constant = np.copy(x)
+    where = (slice(None), 2) if name == "batch_norm" else 2
+    constant[where] = 3.0
+    check(name, [constant, gamma, beta, g], tolerance, axis=axis)
+    with pytest.raises(ValueError, match="eps is 0 and the variance of a channel is 0"):
+        FUSED[name](constant, gamma, beta, axis=axis, eps=0.0)
+    outlier = np.copy(x)
+    outlier[(0,) * x.ndim] = 1e4
+    check(name, [outlier, gamma, beta, g], tolerance, axis=axis)
+
+
+@SMALL
+def test_a_nan_stays_in_its_channel(name, shape, axis, way):
+    x, gamma, beta, g = batch(name, shape, axis, np.float32)
+    x[(1,) * x.ndim] = np.nan
+    y, dx, *_ = passes(FUSED[name], [x, gamma, beta, g], axis=axis)
+    channel = (slice(None), 1) if name == "batch_norm" else 1
+    for found in (y, dx):
+        assert np.isnan(found[channel]).all()
+        assert np.isnan(found).sum() == found[channel].size
+
+
+@SMALL
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layouts_in_memory(name, shape, axis, dtype, way):
+    x, gamma, beta, g = batch(name, shape, axis, dtype)
+    twice = np.repeat(x, 2, axis=-1)[..., ::2]
+    row = np.broadcast_to(g[..., :1], shape)  # stride 0
+    for a in (x, np.asfortranarray(x), twice, x[::-1], x[..., ::-1]):
+        for upstream in (g, np.asfortranarray(g), row):
+            check(name, [a, gamma, beta, upstream], 4 * TOLERANCE[dtype], axis=axis)
+    y = FUSED[name](np.asfortranarray(x), gamma, beta, axis=axis)
+    assert y.shape == shape and y.base is not x
+    foreign = x.astype(x.dtype.newbyteorder())
+    close(FUSED[name](foreign, gamma, beta, axis=axis), DEFINED[name](x, gamma, beta, axis=axis), 2e-6)
+
+
+@SMALL
+def test_operands_are_left_alone(name, shape, axis, way):
+    inputs = batch(name, shape, axis, np.float32)
+    for p in inputs:
+        p.flags.writeable = False
+    passes(FUSED[name], inputs, axis=axis)
+
+
+@SMALL
+def test_parameters_of_another_dtype_keep_it(name, shape, axis, way):
+    x, gamma, beta, g = batch(name, shape, axis, np.float32)
+    y, dx, dgamma, dbeta = passes(FUSED[name], [x, gamma.astype(np.float64), beta.astype(np.float16), g], axis=axis)
+    assert [a.dtype for a in (y, dx, dgamma, dbeta)] == [np.float32, np.float32, np.float64, np.float16]
+
+
+@SMALL
+def test_what_is_kept_for_backward(name, shape, axis, way):
+    x, gamma, beta, _ = batch(name, shape, axis, np.float32)
+    y = FUSED[name](Tensor(x), Tensor(gamma), Tensor(beta), axis=axis)
+    operands, extras = next(filter(None, y.node.saved))
+    assert operands[0] is x and len(extras) == 2
+    channels = x.size // (x[:, 0].size if name == "batch_norm" else x[0].size)
+    assert [(e.size, e.dtype) for e in extras] == 2 * [(channels, np.float64)]
+
+
+WRONG = [
+    (np.ones((4, 3), np.int64), {}), (np.ones((0, 3)), {}), (np.ones((1, 1)), {}), (np.ones((4, 3)), {"axis": 5}),
+    (np.ones((4, 3)), {"axis": (0, 0)}), (np.ones((4, 3)), {"axis": ()}), (np.ones((4, 3)), {"eps": -1.0}),
+    (np.ones((4, 3)), {"gamma": np.ones(7)}), (np.ones((4, 3)), {"beta": np.ones((3, 1))}), (np.ones((4, 3)), {"eps": 0.0}),
+    (np.ones((4, 3)), {"eps": float("nan")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize(("x", "params"), WRONG)
+def test_errors_are_the_composites(name, x, params, way):
+    with pytest.raises((ValueError, TypeError)) as right:
+        DEFINED[name](x, **params)
+    with pytest.raises(type(right.value)) as found:
+        FUSED[name](x, **params)
+    first = lambda error: str(error.value).partition(" | in ")[0]
+    assert first(found) == first(right)
+
+
+# Which route an array takes.
+
+
+def test_the_route_follows_type_and_size(monkeypatch):
+    monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
+    large, small = np.ones(backend.COMPILED, np.float32), np.ones(backend.COMPILED - 1, np.float32)
+    compiled = "numba" if numba_is_there() else "numpy"
+    assert backend.route(large) == compiled and backend.route(small) == "numpy"
+    assert backend.route(large.astype(np.float64)) == compiled
+    assert backend.route(large.astype(np.float16)) == "numpy"
+    assert backend.route(large.astype(">f4")) == "plain"
+    assert backend.route(np.ones(9999, np.longdouble)) == "plain"
+    assert backend.route(Decoy(large)) == "plain"
+    assert backend.route(large.view(type("Mine", (np.ndarray,), {}))) == "plain"
+    for wish in ("plain", "numpy"):
+        monkeypatch.setenv("TINYGRAPH_FUSED", wish)
+        assert backend.route(large) == backend.route(small) == wish
+    monkeypatch.setenv("TINYGRAPH_FUSED", "cobol")
+    with pytest.raises(ValueError, match="TINYGRAPH_FUSED is 'cobol'; there are plain, numpy, numba"):
+        backend.route(large)
+
+
+def test_without_numba_numpy_takes_over(monkeypatch, fresh):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
+    assert backend.route(np.ones(backend.COMPILED)) == "numpy"
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'tinygraph\[jit\]'"):
+        backend.route(np.ones(backend.COMPILED))
+
+
+@SMALL
+def test_arrays_of_a_device_stay_there(name, shape, axis, device_array):
+    inputs = batch(name, shape, axis)
+    *operands, g = map(device_array, inputs)
+    leaves = [Tensor(p) for p in operands]
+    y = FUSED[name](*leaves, axis=axis)
+    found = [y.data, *grad(y, leaves, g)]
+    for a, b in zip(found, wanted(name, inputs, axis=axis), strict=True):
+        assert type(a) is type(operands[0])
+        close(a.array if isinstance(a, Decoy) else a.get(), b, 1e-12)
+
+
+# Threads, and Numba's compiler.
+
+
+@pytest.mark.parametrize(("name", "shape", "axis"), [CASES[1], CASES[5], CASES[13]])
+def test_threads_change_no_number(name, shape, axis, way, monkeypatch):
+    inputs = batch(name, shape, axis, np.float32)
+    assert inputs[0].size > backend.SHARED
+    found = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        backend.helpers.cache_clear()
+        monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(4), raising=False)
+        found.append(passes(FUSED[name], inputs, axis=axis))
+    backend.helpers.cache_clear()
+    for a, b in zip(*found, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_share_does_all_once_and_raises_what_a_piece_raises(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(4), raising=False)
+    backend.helpers.cache_clear()
+    done, lock = [], threading.Lock()
+
+    def work(piece: int) -> None:
+        with lock:
+            done.append(piece)
+
+    backend.share(work, range(50), backend.SHARED + 1)
+    assert sorted(done) == list(range(50))
+    with pytest.raises(ZeroDivisionError):
+        backend.share(lambda piece: 1 / (piece - 7), range(50), backend.SHARED + 1)
+    backend.helpers.cache_clear()
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_a_cache_that_cannot_be_written_breaks_nothing(name, tmp_path, monkeypatch, fresh):
+    numba = pytest.importorskip("numba")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
+    check(name, batch(name, (90, 64), {"batch_norm": 0, "layer_norm": -1}[name], np.float32), 1e-6,
+          axis={"batch_norm": 0, "layer_norm": -1}[name])  # fmt: skip
+
+
+@pytest.mark.parametrize("patience", [0.0, 60.0])
+def test_long_compiling_is_announced_once(patience, monkeypatch, fresh, capfd):
+    pytest.importorskip("numba")
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
+    slow = backend.compiled
+    monkeypatch.setattr(backend, "compiled", lambda *args, **params: (threading.Event().wait(0.05), slow(*args, **params))[1])
+    backend.Kernel.patience = patience
+    for dtype in (np.float32, np.float64):
+        passes(fused.layer_norm, batch("layer_norm", (90, 64), -1, dtype))
+    said = capfd.readouterr().err
+    assert said.count("compiling fused kernels with Numba") == (patience == 0)
+
+
+# Mutants: the check must reject kernels that are slightly wrong.
+
+
+def test_a_coefficient_off_by_a_thousandth_is_caught(monkeypatch):
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numpy")
+    module = MODULES["batch_norm"]
+    for name, count in (("statistics", 4), ("coefficients", 4)):
+        right = getattr(module, name)
+        for i in range(1 if name == "statistics" else 0, count):
+            wrong = lambda *args, i=i, right=right: tuple(p * (1.001 if k == i else 1) for k, p in enumerate(right(*args)))
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, wrong)
+                with pytest.raises(AssertionError, match="is off by"):
+                    check("batch_norm", batch("batch_norm", (90, 64), 0, np.float32, 0.5), 1e-6, axis=0)
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_leaving_the_mean_in_is_caught(name, monkeypatch):
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numpy")
+    module, axis = MODULES[name], {"batch_norm": 0, "layer_norm": -1}[name]
+    if name == "batch_norm":
+        far = lambda *args, **params: False
+        monkeypatch.setitem(module.ROUTES, "numpy", module.on_cpu(module.NUMPY.forward, module.NUMPY.backward, far))
+    else:
+        monkeypatch.setattr(module, "FAR", np.inf)
+    with pytest.raises(AssertionError, match="is off by"), np.errstate(all="ignore"):
+        check(name, batch(name, (900, 9000), axis, np.float32, 1e4), 3e-6, axis=axis)
+
+
+# On a GPU.
+
+
+@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("types", ["ff4", "ff1", "fd4", "dd2", "dd1", "ef8", "ed1"])  # stored, computed in, at once
+def test_cuda_sources_compile(name, types, tmp_path):
+    if not (nvcc := shutil.which("nvcc")):
+        pytest.skip("nvcc is not there")
+    source = tmp_path / "kernels.cu"
+    source.write_text(cuda.text(MODULES[name].CUDA, types[0], types[1], int(types[2])))
+    command = [nvcc, "-cubin", "-arch=sm_80", "-std=c++17", "-o", str(tmp_path / "kernels.cubin"), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@EACH
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_cuda_kernels(name, shape, axis, dtype, offset):
+    if reason := why_no_gpu():
+        pytest.skip(reason)
+    cupy = pytest.importorskip("cupy")
+    inputs = batch(name, shape, axis, dtype, offset if dtype is not np.float16 else 0.0)
+    on_device = list(map(cupy.asarray, inputs))
+    assert backend.route(on_device[0]) == "cupy"
+    found = [a.get() for a in passes(FUSED[name], on_device, axis=axis)]
+    tolerance = 1e-10 if dtype is np.float64 and offset else TOLERANCE[dtype]
+    for what, a, b in zip(("y", "dx", "dγ", "dβ"), found, wanted(name, inputs, axis=axis)):
+        error = np.abs(a.astype(np.float64) - b).max() / np.abs(b).max()
+        assert a.dtype == dtype and error <= tolerance, f"{name}: {what} is off by {error:.2g}"
