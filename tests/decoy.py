@@ -18,7 +18,7 @@ FUNCTIONS = {
     np.cumsum, np.dot, np.einsum, np.empty_like, np.expand_dims, np.full_like, np.max, np.mean, np.min, np.moveaxis,
     np.ndim, np.ones_like, np.pad, np.ravel, np.reshape, np.shape, np.size, np.split, np.squeeze, np.stack, np.std,
     np.sum, np.swapaxes, np.take_along_axis, np.tensordot, np.transpose, np.tril, np.var, np.vdot, np.where,
-    np.zeros_like, np.lib.stride_tricks.sliding_window_view,
+    np.zeros_like, np.repeat, np.lib.stride_tricks.sliding_window_view,
 }  # fmt: skip
 METHODS = {  # of ufuncs; CuPy has them for these ufuncs only
     "reduce": {np.add, np.multiply}, "accumulate": {np.add, np.multiply}, "reduceat": {np.add},

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved is loaded, PyTorch's files too; a killed save leaves the last one; nothing is unpickled."""
+"""Checkpoints: what is saved is loaded, PyTorch's files too; a killed save leaves the last; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_conventions_stand_beside_the_running_statistics(path):
     loaded = checkpoint.load(path)
     assert loaded.about == {"0": {"momentum": 0.25, "momentum_weighs": "new batch", "running_var": "unbiased"}}
     loaded.about["0"]["running_var"] = "biased"
-    with pytest.raises(ValueError, match="BatchNorm1d.*of another kind.*here the variance is unbiased"):
+    with pytest.raises(ValueError, match=r"BatchNorm1d.*of another kind.*here the variance is unbiased"):
         nn.Sequential(nn.BatchNorm1d(2)).load_state_dict(loaded)
 
 
@@ -101,7 +101,7 @@ def test_saving_again_replaces(path):
 
 def test_a_failed_save_leaves_the_last_one(path):
     checkpoint.save({"a": np.ones(3)}, path)
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(Exception, match=r"."):
         checkpoint.save({"a": np.array([object()])}, path)
     np.testing.assert_array_equal(checkpoint.load(path)["a"], np.ones(3))
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -151,7 +151,9 @@ SAVER = """
 def test_killed_at_any_moment_the_last_checkpoint_loads(path, way, kills):
     """SIGKILL while one checkpoint after the other is saved. A naive save fails this, so the kills do hit."""
     command = [sys.executable, "-c", textwrap.dedent(SAVER), str(path), str(kills), way]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    out = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    )
     broken, newer, files = map(int, out.stdout.split())
     if way == "careful":
         assert broken == 0
@@ -167,7 +169,9 @@ def test_torch_files_load_unchanged(tmp_path, rng):
     from safetensors.torch import load_file, save_file
 
     t = torch.nn
-    theirs = t.Sequential(t.Conv2d(1, 3, 3, padding=1), t.BatchNorm2d(3), t.ReLU(), t.Flatten(), t.Linear(48, 2), t.BatchNorm1d(2))
+    theirs = t.Sequential(
+        t.Conv2d(1, 3, 3, padding=1), t.BatchNorm2d(3), t.ReLU(), t.Flatten(), t.Linear(48, 2), t.BatchNorm1d(2)
+    )
     x = rng.standard_normal((5, 1, 4, 4)).astype(np.float32)
     theirs(torch.tensor(x))
     path = tmp_path / "torch.safetensors"
@@ -215,7 +219,7 @@ def test_npz_notices_a_changed_byte(tmp_path):
 def test_objects_are_not_unpickled(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, a=np.array([{"os": "system"}], dtype=object))
-    with pytest.raises(ValueError, match="objects.npz: a holds objects, which are not unpickled"):
+    with pytest.raises(ValueError, match=r"objects\.npz: a holds objects, which are not unpickled"):
         checkpoint.load(path)
 
 

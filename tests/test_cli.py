@@ -111,3 +111,10 @@ def test_pictures_need_nothing_that_is_not_installed(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": ""})
     assert (done.returncode, done.stderr) == (0, "")
     assert len(list(tmp_path.iterdir())) == 8
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
+    command = f"{sys.executable} -m tinygraph batchnorm --batch 8 --out {tmp_path} | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("8 handwritten digits")
+    assert done.stderr == ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import operator
 import threading
-from functools import partial
+from functools import partial, reduce
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -100,11 +101,19 @@ SIZE = 16 + TRAIN * 784
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        (IMAGES, lambda b: b[:-1], rf"{IMAGES}: ends at byte {SIZE - 1}; its header says \(7, 28, 28\).*makes {SIZE} bytes"),
+        (
+            IMAGES,
+            lambda b: b[:-1],
+            rf"{IMAGES}: ends at byte {SIZE - 1}; its header says \(7, 28, 28\).*makes {SIZE} bytes",
+        ),
         (IMAGES, lambda b: b + b"xx", rf"{IMAGES}: goes on after byte {SIZE}"),
         (IMAGES, lambda b: b[:9], rf"{IMAGES}: ends at byte 9, within the header of 16 bytes"),
         (IMAGES, lambda b: b"", rf"{IMAGES}: ends at byte 0"),
-        (LABELS, lambda b: b"\x1f\x8b" + b[2:], rf"{LABELS}: at byte 0 stands 0x1f8b0801; IDX of bytes, 1 axes, has 0x00000801"),
+        (
+            LABELS,
+            lambda b: b"\x1f\x8b" + b[2:],
+            rf"{LABELS}: at byte 0 stands 0x1f8b0801; IDX of bytes, 1 axes, has 0x00000801",
+        ),
         (LABELS, lambda b: b[:10] + b"\x0a" + b[11:], rf"{LABELS}: at byte 10 stands the label 10; classes are 0 … 9"),
         (LABELS, lambda b: packed(np.zeros(5, np.uint8)), "train has 7 images and 5 labels"),
     ],
@@ -119,7 +128,10 @@ def test_damage_is_told_with_file_and_byte(fashion, name, damage, message):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda b: b[: len(b) // 2], r"of \d+ bytes, is truncated or corrupt: it unpacks up to about byte \d+, then: Compressed file ended"),
+        (
+            lambda b: b[: len(b) // 2],
+            r"of \d+ bytes, is truncated or corrupt: it unpacks up to about byte \d+, then: Compressed",
+        ),
         (lambda b: b[:100] + bytes(64) + b[164:], r"is truncated or corrupt: it unpacks up to about byte \d+"),
         (lambda b: b"not gzip", r"it unpacks up to about byte 0, then: Not a gzipped file"),
         (lambda b: b[:-6] + b"\0\0" + b[-4:], r"then: CRC check failed"),
@@ -242,7 +254,9 @@ def test_cifar10_damage_is_told(cifar):
 def test_the_pickled_cifar10_is_refused(tmp_path, inside):
     (tmp_path / inside).mkdir(exist_ok=True)
     (tmp_path / inside / "data_batch_1").write_bytes(b"\x80\x04.")
-    with pytest.raises(ValueError, match=r"which is pickled: to read it is to run what it says. Take the binary version"):
+    with pytest.raises(
+        ValueError, match=r"which is pickled: to read it is to run what it says. Take the binary version"
+    ):
         cifar10(tmp_path)
 
 
@@ -250,7 +264,7 @@ def test_the_pickled_cifar10_is_refused(tmp_path, inside):
 
 
 def rows(batches):
-    return [x.tolist() for x, in batches]
+    return [x.tolist() for (x,) in batches]
 
 
 def test_batches_in_order():
@@ -265,7 +279,7 @@ def test_every_epoch_has_an_order_of_its_own_by_the_seed():
     x = np.arange(100)
     first, again, other = (DataLoader((x, -x), 7, shuffle=True, seed=seed) for seed in (1, 1, 2))
     orders = [[np.concatenate([a for a, _ in loader]) for _ in range(2)] for loader in (first, again, other)]
-    for order in sum(orders, []):
+    for order in reduce(operator.iadd, orders, []):
         assert sorted(order) == x.tolist() and order.tolist() != x.tolist()
     assert (orders[0][0] == orders[1][0]).all() and (orders[0][1] == orders[1][1]).all()
     assert (orders[0][0] != orders[0][1]).any() and (orders[0][0] != orders[2][0]).any()

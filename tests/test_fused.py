@@ -1,4 +1,4 @@
-"""The fused ops on every route, against their composites in float64 and against PyTorch: value, gradients, all orders."""
+"""The fused ops on every route, against their composites in float64 and against PyTorch, at all orders."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests import cuda_on_cpu
 from tests.cases import close
 from tests.conftest import why_no_gpu
 from tests.decoy import Decoy
@@ -24,10 +25,12 @@ DEFINED = {"batch_norm": tg.batch_norm, "layer_norm": tg.layer_norm}
 MODULES = {name: sys.modules[f"tinygraph.fused.{name}"] for name in FUSED}
 CASES = [
     ("batch_norm", (90, 64), 0), ("batch_norm", (1100, 500), 0), ("batch_norm", (97, 3), 0), ("batch_norm", (2, 40), 0),
-    ("batch_norm", (6, 5, 9, 10), (0, 2, 3)), ("batch_norm", (70, 3, 60, 60), (0, 2, 3)), ("batch_norm", (33, 6, 3, 3), (0, 2, 3)),
+    ("batch_norm", (6, 5, 9, 10), (0, 2, 3)), ("batch_norm", (70, 3, 60, 60), (0, 2, 3)),
+    ("batch_norm", (33, 6, 3, 3), (0, 2, 3)),
     ("batch_norm", (2, 3, 9000), (0, 2)), ("batch_norm", (7, 4, 6), (1,)), ("batch_norm", (7, 4, 6), (-1, 0)),
     ("batch_norm", (9, 4, 5, 6), (0, 2)), ("batch_norm", (7, 20), (0, 1)),
-    ("layer_norm", (90, 64), -1), ("layer_norm", (1100, 500), -1), ("layer_norm", (5, 9000), -1), ("layer_norm", (40, 2), -1),
+    ("layer_norm", (90, 64), -1), ("layer_norm", (1100, 500), -1), ("layer_norm", (5, 9000), -1),
+    ("layer_norm", (40, 2), -1),
     ("layer_norm", (6, 5, 9, 10), (1, 2, 3)), ("layer_norm", (6, 5, 90), (-1,)), ("layer_norm", (70, 9), 0),
     ("layer_norm", (7, 4, 6), (0, 2)), ("layer_norm", (40,), -1),
 ]  # fmt: skip
@@ -74,7 +77,9 @@ def parameters(name: str, shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     return tuple(n for a, n in enumerate(shape) if (a in axes) == (name == "layer_norm"))
 
 
-def batch(name: str, shape: tuple[int, ...], axis: Any, dtype: Any = np.float64, offset: float = 0.0) -> list[np.ndarray]:
+def batch(
+    name: str, shape: tuple[int, ...], axis: Any, dtype: Any = np.float64, offset: float = 0.0
+) -> list[np.ndarray]:
     """x, γ, β and an upstream gradient."""
     rng, kept = np.random.default_rng(0), parameters(name, shape, axis)
     draw = lambda n, m: (rng.standard_normal(n) + m).astype(dtype)
@@ -153,7 +158,9 @@ def test_all_orders_are_the_composites(name, shape, axis, way):
             outputs = list(grad(outputs, leaves, cotangents, create_graph=True, materialize_grads=True))
             found += [t.data for t in outputs]
             outputs = [t for t in outputs if t.requires_grad]
-            cotangents = [directions.setdefault((len(found), i), rng.standard_normal(t.shape)) for i, t in enumerate(outputs)]
+            cotangents = [
+                directions.setdefault((len(found), i), rng.standard_normal(t.shape)) for i, t in enumerate(outputs)
+            ]
         return found
 
     directions: dict[Any, np.ndarray] = {}
@@ -235,7 +242,8 @@ def test_what_is_kept_for_backward(name, shape, axis, way):
 WRONG = [
     (np.ones((4, 3), np.int64), {}), (np.ones((0, 3)), {}), (np.ones((1, 1)), {}), (np.ones((4, 3)), {"axis": 5}),
     (np.ones((4, 3)), {"axis": (0, 0)}), (np.ones((4, 3)), {"axis": ()}), (np.ones((4, 3)), {"eps": -1.0}),
-    (np.ones((4, 3)), {"gamma": np.ones(7)}), (np.ones((4, 3)), {"beta": np.ones((3, 1))}), (np.ones((4, 3)), {"eps": 0.0}),
+    (np.ones((4, 3)), {"gamma": np.ones(7)}), (np.ones((4, 3)), {"beta": np.ones((3, 1))}),
+    (np.ones((4, 3)), {"eps": 0.0}),
     (np.ones((4, 3)), {"eps": float("nan")}),
 ]  # fmt: skip
 
@@ -345,7 +353,9 @@ def test_long_compiling_is_announced_once(patience, monkeypatch, fresh, capfd):
     pytest.importorskip("numba")
     monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
     slow = backend.compiled
-    monkeypatch.setattr(backend, "compiled", lambda *args, **params: (threading.Event().wait(0.05), slow(*args, **params))[1])
+    monkeypatch.setattr(
+        backend, "compiled", lambda *args, **params: (threading.Event().wait(0.05), slow(*args, **params))[1]
+    )
     backend.Kernel.patience = patience
     for dtype in (np.float32, np.float64):
         passes(fused.layer_norm, batch("layer_norm", (90, 64), -1, dtype))
@@ -362,7 +372,9 @@ def test_a_coefficient_off_by_a_thousandth_is_caught(monkeypatch):
     for name, count in (("statistics", 4), ("coefficients", 4)):
         right = getattr(module, name)
         for i in range(1 if name == "statistics" else 0, count):
-            wrong = lambda *args, i=i, right=right: tuple(p * (1.001 if k == i else 1) for k, p in enumerate(right(*args)))
+            wrong = lambda *args, i=i, right=right: tuple(
+                p * (1.001 if k == i else 1) for k, p in enumerate(right(*args))
+            )
             with monkeypatch.context() as patch:
                 patch.setattr(module, name, wrong)
                 with pytest.raises(AssertionError, match="is off by"):
@@ -393,8 +405,56 @@ def test_cuda_sources_compile(name, types, tmp_path):
     source = tmp_path / "kernels.cu"
     source.write_text(cuda.text(MODULES[name].CUDA, types[0], types[1], int(types[2])))
     command = [nvcc, "-cubin", "-arch=sm_80", "-std=c++17", "-o", str(tmp_path / "kernels.cubin"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.fixture
+def cupy_on_cpu(tmp_path_factory, monkeypatch):
+    """A CuPy that runs CUDA on the CPU."""
+    if not shutil.which("g++"):
+        pytest.skip("g++ is not there")
+    folder = tmp_path_factory.getbasetemp() / "cuda"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setitem(sys.modules, "cupy", cuda_on_cpu.pretended(folder))
+    monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
+    cuda.processors.cache_clear()
+    yield sys.modules["cupy"]
+    cuda.compiled.cache_clear()
+    cuda.processors.cache_clear()
+
+
+CUDA_CASES = [
+    ("batch_norm", (90, 64), 0), ("batch_norm", (97, 3), 0), ("batch_norm", (40, 300), 0), ("batch_norm", (2, 40), 0),
+    ("batch_norm", (6, 5, 9, 10), (0, 2, 3)), ("batch_norm", (6, 5, 10, 10), (0, 2, 3)),
+    ("batch_norm", (33, 6, 3, 3), (0, 2, 3)),
+    ("batch_norm", (3, 2, 5000), (0, 2)), ("batch_norm", (9, 4, 5, 6), (0, 2)), ("batch_norm", (7, 20), (0, 1)),
+    ("layer_norm", (90, 64), -1), ("layer_norm", (70, 500), -1), ("layer_norm", (5, 9000), -1),
+    ("layer_norm", (3, 17000), -1),
+    ("layer_norm", (40, 2), -1), ("layer_norm", (6, 5, 9, 10), (1, 2, 3)), ("layer_norm", (70, 9), 0),
+    ("layer_norm", (7, 4, 6), (0, 2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "axis", "dtype", "offset"),
+    [(*case, np.float32, 1e4) for case in CUDA_CASES] + [(*case, np.float64, 0.5) for case in CUDA_CASES[::6]],
+)
+def test_cuda_kernels_run_on_the_cpu(name, shape, axis, dtype, offset, cupy_on_cpu):
+    x, gamma, beta, g = inputs = batch(name, shape, axis, dtype, offset)
+    x, gamma, beta, g = map(cupy_on_cpu.asarray, inputs)
+    assert backend.route(x) == "cupy"
+    op = FUSED[name].op
+    y, *extras = op.forward(x, gamma, beta, axis=axis, eps=1e-5)
+    found = [y, *op.backward(g, (x, gamma, beta), extras, axis=axis, eps=1e-5)]
+    for what, a, b in zip(("y", "dx", "dγ", "dβ"), found, wanted(name, inputs, axis=axis), strict=True):
+        error = np.abs(a.astype(np.float64) - b).max() / np.abs(b).max()
+        assert a.dtype == dtype and a.shape == b.shape and error <= TOLERANCE[dtype], f"{what} is off by {error:.2g}"
+    bare, *extras = op.forward(x, None, None, axis=axis, eps=0.1)
+    dx, *none = op.backward(g, (x, None, None), extras, axis=axis, eps=0.1)
+    for a, b in zip((bare, dx), wanted(name, [inputs[0], None, None, inputs[3]], axis=axis, eps=0.1), strict=True):
+        assert np.abs(a.astype(np.float64) - b).max() <= TOLERANCE[dtype] * np.abs(b).max()
+    assert none == [None, None]
 
 
 @EACH

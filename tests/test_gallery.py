@@ -41,7 +41,9 @@ def test_no_picture_shows_what_rounding_left(rebuilt: dict[str, bytes]) -> None:
         assert not re.findall(r"\de−(?:1[2-9]|[2-9]\d)", text), name
 
 
-def test_the_code_in_the_readme_runs(rebuilt: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_in_the_readme_runs(
+    rebuilt: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "readme"}
     exec("from collections.abc import Callable\nfrom typing import Any", names)

@@ -21,7 +21,12 @@ LAYERS = [
     ("Linear", (4, 3), {}, (5, 4)),
     ("Linear", (4, 3), {"bias": False}, (2, 5, 4)),
     ("Conv2d", (4, 6, 3), {}, IMAGES),
-    ("Conv2d", (4, 6, (3, 2)), {"stride": 2, "padding": (1, 2), "dilation": (2, 1), "groups": 2, "bias": False}, IMAGES),
+    (
+        "Conv2d",
+        (4, 6, (3, 2)),
+        {"stride": 2, "padding": (1, 2), "dilation": (2, 1), "groups": 2, "bias": False},
+        IMAGES,
+    ),
     ("Conv2d", (4, 4, 3), {"padding": "same", "groups": 4}, IMAGES),
     ("Conv2d", (4, 2, 3), {"padding": "valid"}, IMAGES),
     ("BatchNorm1d", (4,), {}, (5, 4)),
@@ -74,7 +79,9 @@ def random_state(module, rng):
     state = module.state_dict()
     for key, value in state.items():
         if value.dtype.kind == "f":
-            state[key] = (rng.uniform(0.5, 2, value.shape) if key.endswith("var") else rng.standard_normal(value.shape)).astype(value.dtype)
+            state[key] = (
+                rng.uniform(0.5, 2, value.shape) if key.endswith("var") else rng.standard_normal(value.shape)
+            ).astype(value.dtype)
     module.load_state_dict(state)
 
 
@@ -116,6 +123,34 @@ def test_a_layer_is_that_of_pytorch(torch, rng, name, args, options, shape, dtyp
             close(ours.state_dict()[key], value.numpy(), tolerance, key)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-5)])
+@pytest.mark.parametrize(
+    ("name", "args", "options", "shape"),
+    [layer for layer in LAYERS if layer[0].endswith(("Linear", "Conv2d", "Norm", "Norm1d", "Norm2d"))],
+)
+def test_a_layer_trained_alone_over_a_hundred_steps(torch, rng, name, args, options, shape, dtype, tolerance):
+    """The loss is 1/2 Σ (y - target)² for a new batch each step, so that errors would add up."""
+    ours, theirs = pair(torch, name, args, options, dtype, rng)
+    steps = (
+        [optim.SGD([*ours.parameters()], 1e-3), torch.optim.SGD([*theirs.parameters()], 1e-3)]
+        if [*ours.parameters()]
+        else []
+    )
+    for _ in range(100):
+        x = rng.standard_normal(shape).astype(dtype)
+        y, z = ours(Tensor(x)), theirs(torch.tensor(x))
+        target = rng.standard_normal(y.shape).astype(dtype)
+        losses = 0.5 * ((y - target) ** 2).sum(), 0.5 * ((z - torch.tensor(target)) ** 2).sum()
+        for step, loss in zip(steps, losses):
+            step.zero_grad()
+            loss.backward()
+            step.step()
+        assert abs(losses[0].item() - losses[1].item()) < tolerance * abs(losses[1].item())
+    state = ours.state_dict()
+    for key, value in theirs.state_dict().items():
+        assert abs(state[key] - value.numpy()).max() < tolerance * max(1, abs(value.numpy()).max()), key
+
+
 @pytest.mark.parametrize(("name", "args", "options", "shape"), LAYERS, ids=IDS)
 def test_a_repr_is_that_of_pytorch(torch, name, args, options, shape):
     ours, theirs = (repr(getattr(library, name)(*args, **options)) for library in (nn, torch.nn))
@@ -135,7 +170,10 @@ def without_bias(text):
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
 def test_batch_norm_fused_or_composed(torch, rng, fused, dtype, tolerance):
     for name, shape in (("BatchNorm1d", (7, 3)), ("BatchNorm2d", (4, 3, 5, 5))):
-        ours, theirs = getattr(nn, name)(3, fused=fused).to(np.dtype(dtype)), getattr(torch.nn, name)(3).to(getattr(torch, dtype))
+        ours, theirs = (
+            getattr(nn, name)(3, fused=fused).to(np.dtype(dtype)),
+            getattr(torch.nn, name)(3).to(getattr(torch, dtype)),
+        )
         for _ in range(3):
             x = (rng.standard_normal(shape) * 3 - 2).astype(dtype)
             compare(torch, ours, theirs, [x], tolerance, rng)
@@ -204,12 +242,20 @@ def both(torch, name, options, x, target, tolerance=1e-9):
     close(loss.data, other.detach().numpy(), tolerance, "loss")
     assert loss.dtype == x.dtype
     g = np.random.default_rng(0).standard_normal(loss.shape).astype(x.dtype)
-    wanted, = torch.autograd.grad(other, b, torch.tensor(g))
+    (wanted,) = torch.autograd.grad(other, b, torch.tensor(g))
     close(grad(loss, a, g)[0], wanted.numpy(), tolerance, "gradient")
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize("options", [{}, {"weight": np.array([0.5, 2.0, 1.0])}, {"ignore_index": 1}, {"weight": np.array([0.5, 2.0, 1.0]), "ignore_index": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weight": np.array([0.5, 2.0, 1.0])},
+        {"ignore_index": 1},
+        {"weight": np.array([0.5, 2.0, 1.0]), "ignore_index": 0},
+    ],
+)
 @pytest.mark.parametrize("smoothing", [None, 0.0, 0.2])
 @pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4), (3,)])
 def test_losses_of_classes(torch, rng, shape, smoothing, options, reduction):
@@ -235,11 +281,20 @@ def test_losses_of_numbers(torch, rng, reduction):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: nn.MSELoss()(np.ones((3, 1)), np.ones(3)), r"MSELoss: the target has shape \(3,\), the input \(3, 1\)"),
+        (
+            lambda: nn.MSELoss()(np.ones((3, 1)), np.ones(3)),
+            r"MSELoss: the target has shape \(3,\), the input \(3, 1\)",
+        ),
         (lambda: nn.MSELoss("average"), "reduction 'average' is none of"),
         (lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0, 3])), "NLLLoss: targets go from 0 to 3; classes, 0 to 2"),
-        (lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0.0, 1.0])), r"the target is float64\[2\]; an input of shape \(2, 3\) takes"),
-        (lambda: nn.CrossEntropyLoss(np.ones(3))(np.ones((2, 3)), np.ones((2, 3))), "weight takes class indices as targets"),
+        (
+            lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0.0, 1.0])),
+            r"the target is float64\[2\]; an input of shape \(2, 3\) takes",
+        ),
+        (
+            lambda: nn.CrossEntropyLoss(np.ones(3))(np.ones((2, 3)), np.ones((2, 3))),
+            "weight takes class indices as targets",
+        ),
         (lambda: nn.CrossEntropyLoss(label_smoothing=2), "label_smoothing is 2, outside of 0 … 1"),
     ],
 )
@@ -258,7 +313,7 @@ def test_embedding_adds_up_repeated_rows(torch, rng):
     y, z = ours(indices), theirs(torch.tensor(indices))
     np.testing.assert_array_equal(y.data, z.detach().numpy())
     g = rng.standard_normal(y.shape)
-    wanted, = torch.autograd.grad(z, theirs.weight, torch.tensor(g))
+    (wanted,) = torch.autograd.grad(z, theirs.weight, torch.tensor(g))
     close(grad(y, ours.weight, g)[0], wanted.numpy(), 1e-12)
     assert repr(ours) == repr(theirs)
     with pytest.raises(IndexError, match="indices go from -1 to 6"):
@@ -327,8 +382,10 @@ def test_layers_begin_as_those_of_pytorch_do(torch):
 @pytest.mark.parametrize(
     ("name", "args"),
     [
-        ("uniform_", (-0.3, 0.8)), ("normal_", (0.5, 0.2)), ("trunc_normal_", (0.1, 0.5, -0.3, 0.4)), ("constant_", (0.3,)),
-        ("ones_", ()), ("zeros_", ()), ("xavier_uniform_", (2.0,)), ("xavier_normal_", (0.5,)), ("kaiming_uniform_", (0.1,)),
+        ("uniform_", (-0.3, 0.8)), ("normal_", (0.5, 0.2)), ("trunc_normal_", (0.1, 0.5, -0.3, 0.4)),
+        ("constant_", (0.3,)),
+        ("ones_", ()), ("zeros_", ()), ("xavier_uniform_", (2.0,)), ("xavier_normal_", (0.5,)),
+        ("kaiming_uniform_", (0.1,)),
         ("kaiming_uniform_", (0.0, "fan_out", "relu")), ("kaiming_normal_", (0.0, "fan_in", "tanh")),
         ("kaiming_normal_", (0.2, "fan_out", "leaky_relu")), ("orthogonal_", (1.5,)), ("dirac_", ()),
     ],
@@ -370,7 +427,7 @@ def test_initialisers_of_matrices(torch):
 
 
 def test_a_seed_gives_a_net_and_no_other():
-    make = lambda: nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(), nn.Conv2d(1, 2, 3))  # noqa: E731
+    make = lambda: nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(), nn.Conv2d(1, 2, 3))
     one, same, other = (nn.init.manual_seed(make(), seed).state_dict() for seed in (0, 0, 1))
     assert all((one[key] == same[key]).all() for key in one)
     assert (one["0.weight"] != other["0.weight"]).any()
@@ -451,10 +508,17 @@ def test_scopes_and_names_need_nothing_further(rng):
     y = net(Tensor(rng.standard_normal((5, 4)).astype(np.float32), name="x"))
     graph = tg.snapshot(y.sum())
     scopes = {node.scope for node in graph.nodes}
-    assert {("block1", "linear"), ("rest", "0", "linear"), ("rest", "1", "0", "linear"), ("rest", "1", "1")} <= {s[:4] for s in scopes}
+    assert {("block1", "linear"), ("rest", "0", "linear"), ("rest", "1", "0", "linear"), ("rest", "1", "1")} <= {
+        s[:4] for s in scopes
+    }
     assert any(s[:2] == ("block1", "bn1") for s in scopes)
     leaves = {(node.scope, node.name) for node in graph.nodes if node.kind == "parameter"}
-    assert {(("block1",), "scale"), (("block1", "linear"), "weight"), (("block1", "bn1"), "γ"), (("rest", "0", "bn1"), "β")} <= leaves
+    assert {
+        (("block1",), "scale"),
+        (("block1", "linear"), "weight"),
+        (("block1", "bn1"), "γ"),
+        (("rest", "0", "bn1"), "β"),
+    } <= leaves
     with tg.scope("twin"):
         assert net(np.ones((2, 4), np.float32)).node.scope[:2] == ("twin", "rest")
 
@@ -472,7 +536,9 @@ def test_modes_apply_and_gradients(rng):
     assert net.train() is net and all(m.training for m in net.modules())
     seen = []
     assert net.apply(lambda m: seen.append(type(m).__name__)) is net
-    assert seen[-1] == "Net" and seen[:3] == ["Linear", "BatchNorm1d", "Block"] and len(seen) == len(list(net.modules()))
+    assert (
+        seen[-1] == "Net" and seen[:3] == ["Linear", "BatchNorm1d", "Block"] and len(seen) == len(list(net.modules()))
+    )
     net(rng.standard_normal((5, 4)).astype(np.float32)).sum().backward()
     assert all(p.grad is not None for p in net.parameters())
     net.zero_grad()
@@ -558,7 +624,7 @@ def test_containers():
     assert [*net.state_dict()] == ["first.weight", "first.bias"] and net[1] is net.second and len(net) == 2
     assert [*net[:1].state_dict()] == ["first.weight", "first.bias"] and isinstance(net[1:], nn.Sequential)
     net.append(nn.Linear(3, 1))
-    assert len(net) == 3 and net[-1].out_features == 1 and [*net][0] is net.first
+    assert len(net) == 3 and net[-1].out_features == 1 and next(iter(net)) is net.first
     modules = nn.ModuleList(nn.Linear(2, 2) for _ in range(2)).append(nn.Linear(2, 2))
     assert [name for name, _ in modules.named_children()] == ["0", "1", "2"]
     outer = nn.Module()

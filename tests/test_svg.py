@@ -1,5 +1,5 @@
-"""The pictures: well-formed, legible, the same every time; and what Chromium measures fits its box."""
-# ruff: noqa: E501 - the page holds a script
+"""The pictures: well-formed, legible, the same every time; hostile names are only text in every format."""
+# ruff: noqa: E501 - tables read best in lines
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from tinygraph.rewrite import diff
 from tinygraph.trace import snapshot
 
 SVG = "{http://www.w3.org/2000/svg}"
-CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 HOSTILE = [
     "<script>alert(1)</script>", "\"'`", "a\nb\tc\r\x00\x07\x1b", "]]>", "x" * 10_000, "\u202eשלום\u202c", "😀🏳️‍🌈", "${x}",
     "&amp;", "--> %% end", r"\input{/etc/passwd}", "a|b[c]{d}", "\ud800", "#1;", "",
@@ -41,6 +40,10 @@ def graphs() -> dict[str, Graph]:
 
 @pytest.fixture(scope="module")
 def hostile() -> Graph:
+    return hostile_graph()
+
+
+def hostile_graph() -> Graph:
     total = 0.0
     for k, name in enumerate(HOSTILE):
         with scope(name):
@@ -331,53 +334,3 @@ def test_thousands_of_nodes_come_out_small() -> None:
     assert re.search(r"4\d\d\d.nodes,.\d+.shown", text)
     page = html(gallery.deep(6), depth=0)
     assert page.count("<template") > 3
-
-
-# --------------------------------------------------------------------------------------------------- in a browser
-
-MEASURE = """<!DOCTYPE html><meta charset="utf-8"><body>%s<pre id="out"></pre><script>
-const found=[];let n=0;
-document.querySelectorAll('svg').forEach((s,k)=>{
- s.querySelectorAll('g.node').forEach(g=>{
-  const card=g.querySelector('rect.card').getBBox();
-  g.querySelectorAll('text').forEach(t=>{n++;const b=t.getBBox();
-   if(b.x<card.x-.6||b.x+b.width>card.x+card.width+.6||b.y<card.y-1.5||b.y+b.height>card.y+card.height+2.5)
-    found.push([k,'card',t.textContent,b.x-card.x,card.x+card.width-b.x-b.width,b.y-card.y,card.y+card.height-b.y-b.height])})});
- s.querySelectorAll('g.chip').forEach(g=>{n++;const r=g.querySelector('rect').getBBox(),b=g.querySelector('text').getBBox();
-  if(b.x<r.x||b.x+b.width>r.x+r.width)found.push([k,'chip',g.textContent,b.x-r.x,r.x+r.width-b.x-b.width])});
- const view=s.viewBox.baseVal;
- s.querySelectorAll('text').forEach(t=>{const b=t.getBBox(),m=t.getCTM(),o=s.getCTM();
-  const x=(m.e-o.e)/o.a+b.x;if(x<-.5||x+b.width>view.width+.5)found.push([k,'page',t.textContent,x,x+b.width,view.width])});
-});
-document.getElementById('out').textContent=JSON.stringify({n:n,found:found});
-</script>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_text_fits_its_box_as_chromium_measures_it(graphs: dict[str, Graph], hostile: Graph, tmp_path: Path) -> None:
-    pictures = [svg(graphs[name], detail=d, title=name) for name in graphs for d in (0, 1, 2)]
-    pictures += [svg(hostile, detail=d) for d in (0, 1, 2)]
-    page = tmp_path / "page.html"
-    page.write_text(MEASURE.replace("%s", "".join(pictures)), encoding="utf-8")
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-    ]
-    flags += [
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=20000",
-    ]
-    done = subprocess.run(
-        [str(CHROMIUM), *flags, "--dump-dom", page.as_uri()], capture_output=True, timeout=120, check=False
-    )
-    found = re.search(r'<pre id="out">(.*?)</pre>', done.stdout.decode(), re.S)
-    assert found is not None, done.stderr[-500:]
-    report = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-    assert report["n"] > 2000
-    assert report["found"] == []

@@ -40,13 +40,18 @@ def against_torch(ours, theirs, arrays, tolerance=1e-9):
         close(a, np.zeros(a.shape) if b is None else b.numpy(), tolerance, "second gradient")
 
 
-SHAPES = [((2, 3, 7, 6), (4, 3, 3, 2), 1), ((2, 4, 5, 8), (6, 2, 1, 3), 2), ((3, 3, 6, 6), (6, 1, 2, 2), 3), ((1, 2, 5, 5), (3, 2, 1, 1), 1)]
+SHAPES = [
+    ((2, 3, 7, 6), (4, 3, 3, 2), 1),
+    ((2, 4, 5, 8), (6, 2, 1, 3), 2),
+    ((3, 3, 6, 6), (6, 1, 2, 2), 3),
+    ((1, 2, 5, 5), (3, 2, 1, 1), 1),
+]
 
 
 @pytest.mark.parametrize(("stride", "padding", "dilation"), [*itertools.product([1, (2, 3)], [0, (2, 1)], [1, (1, 2)])])
 @pytest.mark.parametrize(("x", "w", "groups"), SHAPES)
 def test_convolution(rng, x, w, groups, stride, padding, dilation):
-    options = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     arrays = rng.standard_normal(x), rng.standard_normal(w)
     against_torch(lambda x, w: conv2d(x, w, **options), lambda x, w: F.conv2d(x, w, **options), arrays)
 
@@ -54,15 +59,19 @@ def test_convolution(rng, x, w, groups, stride, padding, dilation):
 @pytest.mark.parametrize(("stride", "output_padding"), [(1, 0), (2, 1), ((3, 2), (2, 0))])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_transposed_convolution(rng, stride, output_padding, groups):
-    options = dict(stride=stride, output_padding=output_padding, padding=1, groups=groups)
+    options = {"stride": stride, "output_padding": output_padding, "padding": 1, "groups": groups}
     arrays = rng.standard_normal((2, 4, 3, 5)), rng.standard_normal((4, 3, 2, 3))
-    against_torch(lambda x, w: conv_transpose2d(x, w, **options), lambda x, w: F.conv_transpose2d(x, w, **options), arrays)
+    against_torch(
+        lambda x, w: conv_transpose2d(x, w, **options), lambda x, w: F.conv_transpose2d(x, w, **options), arrays
+    )
 
 
 def test_the_gradient_of_weights_is_an_op_itself(rng):
     x, g = rng.standard_normal((2, 3, 6, 5)), rng.standard_normal((2, 4, 2, 2))
-    options = dict(stride=2, padding=(0, 1), dilation=(2, 1))
-    wanted = torch.nn.grad.conv2d_weight(torch.tensor(x), (4, 3, 2, 3), torch.tensor(g[:, :, :, :1].repeat(3, 3)), **options)
+    options = {"stride": 2, "padding": (0, 1), "dilation": (2, 1)}
+    wanted = torch.nn.grad.conv2d_weight(
+        torch.tensor(x), (4, 3, 2, 3), torch.tensor(g[:, :, :, :1].repeat(3, 3)), **options
+    )
     close(conv2d_weight(x, g[:, :, :, :1].repeat(3, 3), (2, 3), **options), wanted.numpy(), 1e-12)
 
 
@@ -87,12 +96,12 @@ def test_float32_is_kept_and_an_empty_batch_is_one(rng):
 
 
 POOLS = [
-    dict(kernel_size=2),
-    dict(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0)),
-    dict(kernel_size=3, stride=1, padding=1),
-    dict(kernel_size=2, stride=3),
-    dict(kernel_size=1),
-    dict(kernel_size=(4, 3), stride=2, padding=(2, 1)),
+    {"kernel_size": 2},
+    {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)},
+    {"kernel_size": 3, "stride": 1, "padding": 1},
+    {"kernel_size": 2, "stride": 3},
+    {"kernel_size": 1},
+    {"kernel_size": (4, 3), "stride": 2, "padding": (2, 1)},
 ]
 
 
@@ -142,8 +151,14 @@ def test_backward_keeps_no_columns(rng):
         (lambda x, w: conv2d(x, w, stride=0), "stride must be an integer of at least 1, or a pair of them, not 0"),
         (lambda x, w: conv2d(x, w, padding=(1, 2, 3)), "padding must be an integer"),
         (lambda x, w: conv_transpose2d(x, w), "the same O; not"),
-        (lambda x, w: conv_transpose2d(w.swapaxes(0, 1), w, output_padding=1), r"output_padding \(1, 1\) must be less than the stride"),
-        (lambda x, w: conv2d_weight(x, w, (2, 2)), r"y has shape \(4, 3, 3, 3\); the windows of x call for \(2, 3, 4, 4\)"),
+        (
+            lambda x, w: conv_transpose2d(w.swapaxes(0, 1), w, output_padding=1),
+            r"output_padding \(1, 1\) must be less than the stride",
+        ),
+        (
+            lambda x, w: conv2d_weight(x, w, (2, 2)),
+            r"y has shape \(4, 3, 3, 3\); the windows of x call for \(2, 3, 4, 4\)",
+        ),
         (lambda x, w: avg_pool2d(x, 6), r"no window fits: kernel \(6, 6\), images of \(5, 5\)"),
         (lambda x, w: max_pool2d(x, 2, padding=2), "more than half of the kernel"),
         (lambda x, w: max_pool2d(np.ones(3)), r"images are \(…, H, W\), not \(3,\)"),
@@ -156,5 +171,7 @@ def test_errors_say_what_does_not_fit(call, message):
 
 
 def test_an_error_names_op_operands_and_line():
-    with pytest.raises(ValueError, match=r"in conv2d\(x float64\[2,3,5,5\], float64\[4,2,3,3\]\) at test_window.py:\d+"):
+    with pytest.raises(
+        ValueError, match=r"in conv2d\(x float64\[2,3,5,5\], float64\[4,2,3,3\]\) at test_window.py:\d+"
+    ):
         conv2d(Tensor(np.ones((2, 3, 5, 5)), name="x"), np.ones((4, 2, 3, 3)))

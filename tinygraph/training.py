@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinygraph.context import no_grad
 from tinygraph.data import DataLoader
 from tinygraph.device import asarray
@@ -93,7 +95,9 @@ class Training:
     @property
     def loss(self) -> float:
         """The mean loss over this epoch's examples so far, or the last epoch's."""
-        return self.totals[0] / self.totals[2] if self.totals[2] else self.history[-1].loss if self.history else math.nan
+        return (
+            self.totals[0] / self.totals[2] if self.totals[2] else self.history[-1].loss if self.history else math.nan
+        )
 
     @property
     def accuracy(self) -> float:
@@ -137,7 +141,9 @@ class Training:
         loss.backward()
         for p in (p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None):
             if not math.isfinite(p.grad.sum()) and not math.isfinite(abs(p.grad).max()):
-                raise NotFinite(f"{self.place}: the loss is {value:.4g}, and a gradient is not: {first_not_finite(loss)}")
+                raise NotFinite(
+                    f"{self.place}: the loss is {value:.4g}, and a gradient is not: {first_not_finite(loss)}"
+                )
         self.optimizer.step()
         right = (array_of(scores).argmax(1) == labels).sum()
         n = len(labels)
@@ -218,7 +224,8 @@ def first_not_finite(loss: Tensor) -> str:
     >>> first_not_finite(sqrt(x).named("r").sum())
     'the first value that is not finite is r = sqrt(x): 1 nan of 2, made of x up to 1'
     """
-    graph = snapshot(loss, values=0)
+    with np.errstate(all="ignore"):  # the ops run again
+        graph = snapshot(loss, values=0)
     bad = {node.id for node in graph.nodes if broken(node.value)}
     if bad:
         first = min(bad)

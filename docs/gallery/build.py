@@ -234,8 +234,8 @@ What several of them share:"""
 def data() -> str:
     """Return the imports and arrays that the sections use."""
     lines = inspect.getsource(sys.modules[normals.__module__]).splitlines()
-    kept = [line for line in lines if line.startswith(("import numpy", "import tinygraph", "from tinygraph", "X = ", "W = "))]
-    return "\n".join(kept)
+    wanted = ("import numpy", "import tinygraph", "from tinygraph", "X = ", "W = ")
+    return "\n".join(line for line in lines if line.startswith(wanted))
 
 
 def code(*functions: Callable[..., Any], before: str = "", after: str = "") -> str:

@@ -105,7 +105,9 @@ def run(short: bool = False, data: Path | None = None) -> Report:
         other = max(relative_error(a, b) for a, b in zip(way(*large), first))
         faster = times["by hand, line by line"] / times[name]
         found[name] = {"numeric": max(against), "other": other, "faster": faster}
-        rows.append((name, *(f"{e:.1e}" for e in against), f"{other:.1e}", f"{times[name] * 1e6:.0f} µs", f"{faster:.2f}×"))
+        rows.append(
+            (name, *(f"{e:.1e}" for e in against), f"{other:.1e}", f"{times[name] * 1e6:.0f} µs", f"{faster:.2f}×")
+        )
     head = ("forward and backward", "dx", "dγ", "dβ", "against line by line", "time (100 × 500)", "faster by")
     return Report(table(head, rows), None, found)
 

@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,14 +89,16 @@ def main(number: int, run: Callable[..., Report]) -> None:
     print(report.table)
     picture = ROOT / "docs" / "pictures" / f"experiment_{number}.svg" if options.docs else options.out
     if picture and report.figure:
-        metadata = {"Date": None} if picture.suffix == ".svg" else {}
-        report.figure.savefig(picture, metadata=metadata)
+        report.figure.savefig(picture, metadata={"Date": None} if picture.suffix == ".svg" else {})
         print(f"wrote {picture}")
     if options.docs:
         file = Path(sys.argv[0]).resolve().relative_to(ROOT)
-        machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        how = f"`python {file}`, {machine}, NumPy {np.__version__}, {date.today()}"
-        write(ROOT / "docs" / "experiments.md", number, f"{report.table}\n\n{how}, {time.perf_counter() - started:.0f} s")
+        threads = "".join(f"{name}={os.environ[name]} " for name in ("OPENBLAS_NUM_THREADS",) if name in os.environ)
+        numba = f"Numba {metadata.version('numba')}" if find_spec("numba") else "no Numba"
+        versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {numba}"
+        took = f"{time.perf_counter() - started:.0f} s on {date.today()}"
+        how = f"`{threads}python {file} --docs`: {took}, {platform.machine()} with {os.cpu_count()} cores, {versions}."
+        write(ROOT / "docs" / "experiments.md", number, f"{report.table}\n\n{how}")
 
 
 def write(path: Path, number: int, text: str) -> None:

@@ -78,12 +78,20 @@ def run(short: bool = False, data: Path | None = None) -> Report:
         last = [np.mean([getattr(c, what)[-1] for c in curves]) for what in ("train", "validation")]
         rows.append((f"trained with {name}", f"training accuracy {last[0]:.3f}, validation {last[1]:.3f}"))
     apart = np.abs(np.subtract(*([np.array(c.loss) for c in curves] for curves in runs.values()))).mean(0)
-    rows.append(("losses apart", f"{apart[0]:.0e} at step 1, {apart[1]:.0e} at step 2, {apart[2]:.0e} at step 3, {apart[-20:].mean():.0e} in the last 20"))
+    rows.append(
+        (
+            "losses apart",
+            f"{apart[0]:.0e} at step 1, {apart[1]:.0e} at step 2, {apart[2]:.0e} at step 3, "
+            f"{apart[-20:].mean():.0e} in the last 20",
+        )
+    )
     axes[0, 0].set(title="loss of each step", xlabel="step")
     axes[0, 1].set(title="validation accuracy", xlabel="epoch")
     axes[0, 0].legend()
     errors = {key: relative_error(found[key], predicted[key]) for key in predicted}
-    return Report(table(("", "found"), rows), figure, {**found, "errors": errors, "stuck": stuck, "apart": apart, **runs})
+    return Report(
+        table(("", "found"), rows), figure, {**found, "errors": errors, "stuck": stuck, "apart": apart, **runs}
+    )
 
 
 if __name__ == "__main__":

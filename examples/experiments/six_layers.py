@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from report import BLUE, ORANGE, Report, band, images, main, panels, table
@@ -74,7 +74,10 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     rows = []
     for name, curves in runs.items():
         of = {what: np.array([getattr(c, what) for c in curves]) for what in Curves._fields}
-        spread = [f"{of[w][:, -1].mean():.3f} ({of[w][:, -1].min():.3f}–{of[w][:, -1].max():.3f})" for w in ("train", "validation")]
+        spread = [
+            f"{of[w][:, -1].mean():.3f} ({of[w][:, -1].min():.3f}–{of[w][:, -1].max():.3f})"
+            for w in ("train", "validation")
+        ]
         first = [f"{of['validation'][:, 0].mean():.3f}", f"{of['loss'][:, -20:].mean():.3f}"]
         rows.append((name, *first, *spread))
     head = "net", "validation after 1 epoch", "loss, last 20 steps", "training accuracy", "validation accuracy"

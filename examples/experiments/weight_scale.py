@@ -38,7 +38,12 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     for k in (*shown, *([] if len(scales) - 1 in shown else [len(scales) - 1])):
         pairs = [f"{figures['with'][k, i]:.3f} / {written(figures['without'][k, i])}" for i in range(3)]
         rows.append((f"{scales[k]:.1e}", *pairs))
-    head = "weight scale", "best validation, with / without", "best training, with / without", "final loss, with / without"
+    head = (
+        "weight scale",
+        "best validation, with / without",
+        "best training, with / without",
+        "final loss, with / without",
+    )
     return Report(table(head, rows), figure, {"scales": scales, **figures})
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -24,11 +23,14 @@ SHAPES = {
     "batch_norm": [(128, 512), (1024, 1024), (8192, 256), (32, 64, 56, 56), (128, 16, 28, 28), (64, 256, 14, 14)],
     "layer_norm": [(128, 512), (1024, 1024), (8192, 256), (32, 128, 768)],
 }
-BARS = {"numpy": {"batch_norm": (2.6, 2.6), "layer_norm": (2.6, 2.6)}, "numba": {"batch_norm": (0.85, 0.45), "layer_norm": (0.9, 0.9)}}
+BARS = {
+    "numpy": {"batch_norm": (2.6, 2.6), "layer_norm": (2.6, 2.6)},
+    "numba": {"batch_norm": (0.85, 0.45), "layer_norm": (0.9, 0.9)},
+}
 
 
 class Row(NamedTuple):
-    """A time as a share of PyTorch's, with the smallest and the largest share of any round; and what it must not exceed."""
+    """A time as a share of PyTorch's, the smallest and the largest share of any round, and the share to stay under."""
 
     name: str
     route: str
@@ -90,7 +92,9 @@ class Worker:
     def __init__(self, library: str) -> None:
         environment = {**os.environ, "TINYGRAPH_FUSED": library} if library != "torch" else dict(os.environ)
         command = [sys.executable, __file__, "--worker", library]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def time(self, *call: Any) -> float:
         assert self.process.stdin and self.process.stdout
@@ -105,7 +109,9 @@ class Worker:
         self.process.communicate()
 
 
-def rows(routes: Sequence[str] = ("numpy", "numba"), rounds: int = 7, seconds: float = 0.2, only: str = "") -> Iterator[Row]:
+def rows(
+    routes: Sequence[str] = ("numpy", "numba"), rounds: int = 7, seconds: float = 0.2, only: str = ""
+) -> Iterator[Row]:
     """Yield a row for each function, shape and route, as it is measured."""
     workers = {library: Worker(library) for library in ("torch", *routes)}
     try:
@@ -139,7 +145,10 @@ def main() -> None:
     for row in rows(rounds=options.rounds, seconds=options.seconds, only=options.only):
         spread = f"{row.low:.2f} … {row.high:.2f}"
         times = f"{row.seconds * 1e6:8.0f} µs{row.peer_seconds * 1e6:8.0f} µs"
-        print(f"{row.name:30}{row.route:8}{row.ratio:6.2f} {spread:>13}{times}{row.bar:6.2f}{' ✗' * (row.ratio > row.bar)}", flush=True)
+        print(
+            f"{row.name:30}{row.route:8}{row.ratio:6.2f} {spread:>13}{times}{row.bar:6.2f}{' ✗' * (row.ratio > row.bar)}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

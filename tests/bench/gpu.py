@@ -1,4 +1,4 @@
-"""Time the fused normalizations on a GPU, forward and backward, against PyTorch's and against the device's copy bandwidth.
+"""Time the fused normalizations on a GPU, both ways, against PyTorch's and against the device's copy bandwidth.
 
 Each call is timed twice. *Device*: calls queue up behind a long copy, so that events around them time the device
 alone. *Call*: from an idle device, what one call takes until the device is idle again. The traffic that cannot be
@@ -59,7 +59,9 @@ def ours(family: str, shape: Sequence[int]) -> dict[str, Callable[[], Any]]:
 
     from tinygraph import Tensor, fused, grad
 
-    channels, axis = (shape[1], tuple(a for a in range(len(shape)) if a != 1)) if family == "batch_norm" else (shape[-1], -1)
+    channels, axis = (
+        (shape[1], tuple(a for a in range(len(shape)) if a != 1)) if family == "batch_norm" else (shape[-1], -1)
+    )
     draw = lambda n: cupy.random.default_rng(0).standard_normal(n, dtype=cupy.float32)
     inputs, dy = [Tensor(draw(n)) for n in (shape, channels, channels)], draw(shape)
     forward = lambda: getattr(fused, family)(*inputs, axis=axis)
@@ -132,7 +134,9 @@ def main() -> None:
         "torch": torch.__version__, "python": sys.version.split()[0], "rounds": options.rounds,
     }  # fmt: skip
     print(", ".join(f"{k} {v}" for k, v in about.items()))
-    print(f"{'':30}{'':9}{'device':>10}{'PyTorch':>10}{'ratio':>7}{'of copy':>9}{'PyTorch':>9}{'call':>10}{'PyTorch':>10}")
+    print(
+        f"{'':30}{'':9}{'device':>10}{'PyTorch':>10}{'ratio':>7}{'of copy':>9}{'PyTorch':>9}{'call':>10}{'PyTorch':>10}"
+    )
     found, us = [], 1e6
     for row in rows(options.rounds, options.only):
         found.append(row)

@@ -7,6 +7,7 @@ module here, whose ``declare`` gives the parser its options, and whose ``run`` t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,7 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.declare(commands.add_parser(name, help=command.HELP, description=command.DESCRIPTION))
     options = parser.parse_args(argv)
     try:
-        return int(COMMANDS[options.command].run(options))
+        status = int(COMMANDS[options.command].run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # who reads, as `head` does, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (UsageError, OSError) as error:
         print(f"tinygraph {options.command}: {error}", file=sys.stderr)
         return 2

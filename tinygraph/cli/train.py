@@ -25,6 +25,7 @@ DESCRIPTION = (
 )
 NAMES = ("lenet", "mlp", "deep")
 CHECKPOINT = "checkpoint.npz"
+CLASSES = 10  # each of the sets has as many
 FIXED = ("batch", "lr", "seed", "data", "examples", "norm", "primitives")  # what a run that is resumed keeps
 
 
@@ -133,8 +134,9 @@ def prepared(options: argparse.Namespace) -> tuple[Training, int]:
             raise UsageError(f"--{key} {getattr(options, key)}: must be 1 or more")
     train, test = loaded(options.data)
     train = train[0][: options.examples], train[1][: options.examples]
-    shape, classes = train[0].shape[1:], int(train[1].max()) + 1
-    net = recipe.build(shape, classes, options.norm, not options.primitives, options.seed).to(backend=options.backend)
+    net = recipe.build(train[0].shape[1:], CLASSES, options.norm, not options.primitives, options.seed).to(
+        backend=options.backend
+    )
     transform = recipe.prepare(train[0])
     loader = DataLoader(train, options.batch, shuffle=True, seed=options.seed, transform=transform)
     held = DataLoader(test, 1000, transform=transform)

@@ -51,7 +51,9 @@ def route(x: Any) -> str:
     if wanted not in ("", *ROUTES):
         raise ValueError(f"TINYGRAPH_FUSED is {wanted!r}; there are {', '.join(ROUTES)}")
     of = type(x)
-    kind = "numpy" if of is np.ndarray else "cupy" if of.__module__.startswith("cupy") and of.__name__ == "ndarray" else ""
+    kind = (
+        "numpy" if of is np.ndarray else "cupy" if of.__module__.startswith("cupy") and of.__name__ == "ndarray" else ""
+    )
     if wanted == "plain" or not kind or x.dtype.char not in "efd" or not x.dtype.isnative:
         return "plain"
     if kind == "cupy" or wanted == "numpy" or x.dtype.char == "e" or (not wanted and x.size < COMPILED):
@@ -129,6 +131,7 @@ class Kernel:
         self.made: dict[str, Callable[..., Any]] = {}
 
     def __call__(self, *args: Any) -> Any:
+        """Call it, compiled."""
         made = self.made.get(args[0].dtype.char) or self.compile(args)
         return made(*args)
 
@@ -170,4 +173,7 @@ def admit_callees(function: Callable[..., Any]) -> None:
 def tell() -> None:
     """Say on stderr, once, what takes so long."""
     Kernel.patience = threading.TIMEOUT_MAX
-    print("tinygraph: compiling fused kernels with Numba (once; they are kept on disk where that is possible)", file=sys.stderr)
+    print(
+        "tinygraph: compiling fused kernels with Numba (once; they are kept on disk where that is possible)",
+        file=sys.stderr,
+    )

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygraph import functions
+from tinygraph.dispatch import sample
 from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
 from tinygraph.fused import cuda, plain
 from tinygraph.fused.backend import RUN, SHARED, TILE, Kernel, route, share
 from tinygraph.fused.plan import Plan, like, precision, vector
-from tinygraph.dispatch import sample
 from tinygraph.fusion import fused
 
 Function = Callable[..., Any]
@@ -173,12 +173,13 @@ class Layout(NamedTuple):
     @classmethod
     @functools.lru_cache(1024)
     def of(cls, n: int, c: int, run: int) -> Layout:
+        """Return the layout of an array."""
         if run > NARROW:
             return cls((n, c, run))
         folds = next(f for f in range(max(1, WIDE // (c * run)), 0, -1) if n % f == 0)
         return cls((n // folds, folds * c * run), folds, run)
 
-    @functools.lru_cache(1024)
+    @functools.lru_cache(1024)  # noqa: B019
     def tiles(self, compiled: bool) -> list[tuple[int, slice, slice]]:
         """Cut into tiles: the number of the rows, the rows, the columns (all of them for compiled kernels)."""
         rows, columns, run = (*self.shape, 1)[:3]
@@ -214,6 +215,7 @@ class Tiles(NamedTuple):
     compiled: bool
 
     def forward(self, x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+        """Write y, and return mean and 1/σ of each channel."""
         n, c, run = x.shape
         layout, mean, rstd, p = Layout.of(n, c, run), np.empty(c), np.empty(c), np.empty((2, c), x.dtype)
         x, y = x.reshape(layout.shape), y.reshape(layout.shape)
@@ -223,6 +225,7 @@ class Tiles(NamedTuple):
         return mean, rstd
 
     def backward(self, x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+        """Write dx, and return dγ and dβ."""
         n, c, run = x.shape
         layout, dgamma, dbeta, p = Layout.of(n, c, run), np.empty(c), np.empty(c), np.empty((3, c), x.dtype)
         x, dy, dx = x.reshape(layout.shape), dy.reshape(layout.shape), dx.reshape(layout.shape)
@@ -232,6 +235,7 @@ class Tiles(NamedTuple):
         return dgamma, dbeta
 
     def summed(self, x: Any, dy: Any, layout: Layout) -> np.ndarray:
+        """Return the sums of each channel."""
         tiles = layout.tiles(self.compiled)
         out = np.empty((tiles[-1][0] + 1, 2, layout.shape[1]))
         share(lambda t: self.sums(x[t[1:]], dy[t[1:]], out[t[0], :, t[2]]), tiles, x.size)
@@ -261,21 +265,25 @@ def ones(length: int, dtype: Any) -> np.ndarray:
 
 @np.errstate(divide="ignore", invalid="ignore")
 def numpy_settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
+    """Write what follows from the sums of x: `statistics`."""
     mean[:], rstd[:], p[0], p[1] = statistics(sums[0], sums[1], n, gamma, beta, eps)
 
 
 @np.errstate(invalid="ignore")
 def numpy_scale(x: Any, p: Any, y: Any) -> None:
+    """Write y."""
     np.multiply(x, p[0], out=y)
     y += p[1]
 
 
 def numpy_resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
+    """Write what follows from the sums of dy: `coefficients`."""
     dbeta[:] = sums[0]
     dgamma[:], p[0], p[1], p[2] = coefficients(sums[0], sums[1], n, gamma, mean, rstd)
 
 
 def numpy_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
+    """Write dx."""
     np.multiply(x, p[1], out=dx)
     dx += p[2]
     dx += dy
@@ -306,23 +314,27 @@ def rows_sums(x: Any, dy: Any, out: Any) -> None:
 
 
 def settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
+    """Write what follows from the sums of x: `statistics`."""
     for c in range(gamma.size):
         mean[c], rstd[c], p[0, c], p[1, c] = statistics(sums[0, c], sums[1, c], n, gamma[c], beta[c], eps)
 
 
 def rows_scale(x: Any, p: Any, y: Any) -> None:
+    """Write y."""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             y[i, j] = p[0, j] * x[i, j] + p[1, j]
 
 
 def resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
+    """Write what follows from the sums of dy: `coefficients`."""
     for c in range(gamma.size):
         dbeta[c] = sums[0, c]
         dgamma[c], p[0, c], p[1, c], p[2, c] = coefficients(sums[0, c], sums[1, c], n, gamma[c], mean[c], rstd[c])
 
 
 def rows_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
+    """Write dx."""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             dx[i, j] = p[0, j] * (dy[i, j] + (p[1, j] * x[i, j] + p[2, j]))
@@ -365,7 +377,9 @@ def runs_sums(x: Any, dy: Any, start: int, stop: int, out: Any) -> None:
 
 
 @Kernel
-def runs_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any, start: int, stop: int) -> None:
+def runs_forward(
+    x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any, start: int, stop: int
+) -> None:
     """Do both sweeps over few channels: the second one finds in the cache what the first one read."""
     count, few = stop - start, slice(start, stop)
     sums, p = np.zeros((2, count)), np.empty((2, count), x.dtype)
@@ -395,6 +409,7 @@ def runs_backward(
 
 
 def numba_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+    """Write y, and return mean and 1/σ of each channel."""
     x, (n, c, run), mean, rstd = np.ascontiguousarray(x), x.shape, np.empty(x.shape[1]), np.empty(x.shape[1])
     if run > NARROW:
         share(lambda few: runs_forward(x, gamma, beta, eps, y, mean, rstd, *few), parts(n, c, run), x.size)
@@ -406,6 +421,7 @@ def numba_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
 
 
 def numba_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+    """Write dx, and return dγ and dβ."""
     x, dy, (n, c, run) = np.ascontiguousarray(x), np.ascontiguousarray(dy), x.shape
     dgamma, dbeta = np.empty(c), np.empty(c)
     if run > NARROW:
@@ -426,7 +442,9 @@ def parts(n: int, c: int, run: int) -> list[tuple[int, int]]:
 
 def on_cpu(forward: Function, backward: Function, far: Function) -> tuple[Function, Function]:
     """Return the two passes of a route."""
-    return functools.partial(forward_on_cpu, sweep=forward, far=far), functools.partial(backward_on_cpu, sweep=backward, far=far)
+    return functools.partial(forward_on_cpu, sweep=forward, far=far), functools.partial(
+        backward_on_cpu, sweep=backward, far=far
+    )
 
 
 # CuPy: sums of parts of channels, in each about a value of its own; what follows from all parts; then the output.
@@ -481,7 +499,8 @@ extern "C" __global__ void __launch_bounds__(256) runs_forward_sums(
 }
 
 extern "C" __global__ void __launch_bounds__(256) runs_backward_sums(
-    const T* __restrict__ x, const T* __restrict__ dy, const double* mean, Size n, Size channels, Size run, double* part) {
+    const T* __restrict__ x, const T* __restrict__ dy, const double* mean,
+    Size n, Size channels, Size run, double* part) {
     sum_runs<true>(x, dy, mean, n, channels, run, part);
 }
 
@@ -612,7 +631,8 @@ extern "C" __global__ void __launch_bounds__(256) rows_combine(
 }
 
 // Blocks of 32 channels × 8: add up the parts of each channel, those of all its columns; thread row 0 gets the sums.
-__device__ inline bool gather(const double* part, Size parts, Size folds, Size channels, Size repeats, double& s, double& t) {
+__device__ inline bool gather(
+    const double* part, Size parts, Size folds, Size channels, Size repeats, double& s, double& t) {
     Size c = blockIdx.x * 32 + threadIdx.x, columns = folds * channels * repeats;
     s = t = 0;
     if (c < channels) {
@@ -682,6 +702,7 @@ class Grid(NamedTuple):
 
     @classmethod
     def of(cls, layout: Layout, channels: int, width: int, processors: int) -> Grid:
+        """Return the grid that keeps a device busy."""
         if len(layout.shape) == 3:
             n, c, run = layout.shape
             packs = n * run // width
@@ -702,6 +723,7 @@ class Grid(NamedTuple):
 
 
 def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+    """Write y, and return mean and 1/σ of each channel."""
     import cupy
 
     x, (n, c, run) = cupy.ascontiguousarray(x), x.shape
@@ -712,12 +734,27 @@ def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
     mean, rstd = cupy.empty(c), cupy.empty(c)
     launch(f"{grid.kind}_forward_sums", grid.sums, grid.block, x, *grid.lengths, part)
     parameters = launch.parameter(gamma), launch.parameter(beta)
-    launch("settle", (-(-c // 32),), (32, 8), part, *grid.gathered, x, run, float(n * run), *parameters, float(eps), mean, rstd, p)
+    launch(
+        "settle",
+        (-(-c // 32),),
+        (32, 8),
+        part,
+        *grid.gathered,
+        x,
+        run,
+        float(n * run),
+        *parameters,
+        float(eps),
+        mean,
+        rstd,
+        p,
+    )
     launch(f"{grid.kind}_scale", grid.outputs, grid.block, x, p, y, *grid.lengths)
     return mean, rstd
 
 
 def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+    """Write dx, and return dγ and dβ."""
     import cupy
 
     x, dy, (n, c, run) = cupy.ascontiguousarray(x), cupy.ascontiguousarray(dy, x.dtype), x.shape
@@ -727,7 +764,20 @@ def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) ->
     part, p = cupy.empty((grid.sums[1], 2, grid.columns)), cupy.empty((4, c), launch.compute)
     dgamma, dbeta = cupy.empty(c, launch.compute), cupy.empty(c, launch.compute)
     launch(f"{grid.kind}_backward_sums", grid.sums, grid.block, x, dy, mean, *grid.lengths, part)
-    launch("resolve", (-(-c // 32),), (32, 8), part, *grid.gathered, float(n * run), launch.parameter(gamma), mean, rstd, dgamma, dbeta, p)
+    launch(
+        "resolve",
+        (-(-c // 32),),
+        (32, 8),
+        part,
+        *grid.gathered,
+        float(n * run),
+        launch.parameter(gamma),
+        mean,
+        rstd,
+        dgamma,
+        dbeta,
+        p,
+    )
     launch(f"{grid.kind}_combine", grid.outputs, grid.block, x, dy, p, dx, *grid.lengths)
     return dgamma, dbeta
 

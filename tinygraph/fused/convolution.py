@@ -69,7 +69,15 @@ class Windows(NamedTuple):
         def work(tile: slice) -> None:
             rows = images_last(y[tile])
             images = np.zeros((*frame.padded, rows.shape[-1]), y.dtype)
-            lay_down(rows.reshape(len(w), len(self.places), -1), weights, self.taps, self.places, self.group, frame.groups, images.reshape(-1))
+            lay_down(
+                rows.reshape(len(w), len(self.places), -1),
+                weights,
+                self.taps,
+                self.places,
+                self.group,
+                frame.groups,
+                images.reshape(-1),
+            )
             out[tile] = images[frame.inside].transpose(3, 0, 1, 2)
 
         share(work, tiles(len(y)), y.size * len(self.taps))
@@ -81,7 +89,15 @@ class Windows(NamedTuple):
 
         def work(number: int) -> None:
             images, rows = laid_out(frame, x[cuts[number]]), images_last(y[cuts[number]])
-            together(images.reshape(-1), rows.reshape(len(rows), len(self.places), -1), self.taps, self.places, self.group, frame.groups, sums[number])
+            together(
+                images.reshape(-1),
+                rows.reshape(len(rows), len(self.places), -1),
+                self.taps,
+                self.places,
+                self.group,
+                frame.groups,
+                sums[number],
+            )
 
         share(work, range(len(cuts)), y.size * len(self.taps))
         return sums.sum(0)

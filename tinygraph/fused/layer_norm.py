@@ -27,6 +27,7 @@ from tinygraph.fused.backend import RUN, TILE, Kernel, route, share
 from tinygraph.fused.plan import Plan, like, precision, vector
 from tinygraph.fusion import fused
 
+Function = Callable[..., Any]
 FAR = 4  # standard deviations that a value may be from the mean, to be taken off before sums are made
 
 
@@ -109,10 +110,15 @@ def planned(shape: tuple[int, ...], axis: Axis) -> Plan:
 # On the CPU: pieces of rows, each a tile; the parts of dγ and dβ that pieces find are added up in float64.
 
 
-def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize: Callable[..., Any]) -> Any:
+def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize: Function) -> Any:
     """Write y, and return mean and 1/σ of each row."""
     (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
-    gamma, beta, mean, rstd = vector(gamma, d, 1.0).astype(dtype), vector(beta, d, 0.0).astype(dtype), np.empty(m), np.empty(m)
+    gamma, beta, mean, rstd = (
+        vector(gamma, d, 1.0).astype(dtype),
+        vector(beta, d, 0.0).astype(dtype),
+        np.empty(m),
+        np.empty(m),
+    )
 
     def work(rows: slice) -> None:
         wide = np.ascontiguousarray(x[rows], dtype)
@@ -125,7 +131,7 @@ def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize:
     return mean, rstd
 
 
-def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, differentiate: Callable[..., Any]) -> Any:
+def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, differentiate: Function) -> Any:
     """Write dx, and return dγ and dβ."""
     (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
     gamma, parts = vector(gamma, d, 1.0).astype(dtype), pieces(m, d)
@@ -254,7 +260,7 @@ def products(x: Any, shift: Any, dy: Any, gamma: Any) -> Any:
 
 @Kernel
 def differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
-    """Write dx of some rows, and what they add to dγ and dβ: over 64 rows in their own precision, over all in float64."""
+    """Write dx of some rows, and what they add to dγ and dβ: over 64 rows in their own precision, else in float64."""
     m, n = x.shape
     p, dgamma, dbeta = np.empty(5, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
     sums[:] = 0
@@ -279,9 +285,11 @@ def differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, su
             sums[1, j] += dbeta[j]
 
 
-def on_cpu(forward: Callable[..., Any], backward: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def on_cpu(forward: Function, backward: Function) -> tuple[Function, Function]:
     """Return the two passes of a route."""
-    return functools.partial(forward_on_cpu, normalize=forward), functools.partial(backward_on_cpu, differentiate=backward)
+    return functools.partial(forward_on_cpu, normalize=forward), functools.partial(
+        backward_on_cpu, differentiate=backward
+    )
 
 
 # CuPy: blockDim.x threads to a row, blockDim.y rows to a block; a row that is read again is in the cache.
@@ -424,6 +432,7 @@ def block_of(length: int, width: int) -> tuple[int, int]:
 
 
 def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+    """Write y, and return mean and 1/σ of each row."""
     import cupy
 
     x, (m, d) = cupy.ascontiguousarray(x), x.shape
@@ -436,6 +445,7 @@ def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
 
 
 def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+    """Write dx, and return dγ and dβ."""
     import cupy
 
     x, dy, (m, d) = cupy.ascontiguousarray(x), cupy.ascontiguousarray(dy, x.dtype), x.shape
@@ -445,7 +455,9 @@ def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) ->
     part, sums = cupy.empty((grid[0] * block[1], 2, d), launch.compute), cupy.empty((2, d), launch.compute)
     room = 2 * d * block[1] * launch.compute.itemsize
     room = room if room <= SHARED_MEMORY else 0
-    launch("backward", grid, block, x, dy, launch.parameter(gamma), mean, rstd, dx, part, m, d, int(room > 0), shared=room)
+    launch(
+        "backward", grid, block, x, dy, launch.parameter(gamma), mean, rstd, dx, part, m, d, int(room > 0), shared=room
+    )
     launch("gather", (-(-2 * d // 32),), (32, 8), part, len(part), 2 * d, sums)
     return sums
 

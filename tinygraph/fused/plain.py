@@ -12,7 +12,9 @@ import numpy as np
 from tinygraph.functions import check_variance
 
 
-def forward(what: str, x: Any, gamma: Any, beta: Any, axes: tuple[int, ...], copied: tuple[int, ...], eps: float) -> Any:
+def forward(
+    what: str, x: Any, gamma: Any, beta: Any, axes: tuple[int, ...], copied: tuple[int, ...], eps: float
+) -> Any:
     """Normalize over ``axes``; γ and β are the same along the axes ``copied``. Return y, the mean and 1/σ."""
     centred = widened(x)
     mean = centred.mean(axis=axes, keepdims=True)
@@ -26,7 +28,9 @@ def forward(what: str, x: Any, gamma: Any, beta: Any, axes: tuple[int, ...], cop
     return y.astype(x.dtype), mean.reshape(-1), rstd.reshape(-1)
 
 
-def backward(g: Any, x: Any, gamma: Any, beta: Any, mean: Any, rstd: Any, axes: tuple[int, ...], copied: tuple[int, ...]) -> Any:
+def backward(
+    g: Any, x: Any, gamma: Any, beta: Any, mean: Any, rstd: Any, axes: tuple[int, ...], copied: tuple[int, ...]
+) -> Any:
     """Return the gradients of `forward` in x, γ and β."""
     g, rstd = widened(g), column(rstd, x.shape, axes)
     x_hat = (widened(x) - column(mean, x.shape, axes)) * rstd

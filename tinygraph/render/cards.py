@@ -145,7 +145,8 @@ def label(graph: Graph, i: int, unnamed: str = "") -> Runs:
 def nameless(graph: Graph, i: int) -> bool:
     """Whether a formula has no name for node ``i``: it was given none, or stands for a whole scope."""
     node = graph.nodes[i]
-    return node.kind == "scope" or not (node.name or graph.is_number(i) or node.op == "transpose")
+    turned = node.op == "transpose" and graph.nodes[node.inputs[0].source].name
+    return node.kind == "scope" or not (node.name or graph.is_number(i) or turned)
 
 
 def axes_words(axes: Sequence[int], ndim: int) -> str:

@@ -244,7 +244,8 @@ def svg_diff(
     ):
         strong = frozenset(own)
         said = f"{len(whole) - len(alone)} of {len(whole)} nodes are in both; those of {name} alone are outlined"
-        lens = Lens("both", strong=strong, nodes=strong, edges=frozenset(), caption=said)
+        edges = frozenset((e.source, i) for i in own for e in graph.nodes[i].inputs)
+        lens = Lens("both", strong=strong, nodes=strong, edges=edges, caption=said)
         layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph))
         parts.append(Writer(whole, graph, layout, theme, name, lens, f"{len(parts)}-"))
     w, y, body = max(p.width for p in parts), 0.0, []
@@ -613,7 +614,7 @@ class Writer:
             for (text, tint), w in zip(row, table.columns, strict=True):
                 name = f"{table.ink[0]}{tint}" if tint >= 0 else "x"
                 tints.setdefault(name, []).append(f"M{at(x)} {at(y)}h{at(w)}v{at(CELL)}h-{at(w)}z")
-                ink = "zero" if tint == 0 else "bad" if tint < 0 else "ink"
+                ink = "zero" if tint == 0 else "ink"
                 lines.append(
                     f'<text class="sans {ink}" x="{at(x + w / 2)}" y="{at(y + CELL - 4.4)}" font-size="{at(BODY)}" text-anchor="middle">{escaped(text)}</text>'
                 )

@@ -1,0 +1,52 @@
+"""Time the drawings: batch norm of a 4 × 3 batch with every number, and 5,000 nodes, in each format.
+
+    python tests/bench/draw.py
+
+Exit 1 if batch norm takes 50 ms as SVG, or 5,000 nodes take 10 s in any format.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests import gallery
+from tinygraph.drawing import ENDINGS, EngineMissing, drawn
+from tinygraph.render.svg import svg
+
+
+def median(work: Callable[[], Any], rounds: int) -> float:
+    """Return the median time of a call, in seconds."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def main() -> int:
+    """Measure, print, and say whether the bars hold."""
+    small, large = gallery.GALLERY["batch_norm"](), gallery.huge()
+    taken = median(lambda: svg(small, detail=2), 21)
+    holds = taken < 0.05
+    print(f"batch norm (4, 3), every number, .svg  {taken * 1e3:8.1f} ms  (must be < 50 ms)")
+    for ending in ENDINGS:
+        try:
+            taken = median(lambda ending=ending: drawn(large, ending), 3)
+        except EngineMissing as missing:
+            print(f"{len(large):,} nodes  {ending:<6} left out: {missing}")
+            continue
+        holds &= taken < 10
+        print(f"{len(large):,} nodes  {ending:<6} {taken:8.2f} s  (must be < 10 s)")
+    return int(not holds)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

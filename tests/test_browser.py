@@ -1,0 +1,127 @@
+"""What Chromium makes of the pictures: text fits its box as measured, pages open and search, Mermaid reads its charts.
+
+Skipped where there is no Chromium; the charts, where there is no Mermaid (``npm install mermaid`` here, or MERMAID_JS).
+"""
+# ruff: noqa: E501 - the pages hold scripts
+
+from __future__ import annotations
+
+import html as web
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tinygraph as tg
+from tests import gallery
+from tests.test_svg import hostile_graph
+from tinygraph.graph import Graph
+from tinygraph.render.html import html
+from tinygraph.render.mermaid import mermaid
+from tinygraph.render.svg import svg
+
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+ROOT = Path(__file__).parent.parent
+MERMAID = Path(os.environ.get("MERMAID_JS", ROOT / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"))
+QUIET = ("gpu", "quic", "background-networking", "component-update", "sync", "extensions")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+
+
+@pytest.fixture(scope="module")
+def graphs() -> dict[str, Graph]:
+    return {name: make() for name, make in gallery.GALLERY.items()}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[[str], Any]:
+    """Return a function that opens a page, waits for its scripts, and reads what they wrote into ``<pre id="out">``."""
+
+    def read(page: str) -> Any:
+        path = tmp_path / "page.html"
+        path.write_text(page, encoding="utf-8", errors="replace")
+        flags = ["--headless", "--no-sandbox", "--no-first-run", "--virtual-time-budget=20000", "--dump-dom"]
+        flags += [f"--disable-{what}" for what in QUIET] + [f"--user-data-dir={tmp_path / 'profile'}"]
+        done = subprocess.run([str(CHROMIUM), *flags, path.as_uri()], capture_output=True, timeout=120, check=False)
+        found = re.search(r'<pre id="out">(.*?)</pre>', done.stdout.decode(), re.S)
+        assert found is not None, done.stderr[-500:]
+        return json.loads(web.unescape(found[1]))
+
+    return read
+
+
+MEASURE = """<!DOCTYPE html><meta charset="utf-8"><body>%s<pre id="out"></pre><script>
+const found=[];let n=0;
+document.querySelectorAll('svg').forEach((s,k)=>{
+ s.querySelectorAll('g.node').forEach(g=>{
+  const card=g.querySelector('rect.card').getBBox();
+  g.querySelectorAll('text').forEach(t=>{n++;const b=t.getBBox();
+   if(b.x<card.x-.6||b.x+b.width>card.x+card.width+.6||b.y<card.y-1.5||b.y+b.height>card.y+card.height+2.5)
+    found.push([k,'card',t.textContent,b.x-card.x,card.x+card.width-b.x-b.width,b.y-card.y,card.y+card.height-b.y-b.height])})});
+ s.querySelectorAll('g.chip').forEach(g=>{n++;const r=g.querySelector('rect').getBBox(),b=g.querySelector('text').getBBox();
+  if(b.x<r.x||b.x+b.width>r.x+r.width)found.push([k,'chip',g.textContent,b.x-r.x,r.x+r.width-b.x-b.width])});
+ const view=s.viewBox.baseVal;
+ s.querySelectorAll('text').forEach(t=>{const b=t.getBBox(),m=t.getCTM(),o=s.getCTM();
+  const x=(m.e-o.e)/o.a+b.x;if(x<-.5||x+b.width>view.width+.5)found.push([k,'page',t.textContent,x,x+b.width,view.width])});
+});
+document.getElementById('out').textContent=JSON.stringify({n:n,found:found});
+</script>"""
+
+
+def test_text_fits_its_box(graphs: dict[str, Graph], opened: Callable[[str], Any]) -> None:
+    pictures = [svg(graphs[name], detail=d, title=name) for name in graphs for d in (0, 1, 2)]
+    pictures += [svg(hostile_graph(), detail=d) for d in (0, 1, 2)]
+    found = opened(MEASURE.replace("%s", "".join(pictures)))
+    assert found["n"] > 2000
+    assert found["found"] == []
+
+
+def test_text_of_the_gallery_fits_its_box(opened: Callable[[str], Any]) -> None:
+    pictures = [path.read_text(encoding="utf-8") for path in sorted(gallery.FOLDER.glob("*.svg"))]
+    found = opened(MEASURE.replace("%s", "".join(pictures)))
+    assert found["n"] > 500
+    assert found["found"] == []
+
+
+def test_a_page_opens_a_scope_goes_back_and_finds(opened: Callable[[str], Any]) -> None:
+    """The script of the page itself, with one more after it that plays the reader."""
+    page = html(gallery.deep(6), depth=0, title="Deep")
+    steps = """<pre id="out"></pre><script>
+const nodes=()=>document.querySelectorAll('main .node').length, out={first:nodes(), back:document.getElementById('back').hidden};
+document.querySelector('main [data-scope]').dispatchEvent(new MouseEvent('click',{bubbles:true}));
+out.opened=nodes();out.backOpened=document.getElementById('back').hidden;
+document.getElementById('back').click();out.returned=nodes();
+find.value='HEAD';find.dispatchEvent(new Event('input'));out.hits=document.getElementById('hits').textContent;
+out.missed=document.querySelectorAll('main .node.miss').length;
+document.getElementById('out').textContent=JSON.stringify(out);</script></body>"""
+    found = opened(re.sub(r"<meta http-equiv.*?>", "", page).replace("</body>", steps))
+    assert found["opened"] > found["first"] == found["returned"]
+    assert (found["back"], found["backOpened"]) == (True, False)
+    assert found["hits"] == "1 found"
+    assert found["missed"] == found["first"] - 1
+
+
+def test_a_page_may_run_its_own_script_and_no_other(opened: Callable[[str], Any]) -> None:
+    page = html(tg.snapshot((tg.Tensor([1.0], name="x") * 2).named("y")))
+    smuggled = '<pre id="out">{"ran": false}</pre><script>document.getElementById("out").textContent=\'{"ran": true}\'</script></body>'
+    assert opened(page.replace("</body>", smuggled)) == {"ran": False}
+
+
+@pytest.mark.skipif(not MERMAID.is_file(), reason="no Mermaid")
+def test_mermaid_reads_its_charts(graphs: dict[str, Graph], opened: Callable[[str], Any]) -> None:
+    charts = {name: mermaid(graph) for name, graph in graphs.items()}
+    charts |= {"hostile": mermaid(hostile_graph()), "control": 'flowchart LR\n a["x" --> ]]'}
+    listed = json.dumps(charts).replace("<", "\\u003c")
+    script = f"const charts={listed};" + (
+        "(async()=>{mermaid.initialize({startOnLoad:false});const r={};for(const k in charts){"
+        "try{await mermaid.parse(charts[k]);r[k]='ok'}catch(e){r[k]=String(e).slice(0,200)}}"
+        "document.getElementById('out').textContent=JSON.stringify(r)})()"
+    )
+    found = opened(f'<meta charset="utf-8"><script src="{MERMAID.as_uri()}"></script><pre id="out"></pre><script>{script}</script>')
+    assert found.pop("control") != "ok"
+    assert {name: said for name, said in found.items() if said != "ok"} == {}
