@@ -59,7 +59,8 @@ template <typename... P> void launch(void (*f)(P...), unsigned* grid, unsigned* 
     unsigned count = threads[0] * threads[1];
     block = std::make_unique<std::barrier<>>(count);
     warps.clear();
-    for (unsigned w = 0; w < count; w += 32) warps.push_back(std::make_unique<std::barrier<>>(std::min(32u, count - w)));
+    for (unsigned w = 0; w < count; w += 32)
+        warps.push_back(std::make_unique<std::barrier<>>(std::min(32u, count - w)));
     std::vector<std::jthread> all;
     for (unsigned t = 0; t < count; ++t)
         all.emplace_back([=] {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
+import tinygraph as tg
 from tests.gallery import FOLDER, build
 from tinygraph.cli import main
+from tinygraph.drawing import ENDINGS
 
 PICTURE = FOLDER.parent / "pictures" / "batchnorm_4x3.svg"
 
@@ -57,3 +60,19 @@ def test_the_picture_of_the_readme_is_what_the_command_writes(tmp_path: Path) ->
     assert main(["batchnorm", "--batch", "16", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "batchnorm_4x3.svg").read_bytes() == PICTURE.read_bytes()
     ET.parse(PICTURE)
+
+
+def test_the_code_in_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    guide = (FOLDER.parent / "drawing.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", guide, re.S):
+        exec(compile(block, "drawing.md", "exec"), names)
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_the_guide_names_what_there_is() -> None:
+    guide = (FOLDER.parent / "drawing.md").read_text(encoding="utf-8")
+    options = [name for name, p in inspect.signature(tg.draw).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    assert re.findall(r"^\| `(\w+)` \|", guide, re.M) == options
+    assert set(re.findall(r"`(\.\w+)`", guide)) >= set(ENDINGS)

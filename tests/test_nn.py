@@ -181,6 +181,21 @@ def test_batch_norm_fused_or_composed(torch, rng, fused, dtype, tolerance):
             close(ours.state_dict()[key], value.numpy(), tolerance, key)
 
 
+def test_layer_norm_fused_or_composed(rng):
+    x, g = rng.standard_normal((2, 5, 6))
+    layers = [nn.LayerNorm(6, fused=fused).to(np.float64) for fused in (True, False)]
+    assert "fused=False" in repr(layers[1])
+    found = []
+    for layer in layers:
+        layer.weight.data = np.arange(1.0, 7)
+        xs = [Tensor(x), *layer.parameters()]
+        y = layer(xs[0])
+        found.append([y.data, *grad(y, xs, g)])
+        assert (y.node.op.name == "layer_norm") is layer.fused
+    for a, b in zip(*found, strict=True):
+        close(a, b, 1e-12, "fused against composed")
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_statistics_are_kept_also_where_nothing_is_recorded(rng, fused):
     x = rng.standard_normal((6, 3)).astype(np.float32) + 5

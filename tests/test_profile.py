@@ -42,9 +42,10 @@ def test_a_fused_op_is_one_call_each_way():
     x = tg.Tensor(np.random.default_rng(0).standard_normal((16, 4)))
     with tg.profile() as p:
         tg.fused.batch_norm(x, np.ones(4), np.zeros(4)).backward(np.ones((16, 4)))
-    assert [(e.op, e.phase, e.calls) for e in sorted(p.entries, key=lambda e: e.phase)] == [
-        ("batch_norm", "backward", 1),
-        ("batch_norm", "forward", 1),
+    y, per_channel = 16 * 4 * 8, 4 * 8
+    assert [(e.op, e.phase, e.calls, e.nbytes) for e in sorted(p.entries, key=lambda e: e.phase)] == [
+        ("batch_norm", "backward", 1, y + 2 * per_channel),  # dx, dγ, dβ
+        ("batch_norm", "forward", 1, y + 2 * per_channel),  # y, and what is kept: mean and 1/σ
     ]
 
 

@@ -17,6 +17,7 @@ import pytest
 import tinygraph as tg
 from tests import gallery
 from tinygraph import Tensor, scope
+from tinygraph.drawing import drawn
 from tinygraph.graph import Graph
 from tinygraph.pathways import paths
 from tinygraph.render.html import html
@@ -301,6 +302,17 @@ def test_hostile_names_in_mermaid_and_tikz(hostile: Graph) -> None:
     body = paper.split(r"\begin{tikzpicture}")[1].replace(r"\{", "").replace(r"\}", "")
     assert body.count("{") == body.count("}")
     assert paper.isascii()
+
+
+def test_hostile_names_pass_what_reads_and_prints_them(hostile: Graph) -> None:
+    """Graphviz lays the DOT out; typst prints the SVG: neither chokes, and neither is told to do anything."""
+    pygraphviz = pytest.importorskip("pygraphviz")
+    read = pygraphviz.AGraph(string=hostile.to_dot(title=HOSTILE[0]))
+    assert len(read.nodes()) == sum(not hostile.is_number(n.id) for n in hostile.nodes)
+    ET.fromstring(drawn(hostile, ".svg", engine="dot"))
+    pytest.importorskip("typst")
+    assert drawn(hostile, ".png", {"detail": 1, "title": HOSTILE[0]}).startswith(b"\x89PNG")
+    assert drawn(hostile, ".pdf", {"detail": 0, "title": '"#]] \\ '}).startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("name", list(gallery.GALLERY))

@@ -6,6 +6,7 @@ An op called with arrays computes; called with a Tensor it also records.
 import importlib
 import typing
 
+from tinygraph import fused
 from tinygraph.context import composite, no_grad, scope
 from tinygraph.dispatch import OPS, sample
 from tinygraph.functions import (

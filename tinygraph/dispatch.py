@@ -74,7 +74,7 @@ def unsupported(name: str, params: dict[str, Any], known: bool) -> TypeError:
     if known:
         reason = ": a Tensor is never changed" * ("out" in params)
         return TypeError(f"{name} of a Tensor takes no {', '.join(f'{k}=' for k in params)}{reason}{caller()}")
-    names = sorted({f.__name__: 0 for f in NUMPY} | dict.fromkeys(OPS, 0))
+    names = sorted({f.__name__ for f in NUMPY} | {op.name for op in OPS.values() if op.family != "fused"})
     short = name.removeprefix("numpy.")
     near = difflib.get_close_matches(short, names, 3, 0.5) or [n for n in names if short[:3] in n][:3]
     hint = f"; near it: {', '.join(near)}" if near else ""

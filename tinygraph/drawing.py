@@ -19,7 +19,7 @@ from tinygraph.pathways import Paths
 from tinygraph.render.dot import to_dot
 from tinygraph.render.html import html, html_of
 from tinygraph.render.mermaid import mermaid
-from tinygraph.render.svg import svg, svg_diff, svg_paths
+from tinygraph.render.svg import pixels, svg, svg_diff, svg_paths
 from tinygraph.render.text import text, text_diff
 from tinygraph.render.tikz import tikz
 from tinygraph.rewrite import Difference
@@ -43,9 +43,13 @@ ENDINGS = (*WRITERS[Graph], *PICTURES)
 SHEET = b"""
 #set document(title: sys.inputs.title, date: none)
 #set page(width: auto, height: auto, margin: 0pt, fill: none)
-#image(bytes(sys.inputs.svg), format: "svg", alt: sys.inputs.title)
+#let length = name => float(sys.inputs.at(name)) * 1pt
+#image(
+  bytes(sys.inputs.svg), format: "svg", alt: sys.inputs.title, fit: "stretch",
+  width: length("width"), height: length("height"),
+)
 """
-SHARP, MOST = 192.0, 16_000  # pixels in an inch of a .png, and the most along one side
+SHARP, MOST = (192, 144, 96, 72, 48, 24, 12), 16_000  # dots in an inch of a .png, and the most along one side
 SPOKEN = 100  # nodes whose chart a notebook keeps beside the picture
 
 
@@ -167,12 +171,16 @@ def printed(picture: str, form: str) -> bytes:
         raise EngineMissing(
             f"a .{form} is printed by typst: pip install 'tinygraph[draw]'; .svg needs nothing"
         ) from None
-    sizes = [float(x) for x in re.findall(r"[\d.]+", picture.partition('viewBox="')[2].partition('"')[0])[2:]]
-    sharp = {"ppi": min(SHARP, 96.0 * MOST / max(sizes))} if form == "png" else {}
+    size = [72 / 96 * pixels(x) for x in re.findall(r' (?:width|height)="([^"]+)"', picture.partition(">")[0])]
+    options = {}
+    if form == "png":  # whole dots, so that none is lost when the drawing is laid on the page
+        dots = next((n for n in SHARP if max(size) * n / 72 <= MOST), SHARP[-1])
+        size, options = [round(x * dots / 72) * 72 / dots for x in size], {"ppi": float(dots)}
     title = picture.partition("<title")[2].partition(">")[2].partition("</title>")[0]
+    inputs = {"svg": picture, "title": unescape(title), "width": str(size[0]), "height": str(size[1])}
     try:
         compiled: Any = typst.compile
-        return bytes(compiled(SHEET, sys_inputs={"svg": picture, "title": unescape(title)}, format=form, **sharp))
+        return bytes(compiled(SHEET, sys_inputs=inputs, format=form, **options))
     except typst.TypstError as error:
         raise RuntimeError(f"typst could not print the picture: {error}") from None
 

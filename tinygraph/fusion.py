@@ -7,7 +7,6 @@ derivative is right by construction.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -62,21 +61,17 @@ class Fused(Op):
 
     def written(self) -> Function:
         """Return the function that calls this op."""
-        signature = inspect.Signature(list(self.signature.values()))
+        params = ", ".join(f"{p!r}: {p}" for p in self.params)
+        return self.defined(f"return op.called(({', '.join(self.operands)},), {{{params}}})")
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            operands = tuple(bound.arguments[x] for x in self.operands)
-            params = {name: bound.arguments[name] for name in self.params}
-            arrays = tuple(map(array_of, operands))
-            try:
-                out, *extras = self.forward(*arrays, **params)
-            except Exception as error:
-                raise explain(error, self.name, args) from error
-            return record(self, operands, params, out, lambda i: (arrays, extras))
-
-        return call
+    def called(self, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Run the kernel and record it."""
+        arrays = tuple(map(array_of, operands))
+        try:
+            out, *extras = self.forward(*arrays, **params)
+        except Exception as error:
+            raise explain(error, self.name, operands) from error
+        return record(self, operands, params, out, lambda i: (arrays, extras))
 
 
 def fused(

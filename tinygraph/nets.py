@@ -94,7 +94,7 @@ def fully_connected(
 
     >>> fully_connected((4, 3, 2), norm=None, seed=0)
     Sequential(
-      (flatten): Flatten()
+      (flatten): Flatten(start_dim=1, end_dim=-1)
       (block1): Sequential(
         (linear): Linear(in_features=4, out_features=3, bias=True)
         (relu): ReLU()
@@ -145,22 +145,23 @@ class Recipe(NamedTuple):
     prepare: Callable[[Any], Transform]
 
 
-def of_batches(norm: Callable[..., nn.Module], fused: bool) -> Norm:
-    """Return what makes a batch norm, by the fused op or by the composition."""
+def by(norm: Callable[..., nn.Module], fused: bool) -> Norm:
+    """Return what makes a norm, by the fused op or by the composition."""
     return lambda features: norm(features, fused=fused)
 
 
 def norm_of(norm: str, fused: bool) -> Norm | None:
     """Return what makes the normalization of that name for rows of features."""
-    return {"batch": of_batches(nn.BatchNorm1d, fused), "layer": nn.LayerNorm, "none": None}[norm]
+    return {"batch": by(nn.BatchNorm1d, fused), "layer": by(nn.LayerNorm, fused), "none": None}[norm]
 
 
 def lenet_of(shape: Shape, classes: int, norm: str, fused: bool, seed: int) -> nn.Sequential:
     """Return a LeNet of that kind."""
     if norm == "layer":
         raise ValueError("lenet has batch norm or none: a layer norm of images would be of one size of them alone")
-    norms = (of_batches(n, fused) if norm == "batch" else None for n in (nn.BatchNorm2d, nn.BatchNorm1d))
-    return lenet(shape, classes, *norms, seed)
+    if norm == "none":
+        return lenet(shape, classes, None, None, seed)
+    return lenet(shape, classes, by(nn.BatchNorm2d, fused), by(nn.BatchNorm1d, fused), seed)
 
 
 def connected_of(hidden: Sequence[int]) -> Callable[..., nn.Sequential]:

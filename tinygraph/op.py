@@ -24,9 +24,7 @@ __all__ = ["Op", "op"]
 
 Function = Callable[..., Any]
 new = object.__new__
-CALL = """
-def {name}({signature}):
-    {take}
+CALL = """{take}
     try:
         out = op.forward({passed})
     except Exception as error:
@@ -120,10 +118,7 @@ class Op:
         for x, line in zip(xs, self.lines):
             want.append(f"{x}_want = " + (f"{x}_is and {x}_node.needs{sure}" if line else "False"))
         kept = [f"({''.join(f'{self.source(ask)}, ' for ask in asks)})" for asks in self.asks]
-        bare = lambda p: p.replace(annotation=p.empty, default=p.default if p.default is p.empty else None)
         text = CALL.format(
-            name=self.name,
-            signature=str(inspect.Signature(list(map(bare, self.signature.values()))))[1:-1],
             take="\n    ".join(take),
             passed=", ".join([f"{x}_array" for x in xs] + [f"{p}={p}" for p in self.params]),
             operands=", ".join(xs),
@@ -134,8 +129,13 @@ class Op:
             any_want=" or ".join(f"{x}_want" for x in xs),
             params=f"node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}" if self.params else "",
         )
-        names: dict[str, Any] = {"op": self, "CONTEXT": CONTEXT, "Node": Node, "Tensor": Tensor, "constant": constant}
-        names |= {"explain": explain, "new": new, "scalar": scalar, "serial": serial}
+        return self.defined(text)
+
+    def defined(self, body: str) -> Function:
+        """Define a function of the op's signature from its body, which knows the op and what this file knows."""
+        bare = lambda p: p.replace(annotation=p.empty, default=p.default if p.default is p.empty else None)
+        signature = inspect.Signature(list(map(bare, self.signature.values())))
+        names, text = {**globals(), "op": self}, f"def {self.name}{signature}:\n    {body}"
         exec(compile(text, f"{__file__}:{self.name}", "exec"), names)  # noqa: S102 - of its own names, as in namedtuple
         call = names[self.name]
         call.__defaults__, call.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__

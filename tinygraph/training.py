@@ -1,6 +1,6 @@
-"""A run is a net, an optimizer, the order of the batches, and how far it is; with its state, it goes on to the same bits.
+"""A run is a net, an optimizer, the order of batches, and how far it is; from its state it goes on to the same bits.
 
-A step is taken whole or not at all: a loss or a gradient that is not finite stops the run before anything moves.
+A loss or a gradient that is not finite stops the run before a parameter moves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NotFinite(ArithmeticError):
 
 
 class Epoch(NamedTuple):
-    """What an epoch came to: loss and accuracy as they were on the way, those on the test set after it, and its speed."""
+    """What an epoch came to: loss and accuracy on the way, those on the test set after it, and its speed."""
 
     loss: float
     accuracy: float
@@ -117,7 +117,7 @@ class Training:
         The last step of an epoch is yielded when the epoch is over, so that `history` has it.
 
         Raises:
-            NotFinite: a loss or a gradient is nan or infinite; net and optimizer are as before that step.
+            NotFinite: a loss or a gradient is nan or infinite; no parameter has moved in that step.
         """
         while self.epoch < epochs:
             self.net.train()
@@ -158,14 +158,14 @@ class Training:
 
     def close(self) -> None:
         """Finish an epoch: evaluate, write it down, begin the next."""
-        tested = evaluate(self.net, self.test, self.criterion, self.backend) if self.test else (None, None)
-        self.history.append(Epoch(self.loss, self.accuracy, *tested, self.examples_per_second))
+        loss, accuracy = evaluate(self.net, self.test, self.criterion, self.backend) if self.test else (None, None)
+        self.history.append(Epoch(self.loss, self.accuracy, loss, accuracy, self.examples_per_second))
         if self.schedule:
             self.schedule.step()
         self.epoch, self.batch, self.totals = self.epoch + 1, 0, [0.0, 0.0, 0.0, 0.0]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next steps depend on: parameters, buffers, generators, the optimizer's memory, the place."""
+        """Return all that the next steps depend on: parameters, buffers, generators, the optimizer, the place."""
         return {
             "model": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -221,7 +221,9 @@ def first_not_finite(loss: Tensor) -> str:
     """Say which value of a graph is the first that is nan or infinite: forward, or else on the way back.
 
     >>> x = Tensor([1.0, -1.0], name="x")
-    >>> first_not_finite(sqrt(x).named("r").sum())
+    >>> with np.errstate(invalid="ignore"):
+    ...     loss = sqrt(x).named("r").sum()
+    >>> first_not_finite(loss)
     'the first value that is not finite is r = sqrt(x): 1 nan of 2, made of x up to 1'
     """
     with np.errstate(all="ignore"):  # the ops run again
@@ -281,7 +283,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         asked.set()
         signal.signal(number, before[number])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, ask)
     try:

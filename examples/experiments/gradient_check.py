@@ -35,7 +35,7 @@ def loss_of(net: nn.Module, x: np.ndarray, labels: np.ndarray, reg: float) -> tg
     return nn.CrossEntropyLoss()(net(x), labels) + 0.5 * reg * penalty
 
 
-def checked(n: int, reg: float, data: Path | None, h: float = 1e-5) -> dict[str, tuple[float, float, float]]:
+def checked(n: int, reg: float, data: Path | None, h: float = 1e-6) -> dict[str, tuple[float, float, float]]:
     """Return for each parameter the greatest relative and absolute error, and its largest gradient."""
     x, labels = pixels(data, n)
     net = fully_connected((15, 20, 30, 10), weight_scale=5e-2, seed=0).to(np.float64)

@@ -52,7 +52,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
         rows.append((name, *cells, vector(gamma), vector(beta)))
         found[name] = {"history": history, "gamma": gamma, "beta": beta, "speed": speed}
     axes[0, 0].set(title="training loss", xlabel="epoch")
-    axes[0, 1].set(title="accuracy", xlabel="epoch")
+    axes[0, 1].set(title="accuracy", xlabel="epoch", ylim=(min(0.4, *axes[0, 1].get_ylim()), 1))
     axes[0, 0].legend()
     axes[0, 1].legend(loc="lower right")
     head = "LeNet", "loss", "train accuracy", "test accuracy", "examples/s", "γ of the first BN", "β of the first BN"

@@ -146,7 +146,8 @@ def main() -> None:
         spread = f"{row.low:.2f} … {row.high:.2f}"
         times = f"{row.seconds * 1e6:8.0f} µs{row.peer_seconds * 1e6:8.0f} µs"
         print(
-            f"{row.name:30}{row.route:8}{row.ratio:6.2f} {spread:>13}{times}{row.bar:6.2f}{' ✗' * (row.ratio > row.bar)}",
+            f"{row.name:30}{row.route:8}{row.ratio:6.2f} {spread:>13}{times}{row.bar:6.2f}"
+            + " ✗" * (row.ratio > row.bar),
             flush=True,
         )
 

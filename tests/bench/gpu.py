@@ -115,7 +115,8 @@ def rows(rounds: int, only: str) -> Iterator[dict[str, Any]]:
             (mine, mine_alone), (peer, peer_alone) = found["ours"][way], found["torch"][way]
             rate = arrays * 4 * math.prod(shape) / mine
             yield {
-                "name": name, "way": way, "seconds": mine, "torch": peer, "ratio": mine / peer, "of copy": rate / bandwidth,
+                "name": name, "way": way, "seconds": mine, "torch": peer, "ratio": mine / peer,
+                "of copy": rate / bandwidth,
                 "of copy, torch": rate / bandwidth * mine / peer, "call": mine_alone, "call, torch": peer_alone,
             }  # fmt: skip
 
@@ -145,7 +146,8 @@ def main() -> None:
             continue
         print(
             f"{row['name']:30}{row['way']:9}{row['seconds'] * us:7.0f} µs{row['torch'] * us:7.0f} µs{row['ratio']:7.2f}"
-            f"{row['of copy']:9.0%}{row['of copy, torch']:9.0%}{row['call'] * us:7.0f} µs{row['call, torch'] * us:7.0f} µs",
+            f"{row['of copy']:9.0%}{row['of copy, torch']:9.0%}{row['call'] * us:7.0f} µs"
+            f"{row['call, torch'] * us:7.0f} µs",
             flush=True,
         )
     if options.json:

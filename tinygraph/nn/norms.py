@@ -184,6 +184,7 @@ class LayerNorm(Norm):
         normalized_shape: lengths of the last axes, or one length.
         eps: ε, in units of x².
         elementwise_affine: whether there is a γ. bias: whether there is a β too.
+        fused: whether to use the fused op or the composition; they are the same function.
 
     Attributes:
         weight, bias: γ and β, ``normalized_shape``, or None.
@@ -198,9 +199,12 @@ class LayerNorm(Norm):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        *,
+        fused: bool = True,
     ) -> None:
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        self.fused = fused
         self._empty(shape, elementwise_affine, bias)
 
     def forward(self, x: Any) -> Any:
@@ -208,11 +212,13 @@ class LayerNorm(Norm):
         n = len(self.normalized_shape)
         if tuple(x.shape[-n:]) != self.normalized_shape:
             raise ValueError(f"{self}: the last axes of x must be {self.normalized_shape}, not those of {x.shape}")
-        return functions.layer_norm(x, self.weight, self.bias, axis=tuple(range(-n, 0)), eps=self.eps)
+        normalize = fused.layer_norm if self.fused else functions.layer_norm
+        return normalize(x, self.weight, self.bias, axis=tuple(range(-n, 0)), eps=self.eps)
 
     def extra_repr(self) -> str:
         """Return the options."""
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        options = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return options + ", fused=False" * (not self.fused)
 
 
 class GroupNorm(Norm):
