@@ -12,7 +12,9 @@ from tests import gallery
 from tinygraph import Parameter, Tensor
 from tinygraph.graph import Graph
 from tinygraph.ops.linear import einsum, matmul
-from tinygraph.render.lanes import Layout, batch_axes, lay_out, meets
+from tinygraph.render.axes import batch_axes
+from tinygraph.render.chips import meets
+from tinygraph.render.lanes import Layout, lay_out
 from tinygraph.rewrite import diff, fit, fold, inline, route, scopes
 from tinygraph.trace import snapshot
 

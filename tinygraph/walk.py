@@ -6,8 +6,8 @@ forward is added up here, at the edge, and nowhere else.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Collection, Iterable
-from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +19,8 @@ from tinygraph.summand import SMALL, Summand, undo_broadcast
 from tinygraph.tensor import Node
 
 __all__ = ["order_of", "walk", "walk_recorded"]
+
+AGE = attrgetter("id")
 
 
 def walk(
@@ -33,12 +35,10 @@ def walk(
     nowhere else, and all of them stay in ``grads``; ``watch`` sees each contribution, in the order of inputs.
     """
     owned: set[Node] = set()  # whose gradient, a large array, nobody else holds: it can be added into
-    heap = sorted((-node.id, node) for node in grads)
-    while heap:
-        node = heappop(heap)[1]
+    ready = sorted((node for node in grads if node.op), key=AGE)  # the newest is last, and new ones are often newest
+    while ready:
+        node = ready.pop()
         op, saved, shape = node.op, node.saved, node.shape
-        if op is None:
-            continue
         if saved is None:
             raise RuntimeError(f"the graph behind {node.name or op} was freed by backward(retain_graph=False)")
         g = grads.pop(node) if only is None else grads[node]
@@ -57,7 +57,10 @@ def walk(
                 watch(node, gx)
             if x not in grads:
                 grads[x] = gx
-                heappush(heap, (-x.id, x))
+                if x.op and ready and x.id < ready[-1].id:
+                    insort(ready, x, key=AGE)
+                elif x.op:
+                    ready.append(x)
             elif x in owned:
                 grads[x] += gx
                 continue
@@ -89,7 +92,7 @@ def order_of(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
             if args is not None and x not in seen:
                 seen.add(x)
                 stack.append(x)
-    return sorted(seen, key=attrgetter("id"), reverse=True)
+    return sorted(seen, key=AGE, reverse=True)
 
 
 def walk_recorded(order: Iterable[Node], grads: dict[Node, Any], only: Collection[Node] | None = None) -> None:

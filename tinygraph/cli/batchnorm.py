@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if certificate.ok else 1
 
 
-def drawn(axes: tuple[int, ...], x: Any, gamma: Any, beta: Any, w: Any, eps: float = 1e-5) -> Any:
+def drawn(axes: tuple[int, ...], x: Any, gamma: Any, beta: Any, w: Any, *, eps: float = 1e-5) -> Any:
     """Compose batch norm on a batch, with L = Σ w⊙y; run it forward and backward, and return its graph."""
     from tinygraph.functions import batch_norm
     from tinygraph.tensor import Parameter, Tensor

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.device import scalar
 from tinygraph.dispatch import sample
 from tinygraph.op import op
 from tinygraph.tensor import Tensor
@@ -299,7 +298,7 @@ def relu(x: Any) -> Any:
     >>> relu(Tensor([1.0, -2.0]))
     Tensor([1., 0.], op=relu)
     """
-    return np.maximum(x, scalar(0.0, x))
+    return np.maximum(x, 0.0)
 
 
 @op(

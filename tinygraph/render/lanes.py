@@ -1,458 +1,31 @@
-"""Where everything stands: lanes by batch axis, columns by depth, and edges that never run through a card.
+"""Where everything stands: lanes across, columns by depth, and edges that never run through a card.
 
-Pure geometry, in two steps. A *plan* gives each node a cell in a grid (lane and row, column) and each edge a
-way along cells that are free. The *layout* then gives columns, rows, gutters and channels the room that
-cards, tracks and chips need, so that what the plan keeps apart cannot meet on paper.
+Pure geometry. A *plan* gave each node a cell and each edge a way along free cells. The *layout* gives columns,
+rows, gutters and channels the room that cards, tracks and chips need, so that what the plan keeps apart
+cannot meet on paper; and it breaks what is too wide for a page into tiers.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tinygraph.graph import Edge, Graph, Node
-from tinygraph.render.cards import (
-    CIRCLED,
-    Card,
-    axes_of,
-    axes_words,
-    card_of,
-    local,
-    parts_of,
-    shape_text,
-    stub_card,
-    usual_dtype,
-)
-from tinygraph.render.math import SPACE, Runs, clip_runs, joined, text_of, width_of, words
+from tinygraph.render.cards import Card, card_of, stub_card, usual_dtype
+from tinygraph.render.chips import Index, Point, Rect, chip_labels, chip_width, grown, places
+from tinygraph.render.math import SPACE, Runs, width_of, words
+from tinygraph.render.plan import Link, Plan, Way, kinds_of, links_of, plan, way
 
-__all__ = ["Box", "Chip", "Lane", "Layout", "Placed", "Plan", "Route", "batch_axes", "lay_out", "plan"]
+__all__ = ["Box", "Chip", "Lane", "Layout", "Placed", "Route", "lay_out", "scale"]
 
-Point = tuple[float, float]
-Rect = tuple[float, float, float, float]
 TRACK = 13.0  # between two lines that run side by side
 PAIR = 2 * TRACK
 MARGIN = 14.0
 TIERS, FITS = 8, 0.85  # most tiers that are tried; a picture that fits its page as well as this is not broken
-CHIP, CHIP_SIZE = 16.0, 9.5  # height of a chip, and its font size
-
-
-# ------------------------------------------------------------------------------------------------- the batch axis
-
-
-def batch_axes(graph: Graph) -> list[frozenset[int]]:
-    """Return, for each node, which of its axes carry the batch.
-
-    The batch axis is the first axis of the inputs; it is followed through every op by what the op does to
-    axes. Parameters and constants do not carry it on; a constant that meets it element by element (labels,
-    weights of examples) has it too.
-    """
-    sources = batch_sources(graph)
-    carried: list[frozenset[int]] = []
-    for node in graph.nodes:
-        if node.op is None and node.kind != "scope":
-            carried.append(frozenset({0} if node.id in sources else ()))
-        else:
-            operands = [(carried[e.source], graph.nodes[e.source].shape) for e in node.inputs]
-            carried.append(through(node, operands))
-    for node in reversed(graph.nodes):
-        axes, shape = carried[node.id], node.shape
-        if "," in (node.op or ""):  # several steps in one: its operands met before the last of them
-            met = [(carried[e.source], graph.nodes[e.source].shape) for e in node.inputs if carried[e.source]]
-            axes, shape = max(met, key=lambda a: len(a[1]), default=(axes, shape))
-        elif node.family != "elementwise":
-            continue
-        for e in node.inputs if axes else ():
-            small = graph.nodes[e.source]
-            lead = len(shape) - len(small.shape)
-            full = frozenset(a - lead for a in axes if a >= lead and small.shape[a - lead] == shape[a] > 1)
-            if not carried[e.source] and full and small.kind != "parameter":
-                carried[e.source] = full
-    return carried
-
-
-def batch_sources(graph: Graph) -> set[int]:
-    """Return the leaves whose first axis is the batch: inputs of the highest rank; if there are none, constants."""
-    for kind in ("input", "constant"):
-        leaves = [n for n in graph.nodes if n.kind == kind and n.op is None and len(n.shape) >= 2]
-        if kind == "constant":
-            fed = {e.source for n in graph.nodes for e in n.inputs if n.family in ("linear", "window", "elementwise")}
-            leaves = [n for n in leaves if n.id in fed and math.prod(n.shape) > 1][:1]
-        if leaves:
-            rank = max(len(n.shape) for n in leaves)
-            length = next(n.shape[0] for n in leaves if len(n.shape) == rank)
-            return {n.id for n in leaves if n.shape[0] == length}
-    return set()
-
-
-def through(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ...]]]) -> frozenset[int]:
-    """Follow the axes that carry the batch through one op."""
-    params = dict(node.params)
-    rank = len(node.shape)
-    if not any(axes for axes, _ in operands):
-        return frozenset()
-    axes, shape = next((a, s) for a, s in operands if a)
-    if node.family == "elementwise" or node.op == "broadcast_to":
-        return frozenset(
-            a + rank - len(s) for carried, s in operands for a in carried if node.shape[a + rank - len(s)] == s[a]
-        )
-    if node.family == "reduction":
-        gone = set(axes_of(params, len(shape)))
-        kept = [a for a in range(len(shape)) if params.get("keepdims") or a not in gone]
-        return frozenset(k for k, a in enumerate(kept) if a in axes and a not in gone)
-    if node.op == "transpose":
-        order = params.get("axes")
-        order = order.get("tuple") if isinstance(order, dict) else order
-        order = [a % rank for a in order] if order else list(range(rank))[::-1]
-        return frozenset(k for k, a in enumerate(order) if a in axes)
-    if node.op == "reshape":
-        return frozenset(k for a in axes if (k := reshaped(a, shape, node.shape)) is not None)
-    if node.op == "matmul" and len(operands) == 2:
-        return multiplied(node.shape, operands)
-    if node.op == "contract":
-        left, _, right = str(params.get("subscripts", "")).replace(" ", "").partition("->")
-        found = {
-            t[a] for t, (carried, _) in zip(left.split(","), operands, strict=False) for a in carried if a < len(t)
-        }
-        if "." not in left and right:
-            return frozenset(k for k, c in enumerate(right) if c in found)
-    if node.op == "index":
-        return indexed(params.get("key"), axes, len(shape))
-    by_place = frozenset(a for a in axes if a < rank and node.shape[a] == shape[a])
-    if by_place:
-        return by_place
-    lengths = {shape[a] for a in axes}
-    return frozenset([k for k, n in enumerate(node.shape) if n in lengths and n > 1][:1])
-
-
-def reshaped(axis: int, old: Sequence[int], new: Sequence[int]) -> int | None:
-    """Return the axis that holds, after a reshape, what was in ``axis``; the slowest, if it was split."""
-    low = math.prod(old[axis + 1 :])
-    high = low * old[axis]
-    for k, n in enumerate(new):
-        start = math.prod(new[k + 1 :])
-        if n > 1 and start < high and low < start * n:
-            return k
-    return None
-
-
-def multiplied(shape: Sequence[int], operands: Sequence[tuple[frozenset[int], tuple[int, ...]]]) -> frozenset[int]:
-    """Follow the batch through a matrix product: the summed axes are gone."""
-    (ax, sx), (ay, sy) = operands
-    rank = len(shape)
-    found = set()
-    for a in ax:
-        from_end = len(sx) - a
-        if len(sx) > 1 and from_end >= 2:
-            found.add(rank - from_end + (len(sy) == 1))
-    for a in ay:
-        from_end = len(sy) - a
-        if len(sy) > 1 and from_end != 2:
-            found.add(rank - from_end + (len(sx) == 1) * (from_end > 2))
-    return frozenset(a for a in found if 0 <= a < rank and shape[a] > 1)
-
-
-def indexed(key: Any, axes: frozenset[int], rank: int) -> frozenset[int]:
-    """Follow the batch through an index: an integer takes an axis away, arrays of integers leave one."""
-    keys: list[Any] = key["tuple"] if isinstance(key, dict) and "tuple" in key else [key]
-    used = sum(not (k is None or (isinstance(k, dict) and "ellipsis" in k)) for k in keys)
-    found, out, axis, fancy = set(), 0, 0, None
-    for k in keys:
-        if k is None:
-            out += 1
-        elif isinstance(k, dict) and "ellipsis" in k:
-            for _ in range(rank - used):
-                found |= {out} if axis in axes else set()
-                out, axis = out + 1, axis + 1
-        elif isinstance(k, bool | int):
-            axis += 1
-        elif isinstance(k, dict) and "slice" in k:
-            found |= {out} if axis in axes else set()
-            out, axis = out + 1, axis + 1
-        else:
-            if fancy is None:
-                fancy, out = out, out + 1
-            found |= {fancy} if axis in axes else set()
-            axis += 1
-    for a in range(axis, rank):
-        found |= {out + a - axis} if a in axes else set()
-    return frozenset(found)
-
-
-# ------------------------------------------------------------------------------------------------------- the plan
-
-
-class Link(NamedTuple):
-    """An edge of the drawing, number ``k``, from node ``u`` to node ``v``; ``back`` if a gradient came along it.
-
-    Where a picture is broken into tiers, one end of it may be a stub; the edge is that of the graph.
-    """
-
-    k: int
-    u: int
-    v: int
-    edge: Edge
-    back: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Cells: each drawn node's lane, row in the whole picture, and column; and the lanes' names and first rows."""
-
-    nodes: tuple[int, ...]
-    lane: dict[int, int]
-    row: dict[int, int]
-    column: dict[int, int]
-    names: tuple[tuple[str, str], ...]
-    first: tuple[int, ...]
-    rows: int
-    columns: int
-    links: tuple[Link, ...]
-
-    @functools.cached_property
-    def taken(self) -> dict[tuple[int, int], int]:
-        """Return the node in each cell (row, column) that has one."""
-        return {(self.row[i], self.column[i]): i for i in self.nodes}
-
-    def free(self, rows: Iterable[int], columns: Iterable[int]) -> bool:
-        """Whether no card stands in these cells."""
-        columns = list(columns)
-        return not any((r, c) in self.taken for r in rows for c in columns)
-
-
-def kinds_of(graph: Graph) -> list[tuple[int, str]]:
-    """Return, for each node, the kind of its lane, ordered from top to bottom, and what that lane is called."""
-    carried = batch_axes(graph)
-    scalar = [math.prod(n.shape) == 1 for n in graph.nodes]
-    if any(carried):
-        found = [0 if carried[n.id] else 2 if scalar[n.id] else 1 for n in graph.nodes]
-        titles = {0: "one row for each example", 1: "shared by all examples", 2: "one scalar"}
-        return [(kind, titles[kind]) for kind in found]
-    ranks = [0 if scalar[n.id] else max(len(n.shape), 1) for n in graph.nodes]
-    return [(99 - r, f"{r} ax{'is' if r == 1 else 'es'}" if r else "one scalar") for r in ranks]
-
-
-def lanes_of(
-    graph: Graph, nodes: Sequence[int], kinds: Sequence[tuple[int, str]]
-) -> tuple[dict[int, int], tuple[tuple[str, str], ...]]:
-    """Return each node's lane, and what the lanes are called: (shape, words)."""
-    used = sorted({kinds[i] for i in nodes})
-    names = []
-    for kind, title in used:
-        shapes = {graph.nodes[i].shape for i in nodes if kinds[i][0] == kind}
-        first = {s[0] for s in shapes if s}
-        name = shape_text(next(iter(shapes))) if len(shapes) == 1 else ""
-        if title == "one scalar":
-            name = "( )"
-        elif not name and kind == 0 and len(first) == 1:
-            name = f"({next(iter(first))}, …)"
-        names.append((name, title))
-    place = {kind: k for k, kind in enumerate(used)}
-    return {i: place[kinds[i]] for i in nodes}, tuple(names)
-
-
-def columns_of(
-    graph: Graph, nodes: Sequence[int], links: Sequence[Link], level: dict[int, tuple[int, int]]
-) -> dict[int, float]:
-    """Return each node's column: its depth, where what is copied up stands under what it is copied into.
-
-    ``level`` is the (lane, row) of each node as far as known. A fraction is a column of its own between two.
-    """
-    into, out = defaultdict(list), defaultdict(list)
-    for link in links:
-        into[link.v].append(link.u)
-        out[link.u].append(link.v)
-    leaf = {i: graph.nodes[i].op is None and graph.nodes[i].kind not in ("scope", "stub") for i in nodes}
-    start = {
-        i
-        for i in nodes
-        if leaf[i] and graph.nodes[i].kind == "input" and not any(level[i][0] > level[w][0] for w in out[i])
-    }
-    column: dict[int, float] = dict.fromkeys(start, 0.0)
-    below: dict[int, int] = {}  # what stands under a node, in its column
-    claimed: set[int] = set()
-    extra: dict[int, list[int]] = defaultdict(list)
-    slotted: set[tuple[int, float]] = set()  # where a node has a line straight down to a lower lane
-    for v in nodes:
-        if leaf[v]:
-            continue
-        under = [u for u in dict.fromkeys(into[v]) if level[u] > level[v]]
-        makers = [u for u in under if not leaf[u] and u not in claimed]
-        if makers:
-            below[v] = makers[-1]
-            claimed.add(makers[-1])
-        given = [u for u in dict.fromkeys(into[v]) if leaf[u] and u not in column and out[u][0] == v]
-        if given and v not in below:
-            below[v] = given[-1]
-        extra[v] = [u for u in given if below.get(v) != u]
-        at = 0.0
-        for u in into[v]:
-            if u not in column:
-                continue
-            step = 1.0
-            if level[u] > level[v] and below.get(v) == u:
-                step = 0.0
-            elif level[u] < level[v] and level[u][0] < level[v][0] and len(set(out[u])) == 1 and u not in below:
-                step = 0.0
-                below[u] = v
-            at = max(at, column[u] + step)
-        while (level[v][0], at) in slotted:
-            at += 1
-        if v in below and below[v] in into[v] and level[below[v]][0] > level[v][0]:
-            slotted.add((level[v][0], at))
-        column[v] = at
-    last = max(column.values(), default=0.0) + 1
-    column |= {v: last for v in nodes if graph.nodes[v].kind == "stub" and into[v]}
-    for v, u in reversed(below.items()):
-        if u in claimed and column[u] < column[v] and all(column[v] <= column[w] for w in out[u]):
-            column[u] = column[v]
-        if leaf[u]:
-            column[u] = column[v]
-    for i in start:
-        if out[i]:
-            column[i] = max(0.0, min(column[w] - (level[w][0] <= level[i][0]) for w in out[i]))
-    taken = {(level[i][0], column[i]) for i in column}
-    for v in sorted(extra, key=lambda v: (column[v], v)):
-        for k, u in enumerate(reversed(extra[v])):
-            at = column[v] - 1
-            if k or at < 0 or (level[u][0], at) in taken or level[u][0] == level[v][0]:
-                at = column[v] - 0.5 - 0.01 * k
-            column[u] = at
-            taken.add((level[u][0], at))
-    for i in nodes:
-        column.setdefault(i, min((column[w] for w in out[i] if w in column), default=0.0))
-    return column
-
-
-def rows_of(
-    graph: Graph, nodes: Sequence[int], links: Sequence[Link], lane: dict[int, int], column: dict[int, int]
-) -> dict[int, int]:
-    """Return each node's row in its lane: an edge keeps its source's row free up to its target, others go below."""
-    same = defaultdict(list)
-    into = defaultdict(list)
-    for link in links:
-        if lane[link.u] == lane[link.v]:
-            same[link.u].append(link.v)
-            into[link.v].append(link.u)
-    kept: dict[tuple[int, int, int], int] = {}  # (lane, row, column): the node that may stand there, or -1
-    claims: dict[int, int] = {}
-    row: dict[int, int] = {}
-    order = {i: k for k, i in enumerate(nodes)}
-    hangs = {i: graph.nodes[i].op is None and graph.nodes[i].kind in ("parameter", "constant") for i in nodes}
-    for v in sorted(nodes, key=lambda i: (column[i], hangs[i], order[i])):
-        here, at = lane[v], column[v]
-        if v in claims:
-            r = claims[v]
-        else:
-            above = [row[w] for w in same[v] if w in row and column[w] == at]
-            r = max(above) + 1 if above else 0
-            while kept.get((here, r, at), v) != v:
-                r += 1
-        row[v] = r
-        kept[here, r, at] = v
-        ahead = [w for w in same[v] if column[w] > at]
-        if ahead:
-            most = max(column[w] for w in ahead)
-            ties = [w for w in ahead if column[w] == most]
-            far = next(w for w in ties if not any(w in into[t] for t in ties))
-            for c in range(at + 1, column[far]):
-                kept.setdefault((here, r, c), -1)
-            if far not in claims or claims[far] > r:
-                if (here, r, column[far]) not in kept:
-                    claims[far] = r
-                    kept[here, r, column[far]] = far
-            else:
-                kept.setdefault((here, r, column[far]), far)
-    return row
-
-
-def links_of(graph: Graph) -> tuple[list[int], list[Link]]:
-    """Return the nodes that are drawn and the edges between them."""
-    nodes = [n.id for n in graph.nodes if not graph.is_number(n.id) or n.id in graph.outputs]
-    shown = set(nodes)
-    edges = [(e, v) for v in nodes for e in graph.nodes[v].inputs if e.source in shown]
-    return nodes, [Link(k, e.source, v, e, e.grad is not None) for k, (e, v) in enumerate(edges)]
-
-
-def plan(graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds: Sequence[tuple[int, str]]) -> Plan:
-    """Give every node a cell; ``nodes`` are in topological order."""
-    lane, names = lanes_of(graph, nodes, kinds)
-    column = ranked(columns_of(graph, nodes, links, {i: (lane[i], 0) for i in nodes}))
-    row = rows_of(graph, nodes, links, lane, column)
-    # Rows that hang below an edge are like lanes: what is used above may stand under its consumer there, too.
-    again = ranked(columns_of(graph, nodes, links, {i: (lane[i], row[i]) for i in nodes}))
-    if max(again.values(), default=0) < max(column.values(), default=0):
-        second = rows_of(graph, nodes, links, lane, again)
-        fits = all(again[a.u] < again[a.v] or (lane[a.u], second[a.u]) != (lane[a.v], second[a.v]) for a in links)
-        if fits and max(second.values()) <= max(row.values()):
-            column, row = again, second
-    first, count = [], 0
-    for k in range(len(names)):
-        first.append(count)
-        count += 1 + max(row[i] for i in nodes if lane[i] == k)
-    whole = {i: first[lane[i]] + row[i] for i in nodes}
-    width = 1 + max(column.values(), default=0)
-    return Plan(tuple(nodes), lane, whole, column, names, tuple(first), count, width, tuple(links))
-
-
-def ranked(column: dict[int, float]) -> dict[int, int]:
-    """Number the columns 0, 1, 2, …"""
-    place = {c: k for k, c in enumerate(sorted(set(column.values())))}
-    return {i: place[c] for i, c in column.items()}
-
-
-# ------------------------------------------------------------------------------------------------------------ ways
-
-
-class Way(NamedTuple):
-    """How an edge goes: the sides of the cards it leaves and enters, and the gutters and channels in between.
-
-    Gutter g is left of column g, channel r above row r. ``kind`` says which of them are used, in order.
-    """
-
-    kind: str
-    leave: str
-    enter: str
-    gutters: tuple[int, ...] = ()
-    channel: int | None = None
-
-
-def way(p: Plan, link: Link) -> Way:
-    """Choose the plainest way between two cells that meets no card."""
-    ru, cu, rv, cv = p.row[link.u], p.column[link.u], p.row[link.v], p.column[link.v]
-    down = rv > ru
-    between = range(min(ru, rv) + 1, max(ru, rv))
-    if cv > cu and ru == rv and p.free([ru], range(cu + 1, cv)):
-        return Way("H", "right", "left")
-    if cu == cv and p.free(between, [cu]):
-        return Way("V", "bottom" if down else "top", "top" if down else "bottom")
-    if cv > cu and ru != rv:
-        onward = range(ru + 1, rv + 1) if down else range(rv, ru)
-        back = range(ru, rv) if down else range(rv + 1, ru + 1)
-        if p.free(onward, [cu]) and p.free([rv], range(cu, cv)):
-            return Way("LV", "bottom" if down else "top", "left")
-        if p.free(back, [cv]) and p.free([ru], range(cu + 1, cv + 1)):
-            return Way("LH", "right", "top" if down else "bottom")
-        if cv == cu + 1 or p.free([ru], range(cu + 1, cv)):
-            return Way("G", "right", "left", (cv,))
-        if p.free([rv], range(cu + 1, cv)):
-            return Way("G", "right", "left", (cu + 1,))
-        leave, enter = ("bottom", "top") if down else ("top", "bottom")
-        if p.free(between, [cu]):
-            return Way("Z", leave, enter, (), rv if down else rv + 1)
-        if p.free(between, [cv]):
-            return Way("Z", leave, enter, (), ru + 1 if down else ru)
-    if cu == cv:
-        return Way("G", "right", "right", (cu + 1,))
-    channel = rv if down else rv + 1
-    return Way("GG", "right", "left", (cu + 1, cv), channel)
-
-
-# ------------------------------------------------------------------------------------------------------ the layout
 
 
 class Placed(NamedTuple):
@@ -559,11 +132,7 @@ def lay_out(
     layout = whole.layout()
     count, best = 1, layout
     if most is not None:
-        for share in (0.8, 0.65, 0.5, 0.35, 0.2, 0.0):
-            if best.width > most:
-                found = tiered(graph, whole, filled(whole, share * most), links, kinds)
-                best = found if found.width < best.width else best
-        return best
+        return best if best.width <= most else stacked(filled(graph, whole, links, kinds, most))
     while scale(best, page) < FITS and count < TIERS and count < whole.p.columns:
         count += 1
         found = tiered(graph, whole, tiers_of(whole, count), links, kinds)
@@ -583,20 +152,34 @@ def tiered(
     graph: Graph, whole: Drawing, tiers: dict[int, int], links: Sequence[Link], kinds: Sequence[tuple[int, str]]
 ) -> Layout:
     """Break a drawing into tiers."""
+    return stacked([tier(graph, whole, links, kinds, tiers, n) for n in range(1 + max(tiers.values()))])
+
+
+def filled(
+    graph: Graph, whole: Drawing, links: Sequence[Link], kinds: Sequence[tuple[int, str]], room: float
+) -> list[Layout]:
+    """Return tiers that take as many columns as there is room for, but one at least."""
+    p, start, found = whole.p, 0, []
+    while start < p.columns:
+        best: Layout | None = None
+        for end in range(start + 1, p.columns + 1):
+            tiers = {i: (p.column[i] >= start) + (p.column[i] >= end) for i in p.nodes}
+            wide = tier(graph, whole, links, kinds, tiers, 1)
+            if best is not None and wide.width > room:
+                break
+            best, after = wide, end
+        found.append(best)
+        start = after
+    return [layout for layout in found if layout is not None]
+
+
+def tier(
+    graph: Graph, whole: Drawing, links: Sequence[Link], kinds: Sequence[tuple[int, str]], tiers: dict[int, int], n: int
+) -> Layout:
+    """Lay one tier out."""
     options = whole.detail, whole.show, whole.chipped, whole.scopes, whole.badges
-    parts = broken(graph, whole.p.nodes, links, kinds, tiers)
-    return stacked([Drawing(part.graph, plan(*part), *options).layout() for part in parts])
-
-
-def filled(whole: Drawing, room: float) -> dict[int, int]:
-    """Return the tier of each node, where a tier takes as many columns as there is room for."""
-    p, tier, start = whole.p, 0, 0
-    of: list[int] = []
-    for c in range(p.columns):
-        if c > start and whole.left[c] + whole.wide[c] - whole.left[start] > room:
-            tier, start = tier + 1, c
-        of.append(tier)
-    return {i: of[p.column[i]] for i in p.nodes}
+    part = cut_out(graph, whole.p.nodes, links, kinds, tiers, n)
+    return Drawing(part.graph, plan(*part), *options).layout()
 
 
 class Tier(NamedTuple):
@@ -633,37 +216,41 @@ def tiers_of(whole: Drawing, count: int) -> dict[int, int]:
     return {i: sum(p.column[i] >= c for c in cuts) for i in p.nodes}
 
 
-def broken(
-    graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds: Sequence[tuple[int, str]], tiers: dict[int, int]
-) -> Iterable[Tier]:
-    """Cut a picture into tiers; a value that is used in a later one ends in a stub and begins there from another."""
-    for n in range(1 + max(tiers.values())):
-        stubs: list[Node] = []
-        ins: dict[int, int] = {}
-        outs: dict[int, int] = {}
-        found: list[Link] = []
-        for link in links:
-            here, there = tiers[link.u], tiers[link.v]
-            if here == n == there:
-                found.append(link)
-            elif here == n and link.u not in outs:
-                outs[link.u] = len(graph.nodes) + len(stubs)
-                stubs.append(stub(graph, link.u, outs[link.u], (Edge(link.u, "x"),)))
-                found.append(Link(-1, link.u, outs[link.u], Edge(link.u, "x"), link.back))
-            elif there == n:
-                if link.u not in ins:
-                    ins[link.u] = len(graph.nodes) + len(stubs)
-                    stubs.append(stub(graph, link.u, ins[link.u], ()))
-                found.append(link._replace(u=ins[link.u]))
-        later = {link.u for link in links if link.back and tiers[link.v] > n}
-        found = [
-            link._replace(k=k, back=link.back or (link.v >= len(graph.nodes) and link.u in later))
-            for k, link in enumerate(found)
-        ]
-        mine = [*ins.values(), *(i for i in nodes if tiers[i] == n), *outs.values()]
-        place = {v: k for k, v in [*ins.items(), *outs.items()]}
-        more = [kinds[place[node.id]] for node in stubs]
-        yield Tier(Graph((*graph.nodes, *stubs), graph.outputs, graph.notes), mine, found, [*kinds, *more])
+def cut_out(
+    graph: Graph,
+    nodes: Sequence[int],
+    links: Sequence[Link],
+    kinds: Sequence[tuple[int, str]],
+    tiers: dict[int, int],
+    n: int,
+) -> Tier:
+    """Cut a tier out of a picture; a value that is used in a later one ends in a stub and begins there from another."""
+    stubs: list[Node] = []
+    ins: dict[int, int] = {}
+    outs: dict[int, int] = {}
+    found: list[Link] = []
+    for link in links:
+        here, there = tiers[link.u], tiers[link.v]
+        if here == n == there:
+            found.append(link)
+        elif here == n and link.u not in outs:
+            outs[link.u] = len(graph.nodes) + len(stubs)
+            stubs.append(stub(graph, link.u, outs[link.u], (Edge(link.u, "x"),)))
+            found.append(Link(-1, link.u, outs[link.u], Edge(link.u, "x"), link.back))
+        elif there == n:
+            if link.u not in ins:
+                ins[link.u] = len(graph.nodes) + len(stubs)
+                stubs.append(stub(graph, link.u, ins[link.u], ()))
+            found.append(link._replace(u=ins[link.u]))
+    later = {link.u for link in links if link.back and tiers[link.v] > n}
+    found = [
+        link._replace(k=k, back=link.back or (link.v >= len(graph.nodes) and link.u in later))
+        for k, link in enumerate(found)
+    ]
+    mine = [*ins.values(), *(i for i in nodes if tiers[i] == n), *outs.values()]
+    place = {v: k for k, v in [*ins.items(), *outs.items()]}
+    more = [kinds[place[node.id]] for node in stubs]
+    return Tier(Graph((*graph.nodes, *stubs), graph.outputs, graph.notes), mine, found, [*kinds, *more])
 
 
 def stub(graph: Graph, source: int, place: int, edges: tuple[Edge, ...]) -> Node:
@@ -746,90 +333,6 @@ def tall_stubs(p: Plan, ways: Sequence[Way], cards: dict[int, Card]) -> dict[int
             if w.kind == "H" and cards[stub].kind == "stub" and cards[other].kind != "stub":
                 cards[stub] = stub_card(cards[stub], cards[other])
     return cards
-
-
-def chip_labels(graph: Graph, p: Plan, show: str) -> dict[tuple[int, str], Runs]:
-    """Return what is written on edges: going back the local derivative and its reduction, going up the copy."""
-    found: dict[tuple[int, str], Runs] = {}
-    for link in p.links:
-        node, source = graph.nodes[link.v], graph.nodes[link.edge.source]
-        if node.kind in ("scope", "stub"):
-            continue
-        copied = graph.copied_axes(link.v, link.edge)
-        crossed = p.lane[link.u] - p.lane[link.v]
-        if show != "backward" and crossed > 0 and copied:
-            found[link.k, "value"] = words(f"copy ×{link.edge.copies} ↑")
-        if show != "backward" and crossed < 0 and node.family == "reduction" and "," not in (node.op or ""):
-            over = axes_words(axes_of(dict(node.params), len(source.shape)), len(source.shape))
-            found[link.k, "value"] = words(f"{node.op} over {over} ↓")
-        if show == "forward" or not link.back or not link.edge.partial:
-            continue
-        number = [e for _, e in parts_of(graph, link.edge.source)]
-        mark = (
-            f"{CIRCLED[place]}{SPACE}"
-            if 1 < len(number) <= len(CIRCLED) and (place := index_of(number, link.edge)) >= 0
-            else ""
-        )
-        arrow = f"{SPACE}↓" if crossed > 0 else f"{SPACE}↑" if crossed < 0 else ""
-        found[link.k, "grad"] = clip_runs(
-            joined((*words(mark), *factor(graph, link, copied), *words(arrow))), CHIP_SIZE, 210
-        )
-    return found
-
-
-def index_of(edges: Sequence[Edge], edge: Edge) -> int:
-    """Return the place of this very edge."""
-    return next((k for k, e in enumerate(edges) if e is edge), -1)
-
-
-def factor(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
-    """Write what a gradient is multiplied by on an edge, and over what it is then summed."""
-    node, source = graph.nodes[link.v], graph.nodes[link.edge.source]
-    runs = local(graph, link.v, link.edge)
-    text = text_of(runs).strip()
-    spread = node.family == "reduction" and "," not in (node.op or "")
-    copies = math.prod(source.shape) // max(math.prod(node.shape), 1)
-    if copied:
-        total = words(f"Σ {axes_words(copied, len(node.shape))}")
-        if text == "1":
-            return total
-        if text == "−1":
-            return joined((*words("−"), *total))
-        return joined((*total, *words(" (· "), *runs, *words(")")))
-    if spread and copies > 1 and text == "1":
-        return words(f"copy ×{copies}")
-    if spread and copies > 1 and text == f"1/{copies}":
-        return words(f"÷ {copies}, copy ×{copies}")
-    if text.startswith(("·", "∗")) or text.endswith(("·", "⋆")) or node.family == "shape":
-        return runs if text != "1" else words(f"{node.op} back")
-    if text.startswith("1/"):
-        return joined((*words("÷ "), *without(runs, 2)))
-    if summed_up(runs):
-        runs = (*words("("), *runs, *words(")"))
-    return joined((*words("× "), *runs))
-
-
-def summed_up(runs: Runs) -> bool:
-    """Whether a formula is a sum at its outermost: a factor needs brackets around it."""
-    line = "".join(run.text for run in runs if not run.rise)
-    while (inner := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", line)) != line:
-        line = inner
-    return bool(re.search(rf"{SPACE}[−+]{SPACE}", line))
-
-
-def without(runs: Runs, count: int) -> Runs:
-    """Drop the first characters."""
-    out = []
-    for run in runs:
-        cut = min(count, len(run.text))
-        count -= cut
-        out.append(run._replace(text=run.text[cut:]))
-    return tuple(run for run in out if run.text)
-
-
-def chip_width(runs: Runs) -> float:
-    """Return how wide a chip is."""
-    return width_of(runs, CHIP_SIZE) + 10
 
 
 class Drawing:
@@ -1215,9 +718,14 @@ class Drawing:
                 lines.add(grown(border, 2))
         for k, lane in enumerate(self.lanes):
             shifts = [20.0 + 12 * n for n in range(int(self.width // 12))]
-            tries = [lane, lane._replace(y=lane.bottom - 9), *(lane._replace(x=x) for x in shifts)]
+            brief = lane._replace(words="" if lane.name else re.split(" by | for ", lane.words)[0])
+            tries = [
+                place
+                for named in (lane, brief)
+                for place in (named, named._replace(y=lane.bottom - 9), *(named._replace(x=x) for x in shifts))
+            ]
             fits = (t for t in tries if t.title[2] < self.width - 12 and not lines.hits(t.title))
-            self.lanes[k] = next(fits, lane)
+            self.lanes[k] = next(fits, brief)
 
     def chips(self, routes: Sequence[Route]) -> list[Chip]:
         """Put each label on its line where it covers no card, no other label and if possible no other line."""
@@ -1259,70 +767,3 @@ class Drawing:
                     chips.add(best[1])
                     found.append(Chip(best[1], runs, ink, (r.link.edge.source, r.link.v)))
         return found
-
-
-def places(points: Sequence[Point], w: float, ink: str) -> Iterable[tuple[float, Rect]]:
-    """Yield where a label could go along a line, best first: (cost, rectangle)."""
-    options = []
-    segments = list(zip(points, points[1:], strict=False))
-    lengths = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in segments]
-    longest = max(lengths)
-    for (a, b), length in zip(segments, lengths, strict=True):
-        flat = a[1] == b[1]
-        shorter = 3.0 * (1 - length / longest)
-        for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85):
-            x, y = a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
-            off = abs(share - 0.5) * 4 + shorter
-            if flat:
-                inside = 0.0 if w + 8 <= length else 2.0
-                for dy, cost in ((CHIP / 2 + 3, 0.0), (-CHIP / 2 - 3, 0.3), (0.0, 0.8)):
-                    options.append((off + cost + inside, (x - w / 2, y + dy - CHIP / 2, x + w / 2, y + dy + CHIP / 2)))
-            else:
-                sign = 1.0 if ink == "grad" else -1.0
-                for dx, cost in (
-                    (sign * (w / 2 - 9), 0.0),
-                    (0.0, 0.5),
-                    (-sign * (w / 2 - 9), 0.9),
-                    (sign * (w / 2 + 3), 1.0),
-                    (-sign * (w / 2 + 3), 1.2),
-                ):
-                    options.append((off + cost, (x + dx - w / 2, y - CHIP / 2, x + dx + w / 2, y + CHIP / 2)))
-    return sorted(options)
-
-
-def grown(rect: Rect, by: float) -> Rect:
-    """Return a rectangle that is larger on each side."""
-    return rect[0] - by, rect[1] - by, rect[2] + by, rect[3] + by
-
-
-class Index:
-    """Rectangles in buckets, so that asking which of them meet another one is quick."""
-
-    SIZE = 120.0
-
-    def __init__(self, rects: Iterable[Rect]) -> None:
-        self.rects: list[Rect] = []
-        self.buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for rect in rects:
-            self.add(rect)
-
-    def cells(self, rect: Rect) -> Iterable[tuple[int, int]]:
-        """Return the buckets that a rectangle lies in."""
-        x0, y0, x1, y1 = (int(v // self.SIZE) for v in rect)
-        return ((x, y) for x in range(x0, x1 + 1) for y in range(y0, y1 + 1))
-
-    def add(self, rect: Rect) -> None:
-        """Take in one more."""
-        for cell in self.cells(rect):
-            self.buckets[cell].append(len(self.rects))
-        self.rects.append(rect)
-
-    def hits(self, rect: Rect) -> list[int]:
-        """Return which rectangles meet this one."""
-        near = dict.fromkeys(k for cell in self.cells(rect) for k in self.buckets.get(cell, ()))
-        return [k for k in near if meets(self.rects[k], rect)]
-
-
-def meets(a: Rect, b: Rect) -> bool:
-    """Whether two rectangles have more than an edge in common."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from tinygraph.graph import Graph, Node
 from tinygraph.render.cards import defined, is_loss, label, shape_text
-from tinygraph.render.lanes import kinds_of, links_of
 from tinygraph.render.math import text_of
+from tinygraph.render.plan import kinds_of, links_of
 from tinygraph.rewrite import fit, inline
 
 __all__ = ["mermaid"]

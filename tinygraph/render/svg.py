@@ -34,7 +34,8 @@ from tinygraph.render.cards import (
     statistics,
     titled,
 )
-from tinygraph.render.lanes import CHIP_SIZE, Chip, Lane, Layout, Placed, Point, Route, lay_out, scale
+from tinygraph.render.chips import CHIP_SIZE, Point
+from tinygraph.render.lanes import Chip, Lane, Layout, Placed, Route, lay_out, scale
 from tinygraph.render.math import Run, clip_runs, font_size, name_runs, text_of, width_of, words
 from tinygraph.render.metrics import FONTS
 from tinygraph.rewrite import Difference, diff, fit, inline, route, scopes

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from tinygraph.graph import Graph, Node
 from tinygraph.render.cards import axes_of, axes_words, is_loss, shape_text
-from tinygraph.render.lanes import Layout, Placed, Point, lay_out
+from tinygraph.render.chips import Point
+from tinygraph.render.lanes import Layout, Placed, lay_out
 from tinygraph.render.math import LETTER, UNSUB, Runs
 from tinygraph.rewrite import exact, fit, inline
 
