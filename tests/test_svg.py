@@ -22,7 +22,8 @@ from tinygraph.graph import Graph
 from tinygraph.pathways import paths
 from tinygraph.render.html import html
 from tinygraph.render.mermaid import MOST, mermaid
-from tinygraph.render.svg import DARK, LIGHT, PRINT, THEMES, svg, svg_diff, svg_paths
+from tinygraph.render.svg import svg, svg_diff, svg_paths
+from tinygraph.render.themes import DARK, LIGHT, PRINT, THEMES
 from tinygraph.render.tikz import tikz
 from tinygraph.rewrite import diff
 from tinygraph.trace import snapshot

@@ -15,9 +15,9 @@ from typing import Any, cast
 import numpy as np
 
 from tinygraph.context import CONTEXT
-from tinygraph.device import scalar
+from tinygraph.device import scalar  # noqa: F401 - for the calls that are written here
 from tinygraph.dispatch import OPS, Sample, implements
-from tinygraph.errors import explain
+from tinygraph.errors import explain  # noqa: F401 - likewise
 from tinygraph.tensor import Leaf, Node, Tensor, serial
 
 __all__ = ["Op", "op"]

@@ -1,4 +1,4 @@
-"""A graph as SVG, written by hand: a walk over the layout, with one table of colours for each theme.
+"""A graph as SVG, written by hand: a walk over the layout.
 
 Every string of a user goes through `escaped`; every coordinate through `at`, so that the same graph gives
 the same bytes.
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tinygraph.graph import Graph, Node, Summary
@@ -19,7 +18,6 @@ from tinygraph.render.cards import (
     CELL,
     CIRCLED,
     NOUGHT,
-    TINTS,
     Bars,
     Card,
     Frame,
@@ -30,53 +28,27 @@ from tinygraph.render.cards import (
     cancels,
     numbers,
     shape_text,
-    short,
     statistics,
     titled,
 )
 from tinygraph.render.chips import CHIP_SIZE, Point
 from tinygraph.render.lanes import Chip, Lane, Layout, Placed, Route, lay_out, scale
 from tinygraph.render.math import Run, clip_runs, font_size, name_runs, text_of, width_of, words
-from tinygraph.render.metrics import FONTS
-from tinygraph.rewrite import Difference, diff, fit, inline, route, scopes
+from tinygraph.render.overlays import Lens, overlay
+from tinygraph.render.themes import THEMES, style
+from tinygraph.rewrite import Difference, diff, fit, inline, scopes
 
-__all__ = ["Lens", "svg", "svg_diff", "svg_paths"]
+__all__ = ["document", "escaped", "pixels", "svg", "svg_diff", "svg_paths"]
 
 LIMIT = 200  # cards in one picture
 PAGE, LEGIBLE = (1600.0, 900.0), 0.55  # pixels of a slide, and how small a picture may be made to fit it
 UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
-FAMILY = {"input": "data", "constant": "constant", "parameter": "parameter", "reduction": "reduction", "fused": "fused",
-          "loss": "loss", "scope": "scope"}  # fmt: skip
+FAMILY = {"input": "data"}  # what is drawn as what
 FAMILY_WORDS = {"data": "data", "constant": "constant", "parameter": "parameter", "elementwise": "elementwise", "shape": "shape",
                 "linear": "linear", "window": "window", "reduction": "reduction", "loss": "loss", "fused": "fused op",
                 "scope": "collapsed scope"}  # fmt: skip
 KEYS = (("data",), ("constant",), ("parameter",), ("elementwise", "linear", "window", "shape"), ("reduction",), ("loss",),
         ("fused",), ("scope",))  # fmt: skip
-LIGHT = {
-    "paper": "#FFFFFF", "card": "#FFFFFF", "ink": "#1B1F24", "muted": "#57606A", "line": "#AEB7C1", "strong": "#7B8794",
-    "value": "#0B5CAD", "grad": "#B84A00", "bad": "#B42318",
-    "lane0": "#F4F7FA", "lane1": "#E9EEF3", "lane2": "#DFE6EE", "scope": "#7B8794",
-    "data": "#E9EBEE", "constant": "#F4F5F7", "parameter": "#E9DFF5", "elementwise": "#DCEBFA", "reduction": "#D9F0EA",
-    "loss": "#F7E1E1", "fused": "#3C4650", "fusedink": "#FFFFFF", "fusedmuted": "#D5DCE3", "scopefill": "#ECEEF1",
-    "value0": "#FFFFFF", "value6": "#92C1F0", "grad0": "#FFFFFF", "grad6": "#FDBA7A", "zero": "#667080",
-}  # fmt: skip
-DARK = {
-    "paper": "#0D1117", "card": "#161B22", "ink": "#E6EDF3", "muted": "#9DA7B3", "line": "#4A545F", "strong": "#7B8794",
-    "value": "#79B8FF", "grad": "#FFA657", "bad": "#FF7B72",
-    "lane0": "#11161D", "lane1": "#171D26", "lane2": "#1E2631", "scope": "#6B7683",
-    "data": "#2B3138", "constant": "#20262D", "parameter": "#3A2C50", "elementwise": "#1B3350", "reduction": "#17392F",
-    "loss": "#4A2427", "fused": "#C9D1D9", "fusedink": "#0D1117", "fusedmuted": "#2B3138", "scopefill": "#262C34",
-    "value0": "#161B22", "value6": "#1F5C9E", "grad0": "#161B22", "grad6": "#8F4A10", "zero": "#8B95A1",
-}  # fmt: skip
-PRINT = {
-    "paper": "#FFFFFF", "card": "#FFFFFF", "ink": "#000000", "muted": "#333333", "line": "#777777", "strong": "#333333",
-    "value": "#000000", "grad": "#000000", "bad": "#000000",
-    "lane0": "#FFFFFF", "lane1": "#F4F4F4", "lane2": "#EAEAEA", "scope": "#555555",
-    "data": "#EDEDED", "constant": "#FFFFFF", "parameter": "#DEDEDE", "elementwise": "#FFFFFF", "reduction": "#E6E6E6",
-    "loss": "#D2D2D2", "fused": "#333333", "fusedink": "#FFFFFF", "fusedmuted": "#E8E8E8", "scopefill": "#F0F0F0",
-    "value0": "#FFFFFF", "value6": "#BEBEBE", "grad0": "#FFFFFF", "grad6": "#BEBEBE", "zero": "#666666",
-}  # fmt: skip
-THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT, "transparent": LIGHT, "auto": LIGHT}
 
 
 def svg(
@@ -145,80 +117,6 @@ def pixels(width: float | str) -> float:
 def automatic(count: int) -> int:
     """Return the detail at which so many cards are legible."""
     return 2 if count <= 15 else 1 if count <= 60 else 0
-
-
-class Lens(NamedTuple):
-    """What a picture puts forward: which lines, a last line on some cards, which cards and edges step back, a caption."""
-
-    show: str
-    badges: Mapping[int, str] = MappingProxyType({})
-    strong: frozenset[int] = frozenset()
-    sick: frozenset[int] = frozenset()
-    nodes: frozenset[int] | None = None
-    edges: frozenset[tuple[int, int]] | None = None
-    caption: str = ""
-
-
-def overlay(graph: Graph, show: Any) -> Lens:
-    """Read ``show``: a word, a Lens, or the names of nodes that a path goes through.
-
-    Raises:
-        ValueError: it is neither; or no such path.
-        KeyError: a name is none of the graph's.
-    """
-    if isinstance(show, Lens):
-        return show
-    if show in ("forward", "backward", "both"):
-        return Lens(show)
-    if show == "memory":
-        return memory(graph)
-    if show == "health":
-        return health(graph)
-    if isinstance(show, str) and show.startswith("path="):
-        show = [name.strip() for name in show.removeprefix("path=").split(",")]
-    if isinstance(show, list | tuple) and len(show) >= 2:
-        nodes, edges = route(graph, *show)
-        said = f"ways through {' → '.join(map(str, show))}"
-        return Lens("both", nodes=frozenset(nodes), edges=frozenset(edges), caption=said)
-    known = "'forward', 'backward', 'both', 'memory', 'health', 'path=x,y' or a tuple of names"
-    raise ValueError(f"show is {show!r}; it must be {known}")
-
-
-def memory(graph: Graph) -> Lens:
-    """Outline what keeps arrays for the backward pass."""
-    kept = {n.id: n.saved for n in graph.nodes if n.saved}
-    total = f"{sum(kept.values()):,}".replace(",", "\u2009")
-    said = (
-        f"outlined: keeps arrays for the backward pass, {total} B in all; an array that two nodes keep counts in both"
-    )
-    badges = {i: f"keeps {count:,} B".replace(",", "\u2009") for i, count in kept.items()}
-    return Lens("forward", badges, frozenset(kept), caption=said)
-
-
-def health(graph: Graph) -> Lens:
-    """Mark what is sick: NaN, infinities, all zero, gradients far larger than the usual one."""
-    norms = sorted(n.grad.norm for n in graph.nodes if n.grad and n.grad.norm)
-    usual = norms[len(norms) // 2] if norms else 0.0
-    found: dict[int, str] = {}
-    for n in graph.nodes:
-        signs = []
-        for what, s in (("value", n.value), ("gradient", n.grad)):
-            if s is None or graph.is_number(n.id):
-                continue
-            size = max(s.zeros, 1)
-            signs += [f"{s.nans} NaN in {what}"] * bool(s.nans) + [f"{s.infs} inf in {what}"] * bool(s.infs)
-            if s.zeros == max(1, size) and s.min == s.max == 0 and n.op:
-                signs.append(f"{what} all zero")
-        if n.grad and n.grad.norm and n.grad.norm > 100 * usual:
-            signs.append(f"gradient {short(n.grad.norm / usual)}× the usual")
-        if signs:
-            found[n.id] = "!" + ", ".join(signs)
-    said = (
-        f"health: {len(found)} of {len(graph.nodes)} nodes marked"
-        if found
-        else "health: no NaN, no infinity, nothing all zero, no huge gradient"
-    )
-    return Lens("both", found, frozenset(found), frozenset(found), caption=said)
 
 
 def svg_diff(
@@ -318,71 +216,6 @@ def at(x: float) -> str:
     """Write a coordinate."""
     text = f"{x:.1f}"
     return text[:-2] if text.endswith(".0") else text
-
-
-def blend(low: str, high: str, share: float) -> str:
-    """Mix two colours."""
-    a, b = ([int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (low, high))
-    return "#" + "".join(f"{round(x + (y - x) * share):02X}" for x, y in zip(a, b, strict=True))
-
-
-def rules(c: dict[str, str], theme: str) -> str:
-    """Write a theme as CSS rules, each for a class."""
-    root = f".tg-{theme}"
-    out = [
-        f"{root} .{name}{{fill:{c[name]}}}"
-        for name in ("paper", "ink", "muted", "value", "grad", "bad", "zero", "card")
-    ]
-    out += [f"{root} .lane{k}{{fill:{c[f'lane{k}']}}}" for k in range(3)]
-    out += [
-        f"{root} .h-{name}{{fill:{c[name]}}}"
-        for name in ("data", "constant", "parameter", "elementwise", "reduction", "loss", "fused")
-    ]
-    out += [f"{root} .h-{name}{{fill:{c['elementwise']}}}" for name in ("shape", "linear", "window")]
-    out.append(f"{root} .h-scope{{fill:{c['scopefill']}}}{root} .h-stub{{fill:{c['card']}}}")
-    out.append(f"{root} .fusedink{{fill:{c['fusedink']}}}{root} .fusedmuted{{fill:{c['fusedmuted']}}}")
-    for ink in ("value", "grad"):
-        for k in range(TINTS + 1):
-            out.append(
-                f"{root} .{ink[0]}{k}{{fill:{blend(c[ink + '0'], c[ink + '6'], 0 if not k else 0.2 + 0.8 * k / TINTS)}}}"
-            )
-        out.append(f"{root} .{ink}-line{{fill:none;stroke:{c[ink]}}}{root} .{ink}-rule{{fill:none;stroke:{c['card']}}}")
-    out.append(
-        f"{root} .grad-head{{fill:{c['card']};stroke:{c['grad']}}}{root} .x{{fill:{blend(c['card'], c['bad'], 0.3)}}}"
-    )
-    out.append(f"{root} .edge{{fill:none;stroke:{c['line']}}}{root} .strong{{fill:none;stroke:{c['strong']}}}")
-    out.append(
-        f"{root} .scope{{fill:none;stroke:{c['line']}}}{root} .marked{{fill:none;stroke:{c['bad']}}}{root} .chosen{{fill:none;stroke:{c['value']}}}"
-    )
-    out += [
-        f"{root} .f-{name}{{fill:none;stroke:{c['muted' if name != 'unused' else 'grad']}}}"
-        for name in ("none", "pending", "unused")
-    ]
-    out.append(f"{root} .faint text{{fill:{c['muted']}}}")
-    return "\n".join(out)
-
-
-def style(theme: str) -> str:
-    """Write the style sheet of a document."""
-    root = f".tg-{theme}"
-    fonts = [f"{root} .{face}{{font-family:{family}}}" for face, family in FONTS.items()]
-    lines = [
-        *fonts,
-        f"{root} .serif{{font-style:italic}}{root} .bold{{font-weight:bold}}",
-        f"{root} .value-line{{stroke-width:1.6}}{root} .grad-line{{stroke-width:1.6;stroke-dasharray:6 4}}",
-        f"{root} .table{{stroke-width:1.2;stroke-dasharray:none}}{root} .grad-head{{stroke-width:1.4}}",
-        f"{root} .value-rule,{root} .grad-rule{{stroke-width:.6}}",
-        f"{root} .edge{{stroke-width:1.1}}{root} .strong{{stroke-width:2.6}}{root} .scope{{stroke-width:1.2}}",
-        f"{root} .marked,{root} .chosen{{stroke-width:3}}",
-        f"{root} .dashed{{stroke-dasharray:4 3}}",
-        f"{root} .f-none{{stroke-width:1;stroke-dasharray:1.5 2.5;stroke-linecap:round}}"
-        f"{root} .f-pending{{stroke-width:1;stroke-dasharray:5 3}}{root} .f-unused{{stroke-width:1}}",
-        f"{root} .faint rect,{root} .faint path{{opacity:.3}}",
-        rules(THEMES[theme], theme),
-    ]
-    if theme == "auto":
-        lines.append("@media (prefers-color-scheme: dark) {\n" + rules(DARK, theme) + "\n}")
-    return "\n".join(lines)
 
 
 def document(
