@@ -227,6 +227,9 @@ def test_a_notebook_shows_the_picture_and_the_text():
     for _ in range(200):
         h = np.tanh(h)
     assert h._repr_mimebundle_()["text/plain"] == repr(h)
+    gone = h.sum()
+    gone.backward(retain_graph=False)
+    assert gone._repr_mimebundle_() == {"text/plain": repr(gone)}
 
 
 def test_paths_and_differences_are_drawn_and_told(tmp_path):

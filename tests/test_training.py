@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,9 @@ from tinygraph import checkpoint, nets, nn, optim, training
 from tinygraph.cli import main, train
 from tinygraph.data import DataLoader, digits
 from tinygraph.training import NotFinite, Training, evaluate, first_not_finite
+
+
+ROOT = Path(__file__).parent.parent
 
 
 def run_of(seed=0, drop_last=False, schedule=False, norm=nn.BatchNorm1d, examples=230):
@@ -351,3 +356,15 @@ def test_the_bar_is_for_terminals(capsys, monkeypatch):
     assert "1/5  loss " in shown
     bar.clear()
     assert capsys.readouterr().err == "\r\x1b[K"
+
+
+def test_the_blocks_of_the_docs_run_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "nets.md").read_text(encoding="utf-8"), re.S)
+    assert len(blocks) == 4
+    names = {"__name__": "docs"}
+    for block in blocks:
+        exec(compile(block, "docs/nets.md", "exec"), names)
+    assert (tmp_path / "net.npz").exists()
+    assert names["run"].epoch == 2
+    assert capsys.readouterr().out.startswith("Epoch(loss=")

@@ -210,7 +210,10 @@ def laid_out(source: str, picture: str) -> bytes:
 
 def mimebundle(what: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
     """Return what a notebook shows: the drawing, and text for where there are no pictures."""
-    shown = data_of(what)
+    try:
+        shown = data_of(what)
+    except RuntimeError:  # its graph was freed
+        return {"text/plain": repr(what)}
     return {"image/svg+xml": drawn(shown, ".svg").decode(), "text/plain": spoken(what, shown)}
 
 

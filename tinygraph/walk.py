@@ -38,7 +38,8 @@ def walk(
     ready = sorted((node for node in grads if node.op), key=AGE)  # the newest is last, and new ones are often newest
     while ready:
         node = ready.pop()
-        op, saved, shape = node.op, node.saved, node.shape
+        op: Any = node.op
+        saved, shape = node.saved, node.shape
         if saved is None:
             raise RuntimeError(f"the graph behind {node.name or op} was freed by backward(retain_graph=False)")
         g = grads.pop(node) if only is None else grads[node]
