@@ -16,11 +16,10 @@ import pytest
 
 import tinygraph as tg
 from tests.test_data import TRAIN, fashion  # noqa: F401
-from tinygraph import checkpoint, nets, nn, optim, training
+from tinygraph import checkpoint, data, nets, nn, optim, training
 from tinygraph.cli import main, train
 from tinygraph.data import DataLoader, digits
 from tinygraph.training import NotFinite, Training, evaluate, first_not_finite
-
 
 ROOT = Path(__file__).parent.parent
 
@@ -271,7 +270,7 @@ def test_train_on_a_folder(fashion, tmp_path, capsys):  # noqa: F811
 def test_what_cannot_be_done_is_said_in_a_line(arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if message == "lenet has batch norm or none":
-        monkeypatch.setattr(train, "loaded", lambda where: ((np.zeros((4, 1, 28, 28)), np.arange(4)),) * 2)
+        monkeypatch.setattr(data, "dataset", lambda where: ((np.zeros((4, 1, 28, 28)), np.arange(4)),) * 2)
     if "must be 1" in message:
         arguments = [*arguments, "--data", "digits"]
     assert command(*arguments) == 2

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DataLoader", "cifar10", "digits", "fashion_mnist"]
+__all__ = ["DataLoader", "cifar10", "dataset", "digits", "fashion_mnist"]
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -198,6 +198,38 @@ def cifar_batch(path: Path) -> Pair:
         i = int(np.argmax(labels > 9))
         raise ValueError(f"{path}: at byte {i * (1 + PIXELS)} stands the label {labels[i]}; classes are 0 … 9")
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
+
+
+def dataset(where: str | Path | None = None) -> tuple[Pair, Pair]:
+    """Return images to train on and to test on, by the name or the place of the set.
+
+    Args:
+        where: "digits", whose first 1,500 are to train on; or a folder with the files of CIFAR-10 or Fashion-MNIST,
+            whichever is there. None is Fashion-MNIST where `fashion_mnist` finds it.
+
+    Returns:
+        ``(images, labels)`` to train on and ``(images, labels)`` to test on: images (N, C, H, W) uint8, 0 … 255,
+        labels (N,) int64, 0 … 9.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or a file is missing in it.
+        ValueError: a file is truncated or corrupt.
+
+    >>> (images, labels), _ = dataset("digits")
+    >>> images.shape, images.max(), labels[:3]
+    ((1500, 1, 8, 8), np.uint8(255), array([0, 1, 2]))
+    """
+    if where is None:
+        return fashion_mnist()
+    if where == "digits":
+        images, labels = digits()
+        images = (images * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+        return (images[:1500], labels[:1500]), (images[1500:], labels[1500:])
+    folder = Path(where)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{where}: neither 'digits' nor a folder")
+    is_cifar = any(next(folder.glob(pattern), None) for pattern in ("data_batch_1*", "cifar-10-batches-*"))
+    return cifar10(folder) if is_cifar else fashion_mnist(folder)
 
 
 class DataLoader:

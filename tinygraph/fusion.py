@@ -26,8 +26,6 @@ class Fused(Op):
     operand, in arrays of its own, and None for an operand that is None. Operands may have defaults.
     """
 
-    plain = False
-
     def __init__(self, *args: Any, definition: Function, backward: Function, **about: Any) -> None:
         self.definition: Function = definition
         self.backward = backward

@@ -58,7 +58,6 @@ class Op:
     """
 
     variadic = False  # `Variadic` has any number of operands, and one line for all
-    plain = True  # whether ``lines`` are all there is to the derivative; `Fused` has a ``definition`` and a kernel
     definition: Function | None = None
 
     def __init__(self, function: Function, forward: Function, rules: dict[str, Any], **about: Any) -> None:
@@ -72,6 +71,7 @@ class Op:
         self.lines = tuple(rules.get(x, ("", None))[1] for x in self.operands)
         self.asks = tuple(tuple(inspect.signature(f).parameters)[1:] if f else () for f in self.lines)
         self.elementwise = self.family == "elementwise"
+        self.plain = type(self).lines_for is Op.lines_for  # whether ``lines`` are all there is to the derivative
         self.differentiable = any(self.lines) or self.definition is not None
         if unknown := rules.keys() - set(self.operands):
             raise TypeError(f"op {self.name}: derivatives for {sorted(unknown)}, which are no operands")

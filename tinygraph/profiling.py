@@ -153,7 +153,7 @@ def profile() -> Iterator[Profile]:
     if any("lines_for" in vars(op) for op in ops):
         raise RuntimeError("a profile is running already; there is one at a time")
     found = Profile()
-    before = [op.forward for op in ops]
+    before = [(op.forward, op.plain) for op in ops]
     for op in ops:
         op.forward = found.timed(op.forward, op.name, None, "forward")
         op.lines_for = with_scopes(found, op)  # type: ignore[method-assign]
@@ -163,9 +163,9 @@ def profile() -> Iterator[Profile]:
         yield found
     finally:
         found.seconds = time.perf_counter() - started
-        for op, forward in zip(ops, before):
-            op.forward = forward
-            del op.lines_for, op.plain
+        for op, (forward, plain) in zip(ops, before):
+            op.forward, op.plain = forward, plain
+            del op.lines_for
 
 
 def with_scopes(found: Profile, op: Any) -> Callable[..., Any]:

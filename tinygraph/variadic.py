@@ -18,7 +18,7 @@ __all__ = ["Variadic"]
 class Variadic(Op):
     """An op of ``*xs``. Its line may ask for ``i``, ``xs``, ``xs_shapes``, ``out`` and parameters."""
 
-    variadic, plain = True, False
+    variadic = True
 
     def lines_for(self, node: Node, g: Any) -> Iterable[Any]:
         """Return the one line, for each input."""

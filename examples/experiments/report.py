@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.data import cifar10, fashion_mnist
+from tinygraph.data import dataset
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BLUE, ORANGE, GREEN, GRAY = "#0B5CAD", "#B84A00", "#00775C", "#7B8794"
@@ -36,9 +36,8 @@ class Report(NamedTuple):
 
 
 def images(data: Path | None, examples: int | None = None) -> tuple[Any, Any]:
-    """Return the training and the test set: Fashion-MNIST, or CIFAR-10 where ``data`` is a folder with its files."""
-    is_cifar = data is not None and any(next(data.glob(p), None) for p in ("data_batch_1*", "cifar-10-batches-*"))
-    train, test = cifar10(data) if is_cifar and data is not None else fashion_mnist(data)
+    """Return the training and the test set: Fashion-MNIST, or what is in the folder ``data``."""
+    train, test = dataset(data)
     return tuple(array[:examples] for array in train), test
 
 

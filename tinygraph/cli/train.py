@@ -121,7 +121,7 @@ def save(training: Training, options: argparse.Namespace, path: Path) -> None:
 
 def prepared(options: argparse.Namespace) -> tuple[Training, int]:
     """Return the run that is asked for, at its beginning, and the epoch at which it ends."""
-    from tinygraph.data import DataLoader
+    from tinygraph.data import DataLoader, dataset
     from tinygraph.nets import RECIPES
     from tinygraph.training import Training
 
@@ -132,7 +132,7 @@ def prepared(options: argparse.Namespace) -> tuple[Training, int]:
     for key in ("epochs", "batch", "examples"):
         if getattr(options, key) is not None and getattr(options, key) < 1:
             raise UsageError(f"--{key} {getattr(options, key)}: must be 1 or more")
-    train, test = loaded(options.data)
+    train, test = dataset(options.data)
     train = train[0][: options.examples], train[1][: options.examples]
     net = recipe.build(train[0].shape[1:], CLASSES, options.norm, not options.primitives, options.seed).to(
         backend=options.backend
@@ -142,23 +142,6 @@ def prepared(options: argparse.Namespace) -> tuple[Training, int]:
     held = DataLoader(test, 1000, transform=transform)
     optimizer = recipe.optimizer(net.parameters(), options.lr)
     return Training(net, optimizer, loader, test=held, backend=options.backend), options.epochs
-
-
-def loaded(where: str | None) -> tuple[Any, Any]:
-    """Return the training and the test set that ``--data`` names."""
-    from tinygraph.data import cifar10, digits, fashion_mnist
-
-    if where == "digits":
-        images, labels = digits()
-        images = (images * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-        return (images[:1500], labels[:1500]), (images[1500:], labels[1500:])
-    if where is None:
-        return fashion_mnist()
-    folder = Path(where)
-    if not folder.is_dir():
-        raise UsageError(f"--data {where}: neither 'digits' nor a folder")
-    is_cifar = any(next(folder.glob(pattern), None) for pattern in ("data_batch_1*", "cifar-10-batches-*"))
-    return cifar10(folder) if is_cifar else fashion_mnist(folder)
 
 
 def line(training: Training, epochs: int) -> str:
