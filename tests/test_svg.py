@@ -23,7 +23,7 @@ from tinygraph.pathways import paths
 from tinygraph.render.html import html
 from tinygraph.render.mermaid import MOST, mermaid
 from tinygraph.render.svg import svg, svg_diff, svg_paths
-from tinygraph.render.themes import DARK, LIGHT, PRINT, THEMES
+from tinygraph.render.themes import DARK, LIGHT, PRINT, THEMES, style
 from tinygraph.render.tikz import tikz
 from tinygraph.rewrite import diff
 from tinygraph.trace import snapshot
@@ -169,6 +169,17 @@ def test_text_stands_out_from_what_is_behind_it(theme: dict[str, str]) -> None:
         for ground in grounds:
             assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground, contrast(theme[ink], theme[ground]))
     assert (LIGHT["value"], LIGHT["grad"], DARK["value"], DARK["grad"]) == ("#0B5CAD", "#B84A00", "#79B8FF", "#FFA657")
+
+
+@pytest.mark.parametrize("theme", list(THEMES))
+def test_without_colour_forward_and_backward_still_differ(theme: str) -> None:
+    """In grey a gradient is told by its dashes and its hollow head, a parameter by its border, a constant by dashes."""
+    lines = style(theme)
+    assert f".tg-{theme} .grad-line{{stroke-width:1.6;stroke-dasharray" in lines
+    assert f".tg-{theme} .value-line{{stroke-width:1.6}}" in lines
+    assert re.search(r"\.grad-head\{fill:#\w{6};stroke:#\w{6}\}", lines)
+    assert f".tg-{theme} .strong{{stroke-width:2.6}}" in lines
+    assert f".tg-{theme} .dashed{{stroke-dasharray" in lines
 
 
 def test_wrong_options_are_told(graphs: dict[str, Graph]) -> None:

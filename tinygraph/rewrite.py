@@ -40,7 +40,7 @@ def inline(graph: Graph) -> Graph:
             nodes[i] = dataclasses.replace(leaf, id=i, shape=node.shape, name=leaf.name or node.name)
             gone.add(leaf.id)
             continue
-        if i in graph.outputs or not graph.inlines(i):
+        if i in graph.outputs or not (graph.inlines(i) or turned(graph, node)):
             continue
         consumer = graph.consumers[i][0][0]
         if (joined := merged(graph, node, nodes[consumer])) is not None:
@@ -58,6 +58,15 @@ def relabels(graph: Graph, node: Node) -> bool:
         and node.name in (leaf.name, None, "")
         and leaf.id not in graph.outputs
     )
+
+
+def turned(graph: Graph, node: Node) -> bool:
+    """Whether a node is the transpose of a weight for one product, as in a linear layer: x Wᵀ says it all."""
+    if node.op != "transpose" or node.name or len(node.shape) != 2:
+        return False
+    leaf, users = graph.nodes[node.inputs[0].source], graph.consumers[node.id]
+    own = leaf.kind == "parameter" and len(graph.consumers[leaf.id]) == 1
+    return own and len(users) == 1 and graph.nodes[users[0][0]].op == "matmul"
 
 
 def merged(graph: Graph, inner: Node, outer: Node) -> Node | None:
@@ -80,9 +89,10 @@ def merged(graph: Graph, inner: Node, outer: Node) -> Node | None:
         taken.add(name)
         holes[e.operand] = f"${name}"
     formula = refilled(inner.tex, holes)
-    bare = wraps(outer.tex, edge.operand) or (inner.op in ("mul", "div") and outer.op in ("add", "sub"))
+    turns = inner.op == "transpose"
+    bare = turns or wraps(outer.tex, edge.operand) or (inner.op in ("mul", "div") and outer.op in ("add", "sub"))
     here = {edge.operand: formula if bare else f"({formula})"}
-    in_product = {edge.operand: f"({formula})"}
+    in_product = {edge.operand: formula if turns else f"({formula})"}
     edges: list[Edge] = []
     for e in outer.inputs:
         if e is not edge:
@@ -90,7 +100,7 @@ def merged(graph: Graph, inner: Node, outer: Node) -> Node | None:
             continue
         for f in live:
             own, upper = refilled(f.partial, holes), refilled(edge.partial, in_product)
-            chain = own if edge.partial in ("", "1") else upper
+            chain = rf"({upper})^{{\mathsf T}}" if turns else own if edge.partial in ("", "1") else upper
             name = holes[f.operand][1:]
             edges.append(dataclasses.replace(f, operand=name, partial=chain, copies=f.copies * edge.copies))
     op = f"{inner.op}, {outer.op}"
@@ -245,7 +255,7 @@ def counted(graph: Graph, members: Iterable[int]) -> dict[str, int]:
     for i in members:
         node = graph.nodes[i]
         inner = dict(node.params) if node.kind == "scope" else {}
-        found["ops"] += inner.get("ops", int(node.op is not None))
+        found["ops"] += inner.get("ops", len(node.op.split(",")) if node.op else 0)
         found["nodes"] += inner.get("nodes", 1)
         found["parameters"] += inner.get("parameters", math.prod(node.shape) if node.kind == "parameter" else 0)
     return found

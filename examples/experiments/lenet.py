@@ -68,7 +68,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     axes[0, 2].plot(epochs, by_batch, "s:", color=GRAY, markersize=3, label="the batch's own")
     for axis, title in zip(axes[0], ("training loss", "training accuracy", "test accuracy (fused)")):
         axis.set(title=title, xlabel="epoch")
-        axis.legend()
+        axis.legend(loc="best" if axis is not axes[0, 2] else "lower right")
     head = (
         "LeNet",
         "loss",

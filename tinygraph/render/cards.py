@@ -25,7 +25,7 @@ from tinygraph.render.math import (
     width_of,
     words,
 )
-from tinygraph.render.metrics import width
+from tinygraph.render.metrics import clipped, width
 
 __all__ = ["Bars", "Card", "Frame", "Grid", "Text", "card_of"]
 
@@ -133,6 +133,8 @@ class Card:
 def label(graph: Graph, i: int, unnamed: str = "") -> Runs:
     """Write what node ``i`` is called; an unnamed one is ``unnamed``, or its number."""
     node = graph.nodes[i]
+    if node.kind == "scope":
+        return words(f"▸{clipped(node.name or '', 1, 12)}")
     if node.name:
         return name_runs(node.name)
     if graph.is_number(i):
@@ -197,7 +199,8 @@ def facts(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
 def defined(graph: Graph, i: int) -> Runs:
     """Write how node ``i`` is made, without its name."""
     found = facts(graph, i)
-    return formula(graph.nodes[i].tex, lambda hole: found.get(hole, words(hole, "roman")))
+    runs = formula(graph.nodes[i].tex, lambda hole: found.get(hole, words(hole, "roman")))
+    return tuple(run._replace(text=run.text.replace("(( ))", "( )")) for run in runs)
 
 
 def local(graph: Graph, i: int, edge: Edge) -> Runs:
@@ -254,6 +257,7 @@ def short(x: Any, largest: float = 0.0) -> str:
         return str(x)
     if not math.isfinite(x):
         return {"inf": "∞", "-inf": "−∞"}.get(str(x), "NaN")
+    x = float(f"{x:.12g}")  # or half of a last digit would go up on one machine and down on another
     text = number(float(f"{x:.3g}" if abs(x) >= 1e-3 * largest else f"{x:.1g}") + 0.0)
     head, e, power = text.partition("e")
     head = head.replace("-", "−").replace("0.", ".", 1) if head.startswith(("0.", "-0.")) else head.replace("-", "−")
@@ -266,7 +270,7 @@ def tint(x: Any, largest: float) -> int:
         return TINTS * x
     if not isinstance(x, int | float) or not math.isfinite(x):
         return -1
-    return math.ceil(abs(x) / largest * TINTS) if x and largest else 0
+    return max(1, math.ceil(abs(x) / largest * TINTS - 1e-9)) if x and largest else 0
 
 
 def table_shape(shape: Sequence[int]) -> tuple[int, int] | None:
@@ -545,7 +549,8 @@ def card_of(
         return scope_card(graph, node, detail)
     if node.kind == "stub":
         source = graph.nodes[dict(node.params)["source"]]
-        runs = clip_runs(name_runs(source.name) if source.name else defined(graph, source.id), 12.0, 90)
+        runs = defined(graph, source.id) if nameless(graph, source.id) and source.op else label(graph, source.id)
+        runs = clip_runs(runs, 12.0, 90)
         return Card(
             i,
             max(width_of(runs, 12.0) + 18, 48.0),
@@ -630,13 +635,18 @@ def symbol(graph: Graph, node: Node, family: str) -> Card:
     return Card(node.id, across, 46.0, 46.0, family, node.kind, items, (8, 20), (26, 38), 0.0, text_of(title))
 
 
+def plural(count: int, what: str) -> str:
+    """Write a number of things: 1 op, 2 ops."""
+    return f"{count:,} {what}{'s' * (count != 1)}".replace(",", "\u2009")
+
+
 def scope_card(graph: Graph, node: Node, detail: int) -> Card:
     """Compose the card of a collapsed scope: what is in it, its output, its gradient; or the course over repeats."""
     about = dict(node.params)
     title = clip_runs((Run(f"▸{SPACE}", "sans"), *words(node.name or node.op or "scope", "bold")), 12.5, 190)
-    counts = [f"{about.get('ops', 0)} ops"]
+    counts = [plural(about.get("ops", 0), "op")]
     if about.get("parameters"):
-        counts.append(f"{about['parameters']:,} parameters".replace(",", "\u2009"))
+        counts.append(plural(about["parameters"], "parameter"))
     counts.append(shape_text(node.shape))
     if about.get("repeat", 1) > 1:
         counts.insert(0, f"×{about['repeat']}")

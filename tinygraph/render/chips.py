@@ -71,7 +71,7 @@ def factor(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
         return words(f"copy ×{copies}")
     if spread and copies > 1 and text == f"1/{copies}":
         return words(f"÷ {copies}, copy ×{copies}")
-    if text.startswith(("·", "∗")) or text.endswith(("·", "⋆")) or node.family == "shape":
+    if text.startswith(("·", "∗")) or text.endswith(("·", "⋆")) or "·)" in text or node.family == "shape":
         return runs if text != "1" else words(f"{node.op} back")
     if text.startswith("1/"):
         return joined((*words("÷ "), *without(runs, 2)))
