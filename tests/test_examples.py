@@ -56,6 +56,14 @@ def test_readme_blocks_run_in_order(tmp_path, monkeypatch):
     np.testing.assert_allclose(names["softplus"](np.zeros(2)), np.log(2))
 
 
+def test_the_profile_of_the_docs_runs(capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "benchmarks.md").read_text(), re.S)
+    exec(compile(block, "benchmarks.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "in array functions" in printed
+    assert "x̂ = x_c ÷ σ↑" in printed
+
+
 @pytest.mark.parametrize("path", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name)
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
