@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["composite", "no_grad", "scope"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Context(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)  # slots are read fastest, and each op reads them
+class Context:
     """Where an op is called: inside which scopes, and whether it records."""
 
     scope: tuple[str, ...] = ()
@@ -26,7 +28,7 @@ CONTEXT: ContextVar[Context] = ContextVar("tinygraph", default=Context())
 @contextlib.contextmanager
 def within(**changes: Any) -> Iterator[None]:
     """Change the current context for the length of a ``with`` block."""
-    token = CONTEXT.set(CONTEXT.get()._replace(**changes))
+    token = CONTEXT.set(dataclasses.replace(CONTEXT.get(), **changes))
     try:
         yield
     finally:

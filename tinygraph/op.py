@@ -31,8 +31,8 @@ CALL = """{take}
         raise explain(error, op.name, ({operands},)) from error
     if not ({any_is}):
         return out
-    scope, recording = CONTEXT.get()
-    if not recording:
+    context = CONTEXT.get()
+    if not context.recording:
         return constant(out)
     {want}
     tensor = new(Tensor)
@@ -43,7 +43,7 @@ CALL = """{take}
     node.saved = ({saved},)
     node.needs = {any_want}
     node.shape = out.shape
-    node.scope = scope
+    node.scope = context.scope
     node.id = serial()
     {params}
     return tensor
@@ -166,11 +166,11 @@ def record(op: Op, operands: Sequence[Any], params: dict[str, Any], out: Any, as
     """Return the result of a call: as a Tensor, if an operand is one; ``asked(i)`` is what line i asks for."""
     if not any(isinstance(x, Tensor) for x in operands):
         return out
-    scope, recording = CONTEXT.get()
-    if not recording:
+    context = CONTEXT.get()
+    if not context.recording:
         return constant(out)
     node: Any = Node()
-    node.op, node.params, node.shape, node.scope, node.id = op, params, out.shape, scope, serial()
+    node.op, node.params, node.shape, node.scope, node.id = op, params, out.shape, context.scope, serial()
     node.inputs = tuple(x.node if isinstance(x, Tensor) else x for x in operands)
     wants = [isinstance(x, Node) and x.needs for x in node.inputs]
     node.saved, node.needs = tuple(asked(i) if want else None for i, want in enumerate(wants)), any(wants)
