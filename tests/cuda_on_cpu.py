@@ -111,9 +111,11 @@ class RawModule:
             for n in names
         ]
         path = folder / hashlib.sha256(code.encode()).hexdigest()
-        path.with_suffix(".cc").write_text(SHIM + code + "".join(calls))
-        command = ["g++", "-std=c++20", "-O1", "-shared", "-fPIC", "-w", "-pthread", "-o", f"{path}.so", f"{path}.cc"]
-        subprocess.run(command, check=True, timeout=120)
+        if not path.with_suffix(".so").exists():
+            path.with_suffix(".cc").write_text(SHIM + code + "".join(calls))
+            flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-w", "-pthread"]
+            flags += ["-fno-gnu-unique"]  # what is static in a template is each library's own
+            subprocess.run(["g++", *flags, "-o", f"{path}.so", f"{path}.cc"], check=True, timeout=120)
         self.library = ctypes.CDLL(f"{path}.so")
         self.kernels = {n: Kernel(self.library[f"launch_{n}"]) for n in names}
 

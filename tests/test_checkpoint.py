@@ -232,6 +232,7 @@ def test_numpys_own_files_load(tmp_path):
     ("state", "name", "error", "message"),
     [
         ({"a": np.ones(1)}, "a.pt", ValueError, "ends in neither .safetensors nor .npz"),
+        ({"a": np.ones(1)}, "none/a.npz", FileNotFoundError, "there is no folder .*none$"),
         ({"a/b": np.ones(1)}, "a.npz", ValueError, "the key 'a/b' has a '/'"),
         ({"m": {"f": {1, 2}}}, "a.npz", TypeError, "m/f is set, neither an array nor fit for JSON"),
         ({"m": [np.ones(2)]}, "a.npz", TypeError, "m is list, neither an array nor fit for JSON"),

@@ -61,6 +61,16 @@ def test_images(tmp_path, capsys):
     assert "mean₀,₂,₃ x" in capsys.readouterr().out
 
 
+def test_rows_as_they_are_found(tmp_path, capsys):
+    """Fewer rows than are taken by default, in quotes, without names; an ending in capitals; a single image."""
+    (tmp_path / "DATA.CSV").write_text('"1","2"\n"3","5"\n"4","4"\n')
+    np.testing.assert_array_equal(read(tmp_path / "DATA.CSV"), [[1, 2], [3, 5], [4, 4]])
+    assert run("--input", tmp_path / "DATA.CSV", "--out", tmp_path / "out") == 0
+    assert "3 rows of DATA.CSV" in capsys.readouterr().out
+    np.save(tmp_path / "one.npy", np.random.default_rng(0).normal(size=(1, 2, 3, 3)))
+    assert run("--input", tmp_path / "one.npy", "--out", tmp_path / "out") == 0
+
+
 def bad(tmp_path, name, content=b""):
     path = tmp_path / name
     path.write_bytes(content)
@@ -77,13 +87,18 @@ def bad(tmp_path, name, content=b""):
         (lambda d: ["--input", bad(d, "x.csv", b"a,b\n1,x\n")], "cannot be read as .csv"),
         (lambda d: ["--input", bad(d, "x.csv")], "holds no rows"),
         (lambda d: ["--input", bad(d, "x.csv", b"1,nan\n2,3\n"), "--batch", 2], "1 elements of the batch are nan"),
+        (lambda d: ["--input", bad(d, "x.csv", b"1,,3\n4,5,6\n7,8,9\n")], "could not convert string '' to float64 at row 0"),
+        (lambda d: ["--input", bad(d, "x.csv", b"1e300,1\n2,3\n")], "1 elements of the batch are nan or infinite in float32"),
+        (lambda d: ["--input", bad(d, "x.csv", b"1,2\n")], "--input: there is one value a feature"),
+        (lambda d: ["--seed", -1], "--seed -1: must be 0 or more"),
+        (lambda d: ["--out", bad(d, "file")], "file: cannot be made a folder: File exists"),
         (lambda d: ["--batch", 1], "--batch 1: must be 2 … 1797"),
         (lambda d: ["--batch", 5000], "--batch 5000: must be 2 … 1797"),
         (lambda d: ["--backend", "cupy"], "the cupy backend"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(make, message, tmp_path, capsys):
-    assert run(*make(tmp_path), "--out", tmp_path / "out") == 2
+    assert run("--out", tmp_path / "out", *make(tmp_path)) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -107,6 +107,8 @@ def test_options_reach_the_picture(file, tmp_path):
         (["{file}:loss", "-o", "{to}.txt", "--width", "9pt"], "it is a number of characters"),
         (["{file}:loss", "-o", "{to}.svg", "--show", "path=x,z"], "0 nodes are named 'z'"),
         (["{file}:loss", "-o", "{to}.svg", "--theme", "pink"], "theme is 'pink'"),
+        (["{file}:loss", "-o", "{to}.svg", "--expand", "batchnorm"], "no scope is 'batchnorm'; the scopes are batch_norm"),
+        (["{file}:loss", "-o", "{to}.html", "--depth", "-1"], "depth is -1; it must be 0"),
         (["none.py:x", "-o", "{to}.svg"], "none.py: there is no such file"),
         (["none.json", "-o", "{to}.svg"], "none.json: there is no such file"),
     ],

@@ -147,7 +147,7 @@ def test_a_damaged_packed_file(fashion, damage, message):
 
 
 def test_a_missing_file_says_where_to_get_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"neither this file nor .*\.gz is there; install Debian's dataset"):
+    with pytest.raises(FileNotFoundError, match=r"neither this file nor .*\.gz is there; .*, or fetch it: tinygraph"):
         fashion_mnist(tmp_path)
 
 

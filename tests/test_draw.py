@@ -46,6 +46,18 @@ def test_ascii_golden_is_ascii():
     golden("batchnorm_ascii.txt", text + "\n")
 
 
+def test_text_says_what_it_means_in_few_signs():
+    x = tg.Tensor([0.5, 2.0], name="été", requires_grad=False)
+    y = (tg.exp(-x) * tg.Tensor([1.0, 2.0], name="x\u0304")).named("y")
+    chart = tg.snapshot(y).text(ascii=True)
+    assert chart.startswith("3 ops * x_bar float64(2,)") and "e^(-ete)" in chart
+    assert tg.snapshot((x * 2).named("y")).text().startswith("1 op · → y (2,)")
+    b = tg.Parameter([0.3, 0.1], name="b")  # before a batch norm: it is taken off with the mean
+    loss = (tg.batch_norm(tg.Tensor([[0.1, 2.0], [0.7, 0.3], [0.2, 0.9]]) + b) * [[0.3, 1.0], [2.0, 0.1], [0.7, 5]]).sum()
+    loss.backward()
+    assert re.search(r"b  \(param\) .* 0, but for rounding ", tg.snapshot(loss).text())
+
+
 def test_dot_golden():
     golden("batchnorm.dot", tg.snapshot(by_hand()[1]).to_dot())
 
@@ -153,10 +165,11 @@ def test_letters_of_a_pdf_are_letters(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".svg", ".png", ".pdf"])
-def test_graphviz_lays_out_if_it_is_asked_to(ending, tmp_path):
+def test_graphviz_lays_out_if_it_is_asked_to(ending, tmp_path, capfd):
     pytest.importorskip("pygraphviz")
     path = tg.draw(by_hand()[1], tmp_path / f"graph{ending}", engine="dot")
     assert path.read_bytes().startswith({".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[ending])
+    assert capfd.readouterr() == ("", "")  # also what its libraries say, such as Fontconfig's warnings
 
 
 @pytest.mark.parametrize(
@@ -170,6 +183,9 @@ def test_graphviz_lays_out_if_it_is_asked_to(ending, tmp_path):
         (None, "graph.json", {"detail": 2}, ValueError, ".json takes no detail; it takes no option"),
         (None, "graph.mmd", {"theme": "dark", "width": 3}, ValueError, ".mmd takes no theme, width; it takes depth, expand"),
         (None, "graph.svg", {"detail": 7}, ValueError, "detail is 7"),
+        (None, "graph.svg", {"expand": "batchnorm"}, ValueError, "no scope is 'batchnorm'; the scopes are batch_norm"),
+        (None, "graph.tex", {"depth": "1"}, ValueError, "depth is '1'; it must be 0"),
+        (None, "graph.txt", {"width": "9cm"}, ValueError, "width is '9cm'; of a text it is a number of characters"),
         (None, "graph.svg", {"engine": "dot", "theme": "dark"}, ValueError, "engine='dot' takes no theme"),
         (None, "graph.dot", {"show": "health"}, ValueError, "show is 'health'"),
     ],
@@ -205,6 +221,10 @@ def test_the_programs_own_dot_is_preferred(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="dot could not draw the graph: syntax error"):
         tg.draw(by_hand()[1], tmp_path / "graph.svg", engine="dot")
     assert calls == [["/somewhere/dot", "-Tsvg"]]
+
+
+def test_an_ending_may_be_in_capitals(tmp_path):
+    assert tg.draw(by_hand()[1], tmp_path / "graph.SVG", depth=0, expand="batch_norm").read_text().startswith("<svg")
 
 
 def test_several_tensors_in_one_picture(tmp_path):

@@ -8,6 +8,7 @@ import operator
 import pickle
 import threading
 import tracemalloc
+import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,6 +29,29 @@ X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 
 def tensor(array=X, **about):
     return Tensor(np.array(array, float), **about)
+
+
+# --- an op ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_argument_may_bear_any_name_that_the_engine_uses():
+    @tg.op(
+        "$node",
+        node=("$op", lambda g, op, tensor: g * op * tensor),
+        op=("$node", lambda g, node, tensor: g * node * tensor),
+    )
+    def context(node, op, tensor=2.0, constant=0.0):
+        return node * op * tensor + constant
+
+    try:
+        x, z = tensor(), tensor(X + 1)
+        y = context(x, z, tensor=3.0, constant=1.0)
+        np.testing.assert_allclose(y.data, 3 * X * (X + 1) + 1)
+        assert y.node.params == {"tensor": 3.0, "constant": 1.0}
+        for found, wanted in zip(grad(y.sum(), [x, z]), (3 * (X + 1), 3 * X), strict=True):
+            np.testing.assert_allclose(found, wanted)
+    finally:
+        del OPS["context"]
 
 
 # --- the walk -------------------------------------------------------------------------------------------------------
@@ -105,6 +129,27 @@ def test_derivatives_up_to_the_fourth(f, derivatives):
     for derivative in derivatives:
         (y,) = grad(y.sum(), x, create_graph=True)
         np.testing.assert_allclose(y.data, derivative(x.data), rtol=1e-12)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_shapes_at_the_edge(create_graph):
+    """Of no axes NumPy takes any axis; of an empty array there is a mean, and an empty gradient."""
+    for reduce in (tg.sum, tg.mean, tg.max, tg.min, tg.logsumexp):
+        for axis in (0, -1, (), None):
+            x = tensor(2.5)
+            (g,) = grad(reduce(x, axis), x, create_graph=create_graph)
+            assert (g.shape, g.item()) == ((), 1)
+    for shape in ((0, 3), (3, 0), (0,)):
+        x = tensor(np.ones(shape))
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: the mean of nothing
+            y = tg.mean(x, 0)
+        (g,) = grad(y, x, np.ones(y.shape), create_graph=create_graph)
+        assert g.shape == shape
+    x = tensor()
+    (g,) = grad(concatenate([x, x[:1]], axis=None), x, np.arange(9.0), create_graph=create_graph)
+    np.testing.assert_array_equal(getattr(g, "data", g), [[6, 8, 10], [3, 4, 5]])
+    assert [piece.shape for piece in tg.split(x, np.int64(3), axis=-1)] == [(2, 1)] * 3
 
 
 # --- grad and backward ----------------------------------------------------------------------------------------------
@@ -246,6 +291,16 @@ def test_retain_graph_false_frees_the_graph_as_it_walks():
     np.testing.assert_allclose(x.grad, 2 * np.exp(2 * X))
 
 
+def test_a_gradient_through_a_freed_part_is_an_error_and_not_a_part_of_it():
+    x = tensor()
+    h = x * x
+    h.sum().backward(retain_graph=False)
+    y = (2 * h + x).sum()
+    for options in ({}, {"create_graph": True}, {"allow_unused": True}, {"materialize_grads": True}):
+        with pytest.raises(RuntimeError, match=r"the graph behind <op mul> was freed by backward"):
+            grad(y, x, **options)
+
+
 # --- what is not recorded -------------------------------------------------------------------------------------------
 
 
@@ -268,6 +323,18 @@ def test_no_grad_detach_and_constants():
     assert (x * x).requires_grad  # an error leaves no_grad behind
 
 
+def test_create_graph_records_within_no_grad():
+    x = Tensor(np.float32(X))
+    y = (x.astype(np.float64) ** 3).sum()
+    with no_grad():
+        (first,) = grad(y, x, create_graph=True)
+        (second,) = grad(first, x, np.ones(X.shape))
+        rows = tg.jacobian(lambda x: x**3, Tensor(X[0]), create_graph=True)
+    assert first.node.scope[0] == "grad"  # the cast to float32 too
+    np.testing.assert_allclose(second, 6 * X)
+    assert rows.requires_grad
+
+
 def test_requires_grad_can_be_changed_in_a_leaf():
     x = tensor()
     x.requires_grad = False
@@ -278,12 +345,15 @@ def test_requires_grad_can_be_changed_in_a_leaf():
 
 def test_data_can_be_replaced_and_the_graph_keeps_the_old():
     x = tensor()
-    y = (x * x).sum()
+    y = (x * x).sum().named("L")
     x.data = 2 * X
     np.testing.assert_allclose(grad(y, x)[0], 2 * X)
     np.testing.assert_allclose(grad((x * x).sum(), x)[0], 4 * X)
     x.data = np.ones(5)
     assert x.shape == grad(x.sum(), x)[0].shape == (5,)
+    assert tg.snapshot(y).find("L").value.values == ((X * X).sum(),)  # with another shape, it is another leaf
+    x.data = Tensor(X)
+    assert type(x.data) is np.ndarray
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------
@@ -372,6 +442,24 @@ def test_a_training_step_of_batch_norm_fits_in_four_and_a_half_inputs():
     finally:
         tracemalloc.stop()
     assert (peak - before) / x.nbytes <= 4.5
+
+
+# --- scopes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_scope_is_where_it_is_entered_not_where_it_was_made():
+    @scope("block")
+    def double(x):
+        return 2 * x
+
+    with scope("net"):
+        assert double(tensor()).node.scope == ("net", "block")
+        later = scope("inner")
+    with later:
+        assert (2 * tensor()).node.scope == ("inner",)
+    with pytest.raises(ValueError, match="broadcast"), scope("a", "b"):
+        tensor() + np.ones(7)
+    assert double(tensor()).node.scope == ("block",)
 
 
 # --- threads --------------------------------------------------------------------------------------------------------

@@ -66,6 +66,11 @@ def test_the_steps_done_by_hand():
         np.testing.assert_allclose(s[name], wanted, atol=1e-14, err_msg=name)
 
 
+def test_the_steps_keep_float32():
+    steps = tg.batch_norm_stepwise(*(np.float32(a) for a in (X, GAMMA, BETA, W)))
+    assert {name for name, a in steps.items() if a.dtype != np.float32} == set()
+
+
 @pytest.mark.parametrize(("shape", "axis"), [((5, 3), 0), ((4, 3, 2, 5), (0, 2, 3)), ((3, 6), -1)])
 def test_stepwise_meets_the_graph_at_every_node(rng, shape, axis):
     x, dy = rng.standard_normal((2, *shape)) + 1.5

@@ -309,7 +309,10 @@ def test_arrays_of_a_device_stay_there(name, shape, axis, device_array):
 @pytest.mark.parametrize(("name", "shape", "axis"), [CASES[1], CASES[5], CASES[13]])
 def test_threads_change_no_number(name, shape, axis, way, monkeypatch):
     inputs = batch(name, shape, axis, np.float32)
-    assert inputs[0].size > backend.SHARED
+    for module in (backend, *MODULES.values()):
+        monkeypatch.setattr(module, "SHARED", inputs[0].size // 2)
+    MODULES["batch_norm"].Layout.tiles.cache_clear()
+    MODULES["layer_norm"].pieces.cache_clear()
     found = []
     for threads in ("1", "3"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
@@ -317,6 +320,8 @@ def test_threads_change_no_number(name, shape, axis, way, monkeypatch):
         monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(4), raising=False)
         found.append(passes(FUSED[name], inputs, axis=axis))
     backend.helpers.cache_clear()
+    MODULES["batch_norm"].Layout.tiles.cache_clear()
+    MODULES["layer_norm"].pieces.cache_clear()
     for a, b in zip(*found, strict=True):
         assert np.array_equal(a, b)
 
@@ -398,7 +403,7 @@ def test_leaving_the_mean_in_is_caught(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FUSED)
-@pytest.mark.parametrize("types", ["ff4", "ff1", "fd4", "dd2", "dd1", "ef8", "ed1"])  # stored, computed in, at once
+@pytest.mark.parametrize("types", ["ff4", "fd4", "dd1", "ef8"])  # stored, computed in, at once
 def test_cuda_sources_compile(name, types, tmp_path):
     if not (nvcc := shutil.which("nvcc")):
         pytest.skip("nvcc is not there")
@@ -425,20 +430,17 @@ def cupy_on_cpu(tmp_path_factory, monkeypatch):
 
 
 CUDA_CASES = [
-    ("batch_norm", (90, 64), 0), ("batch_norm", (97, 3), 0), ("batch_norm", (40, 300), 0), ("batch_norm", (2, 40), 0),
-    ("batch_norm", (6, 5, 9, 10), (0, 2, 3)), ("batch_norm", (6, 5, 10, 10), (0, 2, 3)),
-    ("batch_norm", (33, 6, 3, 3), (0, 2, 3)),
-    ("batch_norm", (3, 2, 5000), (0, 2)), ("batch_norm", (9, 4, 5, 6), (0, 2)), ("batch_norm", (7, 20), (0, 1)),
-    ("layer_norm", (90, 64), -1), ("layer_norm", (70, 500), -1), ("layer_norm", (5, 9000), -1),
-    ("layer_norm", (3, 17000), -1),
-    ("layer_norm", (40, 2), -1), ("layer_norm", (6, 5, 9, 10), (1, 2, 3)), ("layer_norm", (70, 9), 0),
-    ("layer_norm", (7, 4, 6), (0, 2)),
+    ("batch_norm", (97, 3), 0), ("batch_norm", (40, 300), 0), ("batch_norm", (2, 40), 0),  # rows
+    ("batch_norm", (6, 5, 9, 10), (0, 2, 3)), ("batch_norm", (3, 2, 5000), (0, 2)), ("batch_norm", (7, 20), (0, 1)),
+    ("batch_norm", (33, 6, 3, 3), (0, 2, 3)),  # runs above, folded rows here
+    ("layer_norm", (90, 64), -1), ("layer_norm", (3, 17000), -1),  # dγ in shared memory, and not
+    ("layer_norm", (40, 2), -1), ("layer_norm", (7, 4, 6), (0, 2)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "shape", "axis", "dtype", "offset"),
-    [(*case, np.float32, 1e4) for case in CUDA_CASES] + [(*case, np.float64, 0.5) for case in CUDA_CASES[::6]],
+    [(*case, np.float32, 1e4) for case in CUDA_CASES] + [(*case, np.float64, 0.5) for case in CUDA_CASES[1::6]],
 )
 def test_cuda_kernels_run_on_the_cpu(name, shape, axis, dtype, offset, cupy_on_cpu):
     x, gamma, beta, g = inputs = batch(name, shape, axis, dtype, offset)

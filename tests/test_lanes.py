@@ -11,10 +11,17 @@ import tinygraph as tg
 from tests import gallery
 from tinygraph import Parameter, Tensor
 from tinygraph.graph import Graph
+from tinygraph.nets import fully_connected
 from tinygraph.ops.linear import einsum, matmul
 from tinygraph.render.axes import batch_axes
+from tinygraph.render.cards import card_of
 from tinygraph.render.chips import meets
+from tinygraph.render.html import html
 from tinygraph.render.lanes import Layout, lay_out
+from tinygraph.render.math import text_of
+from tinygraph.render.mermaid import mermaid
+from tinygraph.render.svg import svg
+from tinygraph.render.tikz import tikz
 from tinygraph.rewrite import diff, fit, fold, inline, route, scopes
 from tinygraph.trace import snapshot
 
@@ -271,6 +278,67 @@ def test_a_long_chain_without_scopes_is_cut_into_runs() -> None:
     found = fit(inline(snapshot(h)), 200)
     assert 20 <= len(found) <= 60
     assert faults(lay_out(found, 1)) == []
+
+
+def test_boxes_beside_each_other_take_the_room_of_one() -> None:
+    """What stands above the cards is as many headings as boxes hold each other, however many stand in a row."""
+
+    def first_card(blocks: int) -> float:
+        h = Tensor(gallery.X, name="x")
+        for k in range(blocks):
+            with tg.scope(f"block{'abcdefgh'[k]}", "inner"):
+                h = np.tanh(h * 2.0) + 1.0
+        graph = snapshot(h)
+        found = lay_out(graph, 1, boxes=scopes(graph), page=(1e9, 900.0))
+        assert len(found.boxes) == 2 * blocks
+        assert faults(found) == []
+        return min(card.y for card in found.cards)
+
+    assert first_card(1) == first_card(2) == first_card(6)
+
+
+def test_a_value_that_goes_on_to_many_in_a_later_row_has_room_for_their_lines() -> None:
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], name="x")
+    y = x * 0.0
+    for k in range(1, 12):
+        y = y + x * float(k)
+    loss = y.sum()
+    loss.backward()
+    found = lay_out(inline(snapshot(loss)), 2, page=(800.0, 900.0))
+    assert faults(found) == []
+    for placed in found.cards:
+        ends = [r.forward[0] for r in found.routes if r.link.u == placed.card.node]
+        ends += [r.backward[-1] for r in found.routes if r.link.u == placed.card.node and r.backward]
+        apart = np.diff(sorted(y for x, y in ends if x == placed.rect[2]))
+        assert placed.card.kind != "stub" or (apart >= 6.0).all()
+
+
+@pytest.mark.parametrize("detail", [0, 1, 2])
+@pytest.mark.parametrize("name", list(gallery.GALLERY))
+def test_a_number_that_stands_for_a_card_is_on_that_card(graphs: dict[str, Graph], name: str, detail: int) -> None:
+    drawn = fit(inline(graphs[name]), 200)
+    for node in drawn.nodes if len(drawn) < 200 else ():
+        if not drawn.is_number(node.id) and node.kind == "op" and not node.name:
+            card = card_of(drawn, node.id, detail)
+            subtitle = text_of(card.items[1].runs)
+            assert f"#{node.id}" in subtitle or "…" in subtitle
+
+
+def test_a_net_of_the_texts_is_folded_and_its_data_stand_outside() -> None:
+    x = Tensor(np.ones((4, 1, 5, 5), np.float32), name="x", requires_grad=False)
+    loss = tg.cross_entropy(fully_connected((25, *[8] * 5, 3), seed=0)(x), np.array([0, 1, 2, 0]))
+    found = fit(inline(snapshot(loss)), 200)
+    assert [n.name for n in found.nodes if n.kind == "scope"] == ["block3…5"]
+    data = found.find("x").id
+    assert all(data not in s.members for s in scopes(found))
+
+
+def test_a_scope_that_is_misspelt_is_said(graphs: dict[str, Graph]) -> None:
+    for writer in (Graph.text, Graph.to_dot, svg, html, mermaid, tikz):
+        with pytest.raises(ValueError, match=r"no scope is 'hiden'; the scopes are hidden, hidden/batch_norm, head"):
+            writer(graphs["mlp"], depth=0, expand=["hiden"])
+        with pytest.raises(ValueError, match="depth is -1; it must be 0, which collapses every scope, or more"):
+            writer(graphs["mlp"], depth=-1)
 
 
 def test_diff_of_composed_and_fused() -> None:

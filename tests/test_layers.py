@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,3 +116,11 @@ def test_the_engine_is_small():
 
 def test_the_table_names_no_module_that_is_gone():
     assert not FLOORS.keys() - MODULES.keys()
+
+
+def test_the_documentation_has_the_same_table():
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", text, re.MULTILINE)
+    names = [(name, int(n)) for n, cell in rows for name in re.findall("`(.*?)`", cell)]
+    told = {name.removesuffix("/*").replace("/", "."): n for name, n in names}
+    assert told == {name: n for name, n in FLOORS.items() if name not in ("", "ops", "__main__")}

@@ -155,6 +155,10 @@ def test_parameters_without_a_gradient_stay():
     ("make", "error", "message"),
     [
         (lambda p: optim.SGD([]), ValueError, "SGD: there are no parameters"),
+        (lambda p: optim.SGD(nn.Linear(2, 2)), TypeError, r"takes parameters, as .* gives them, not Linear"),
+        (lambda p: optim.StepLR(optim.SGD([p]), 0), ValueError, "StepLR: step_size is 0, and must be 1 or more"),
+        (lambda p: optim.CosineAnnealingLR(optim.SGD([p]), 0), ValueError, "CosineAnnealingLR: T_max is 0"),
+        (lambda p: optim.LinearLR(optim.SGD([p]), total_iters=0), ValueError, "LinearLR: total_iters is 0"),
         (lambda p: optim.SGD([p], lr=-1), ValueError, "SGD: lr is -1, and must not be negative"),
         (lambda p: optim.SGD([p], lr=math.nan), ValueError, "lr is nan"),
         (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov takes a momentum, and no dampening"),

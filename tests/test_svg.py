@@ -245,6 +245,7 @@ def test_paths_are_drawn_as_tables_that_add_up() -> None:
     cells = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
     numbers = [v for v in cells if re.fullmatch(r"[−\d.]+", v)]
     assert len(numbers) == 5 * 12
+    assert 'class="h-' not in text  # no header, and so no corners of one
     assert numbers[36:48] == ["0"] * 12  # the fourth path
     assert numbers[48:] == ["2", "−2", "1", "−2", "0", "1", "0", "2", "−1", "0", "0", "−1"]
 

@@ -131,6 +131,40 @@ def test_run_computes_on_arrays_and_records_on_tensors():
     np.testing.assert_allclose(tg.grad(loss, x)[0] * 3, np.reshape(graph.find("x").grad.values, (4, 3)))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x.clip(-np.inf, np.inf),
+        lambda x: tg.pad(x, 1, constant_values=np.nan),
+        lambda x: x.clip(np.array([0.0, -np.inf])),
+        lambda x: x.clip(np.float32(-np.inf), np.longdouble(2)),
+        lambda x: tg.fused.batch_norm(x),
+        lambda x: tg.fused.layer_norm(x, None, np.ones(2)),
+        lambda x: tg.Tensor(x.data.astype(np.longdouble)) * 2,
+    ],
+)
+def test_what_json_has_no_word_for_comes_back(make):
+    y = make(tg.Tensor([[1.0, -2.0], [3.0, 5.0]], name="x"))
+    graph = tg.snapshot(y)
+    again = Graph.from_json(graph.to_json())
+    assert [n.params for n in again.nodes] == [n.params for n in graph.nodes]
+    assert again.to_json() == graph.to_json()
+    np.testing.assert_array_equal(tg.run(again), y.data)
+
+
+def test_to_look_at_a_value_that_is_not_finite_warns_no_more():
+    x = tg.Tensor([0.0, -1.0], name="x")
+    with np.errstate(all="ignore"):
+        y = (np.log(x) / x).sum()
+        y.backward()
+    assert tg.snapshot(y).nodes[-1].value.nans == 1
+
+
+def test_run_takes_any_name():
+    graph = tg.snapshot(tg.Tensor([2.0], name="graph") * tg.Tensor([3.0], name="graph"))
+    assert tg.run(graph, graph=np.array([5.0])) == 25
+
+
 def test_run_keeps_the_dtype():
     x = tg.Tensor(np.ones((2, 2), np.float32), name="x")
     assert tg.run(Graph.from_json(tg.snapshot(x * 0.5 + 1).to_json())).dtype == np.float32
@@ -170,7 +204,11 @@ def test_a_leaf_that_changed_is_noticed():
     x.data[0, 0] += 1
     graph = tg.snapshot(loss)
     assert len(graph.notes) == 1
-    assert graph.notes[0].startswith("a leaf has changed since the forward pass (x)")
+    assert graph.notes[0].startswith("a leaf has changed since the forward pass (x): ")
+    small = tg.Tensor([1.0], name="x")
+    y = small * small
+    small.data[0] = 2
+    assert "(x): 1 value is shown as it was then" in tg.snapshot(y).notes[0]
     assert graph.find("L").value.values == (8.0,)
 
 

@@ -71,7 +71,7 @@ from tinygraph.ops.shape import (
 from tinygraph.tensor import Parameter, Tensor
 
 if typing.TYPE_CHECKING:
-    from tinygraph import checkpoint, data, fused, nets, nn, optim, training
+    from tinygraph import checkpoint, data, nets, nn, optim, training
     from tinygraph.certificate import Certificate
     from tinygraph.check import DegenerateCheck, compare, gradcheck, gradgradcheck
     from tinygraph.drawing import EngineMissing, draw
@@ -99,7 +99,7 @@ __all__ = [
 
 # What a net does not need to run is loaded when it is first asked for, so that the import stays short.
 _LATER = {
-    "checkpoint": (), "data": (), "fused": (), "nets": (), "nn": (), "optim": (), "training": (),
+    "checkpoint": (), "data": (), "nets": (), "nn": (), "optim": (), "training": (),
     "certificate": ("Certificate",),
     "check": ("DegenerateCheck", "compare", "gradcheck", "gradgradcheck"),
     "drawing": ("EngineMissing", "draw"),

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tinygraph.profiling import amount
+
 __all__ = ["Certificate", "Row"]
 
 ORDERS = ("value", "1st", "2nd", "3rd")  # order of the derivative
@@ -190,9 +192,3 @@ def costs(c: Certificate) -> Iterator[str]:
 def short(error: float) -> str:
     """Write an error with one digit."""
     return "0" if error == 0 else f"{error:.0e}" if math.isfinite(error) else "∞"
-
-
-def amount(count: float) -> str:
-    """Write a number of bytes."""
-    unit = min(int(math.log10(max(count, 1)) / 3), 3)
-    return f"{count / 1000**unit:.3g} {('B', 'kB', 'MB', 'GB')[unit]}"

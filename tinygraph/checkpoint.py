@@ -37,12 +37,15 @@ def save(state: Mapping[str, Any], path: str | Path) -> None:
         path: its ending picks the format: ``.safetensors`` (takes the extra) or ``.npz``.
 
     Raises:
+        FileNotFoundError: there is no such folder.
         ValueError: the ending is neither of these, or a key has a "/".
         TypeError: something in the state is no array and cannot be written as JSON.
         ModuleNotFoundError: the extra is not installed.
     """
     path = Path(path)
     write, _ = formats(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"checkpoint: there is no folder {path.parent}")
     arrays: dict[str, np.ndarray] = {}
     text: dict[str, Any] = {"values": {}, "about": {}}
     for key, value in flat(state, ""):

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygraph.certificate import DIFFERENCES, ORDERS, Certificate, Row, short
 from tinygraph.context import no_grad
-from tinygraph.device import asarray, synchronize, to_numpy
+from tinygraph.device import asarray, backend_of, synchronize, to_numpy
 from tinygraph.errors import describe
 from tinygraph.functional import pull
 from tinygraph.functions import axes_of
@@ -72,8 +72,8 @@ def compare(
 
     Raises:
         TypeError: an input is not of floating point.
-        ValueError: an input is not finite, there is none, ``composed`` fails on them, or PyTorch's twin of it is
-            not known.
+        ValueError: an input is empty or not finite, there is none, ``composed`` fails on them, or PyTorch's twin of
+            it is not known.
         ModuleNotFoundError: ``against`` is given and PyTorch is not installed.
 
     >>> from tinygraph.functions import log_softmax, softmax
@@ -128,8 +128,8 @@ def finite_array(name: str, x: Any) -> Any:
     array = array_of(x) if hasattr(x, "dtype") else np.asarray(x)
     if array.dtype.kind != "f":
         raise TypeError(f"compare: {name} is {describe(array)}: convert it with .astype(numpy.float32)")
-    if not np.isfinite(array).all():
-        raise ValueError(f"compare: {name} has values that are not finite")
+    if not array.size or not np.isfinite(array).all():
+        raise ValueError(f"compare: {name} {'has values that are not finite' if array.size else 'is empty'}")
     return array
 
 
@@ -152,7 +152,7 @@ def label(func: Function) -> str:
 
 def beside(values: np.ndarray, like: Any) -> Any:
     """Return NumPy values as an array of the backend and dtype of ``like``."""
-    return asarray(values, "numpy" if type(like).__module__ == "numpy" else "cupy", like.dtype)
+    return asarray(values, backend_of(like), like.dtype)
 
 
 def stream(seed: int) -> np.random.Generator:

@@ -26,9 +26,10 @@ CONTEXT: ContextVar[Context] = ContextVar("tinygraph", default=Context())
 
 
 @contextlib.contextmanager
-def within(**changes: Any) -> Iterator[None]:
-    """Change the current context for the length of a ``with`` block."""
-    token = CONTEXT.set(dataclasses.replace(CONTEXT.get(), **changes))
+def within(*names: str, **changes: Any) -> Iterator[None]:
+    """Change the current context for the length of a ``with`` block; ``names`` are boxes to go into."""
+    here = CONTEXT.get()
+    token = CONTEXT.set(Context(**{"scope": here.scope + names, "recording": here.recording, **changes}))
     try:
         yield
     finally:
@@ -38,13 +39,18 @@ def within(**changes: Any) -> Iterator[None]:
 def scope(*names: str) -> contextlib.AbstractContextManager[None]:
     """Put the ops called inside into a named box: ``with scope("block1"): …``. Scopes nest.
 
+    A generator that yields inside of one leaves its caller inside, until it goes on.
+
+    Args:
+        names: of the boxes, outer before inner.
+
     >>> from tinygraph import Tensor
     >>> with scope("net"), scope("bn1"):
     ...     y = Tensor([1.0]) * 2
     >>> y.node.scope
     ('net', 'bn1')
     """
-    return within(scope=CONTEXT.get().scope + names)
+    return within(*names)
 
 
 def no_grad() -> contextlib.AbstractContextManager[None]:

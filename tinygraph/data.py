@@ -99,8 +99,8 @@ def found(folder: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"{folder / name}: neither this file nor {name}.gz is there; install Debian's dataset-fashion-mnist, give the "
-        "folder as root, or pass download=True"
+        f"{folder / name}: neither this file nor {name}.gz is there; give the folder that has it, install Debian's "
+        "dataset-fashion-mnist, or fetch it: tinygraph.data.fashion_mnist(download=True)"
     )
 
 

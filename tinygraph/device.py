@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygraph.errors import library_of
+
 # glibc takes arrays above 128 KB fresh from the system, a page fault every 4 KB, until the program has freed a larger
-# one. Composed batch norm is 3 times faster once it has; docs/decisions/engine.md has the figures.
+# one. Composed batch norm is twice as fast once it has; docs/decisions/engine.md has the figures.
 np.empty(31 << 20, np.uint8)
 
 __all__ = ["asarray", "backend_of", "scatter_add", "scratch", "synchronize", "to_numpy"]
@@ -17,7 +19,7 @@ __all__ = ["asarray", "backend_of", "scatter_add", "scratch", "synchronize", "to
 
 def backend_of(array: Any) -> str:
     """Return the backend of an array, "numpy" or "cupy"."""
-    return "cupy" if type(array).__module__.partition(".")[0] == "cupy" else "numpy"
+    return "cupy" if library_of(array) == "cupy" else "numpy"
 
 
 def scatter_add(target: Any, key: Any, values: Any) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import inspect
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from html import unescape
@@ -49,6 +51,11 @@ SHEET = b"""
   width: length("width"), height: length("height"),
 )
 """
+BROUGHT = """
+import sys, pygraphviz
+found = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()).draw(format=sys.argv[1], prog="dot")
+sys.stdout.buffer.write(found if isinstance(found, bytes) else found.encode())
+"""
 SHARP, MOST = (192, 144, 96, 72, 48, 24, 12), 16_000  # dots in an inch of a .png, and the most along one side
 SPOKEN = 100  # nodes whose chart a notebook keeps beside the picture
 
@@ -66,7 +73,7 @@ def draw(
     theme: str | None = None,
     width: float | str | None = None,
     depth: int | None = None,
-    expand: Sequence[str] = (),
+    expand: str | Sequence[str] = (),
     title: str | None = None,
     engine: str = "lanes",
 ) -> Path:
@@ -84,7 +91,7 @@ def draw(
         width: of the picture, in pixels or such as "506pt", in which no text is smaller than 6 pt; of a text, in
             characters.
         depth: scopes deeper than this are collapsed; where none is given, as many as it takes to fit.
-        expand: paths of scopes that stay open, such as "net/bn1".
+        expand: path of a scope that stays open, such as "net/bn1", or several.
         title: a heading.
         engine: "lanes", or "dot": Graphviz lays a picture out.
 
@@ -106,11 +113,12 @@ def draw(
         name: value
         for name, value, usual in (
             ("detail", detail, "auto"), ("show", show, "both"), ("theme", theme, None), ("width", width, None),
-            ("depth", depth, None), ("expand", tuple(expand), ()), ("title", title, None),
+            ("depth", depth, None), ("title", title, None),
+            ("expand", (expand,) if isinstance(expand, str) else tuple(expand), ()),
         )
         if value != usual
     }  # fmt: skip
-    write(path, drawn(what, path.suffix, options, engine))
+    write(path, drawn(what, path.suffix.lower(), options, engine))
     return path
 
 
@@ -193,19 +201,18 @@ def laid_out(source: str, picture: str) -> bytes:
         RuntimeError: Graphviz rejected the source.
     """
     if program := shutil.which("dot"):
-        done = subprocess.run([program, f"-T{picture}"], input=source.encode(), capture_output=True, check=False)  # noqa: S603
-        if done.returncode:
-            raise RuntimeError(f"dot could not draw the graph: {done.stderr.decode(errors='replace').strip()}")
-        return done.stdout
-    try:
-        import pygraphviz
-    except ImportError:
+        command = [program, f"-T{picture}"]
+    elif importlib.util.find_spec("pygraphviz"):  # apart, for its libraries write warnings to the standard error
+        command = [sys.executable, "-c", BROUGHT, picture]
+    else:
         raise EngineMissing(
             "engine='dot' needs Graphviz: install its program `dot` (https://graphviz.org/download), or "
             "pip install 'tinygraph[draw]', whose wheel brings it; engine='lanes' needs neither"
-        ) from None
-    found: Any = pygraphviz.AGraph(string=source).draw(format=picture, prog="dot")
-    return found if isinstance(found, bytes) else found.encode()
+        )
+    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"dot could not draw the graph: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
 
 
 def mimebundle(what: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:

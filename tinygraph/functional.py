@@ -157,8 +157,7 @@ def pull(
         zeros = (np.zeros_like(x.data) for x in inputs)
         return tuple(Tensor(z, requires_grad=False) if create_graph else z for z in zeros)
     ys, gs = zip(*reached, strict=True)
-    with within(recording=True):
-        return grad(ys, inputs, gs, create_graph, materialize_grads=True)
+    return grad(ys, inputs, gs, create_graph, materialize_grads=True)
 
 
 def lifted(inputs: Any, create_graph: bool) -> tuple[Tensor, ...]:
@@ -220,7 +219,8 @@ def block(y: Tensor, x: Tensor, rows: Sequence[Any], create_graph: bool) -> Any:
     """Return the part of a Jacobian that belongs to one output and one input."""
     shape = y.shape + x.shape
     if rows:
-        return reshape(stack(rows), shape)
+        with within(recording=create_graph):
+            return reshape(stack(rows), shape)
     zeros = np.zeros_like(x.data, shape=shape)
     return Tensor(zeros, requires_grad=False) if create_graph else zeros
 

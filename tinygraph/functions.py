@@ -6,6 +6,7 @@ errors and exercises speak of the same things. A NaN makes its own channel NaN a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,11 @@ def check_variance(what: str, v: Any, eps: float) -> None:
         )
 
 
+def unaveraged(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lengths of the axes of ``x`` that are not in ``axes``: the shape of γ and β."""
+    return tuple(n for a, n in enumerate(x.shape) if a not in axes)
+
+
 def check_shapes(what: str, x: Any, shape: tuple[int, ...], **parameters: Any) -> None:
     """Raise where a parameter is given and has not ``shape``."""
     for name, p in parameters.items():
@@ -130,8 +136,7 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
     """
     ndim = len(np.shape(array_of(x)))
     axes = axes_of(axis, ndim, "batch_norm")
-    shape = tuple(n for a, n in enumerate(x.shape) if a not in axes)
-    check_shapes("batch_norm", x, shape, gamma=gamma, beta=beta)
+    check_shapes("batch_norm", x, unaveraged(x, axes), gamma=gamma, beta=beta)
     keepdims = axes != tuple(range(len(axes)))
     x_hat = normalized("batch_norm", x, axes, eps, keepdims)
     return affine(x_hat, beside(gamma, axes, ndim), beside(beta, axes, ndim))
@@ -187,9 +192,8 @@ def batch_norm_inference(
     array([[1.]])
     """
     axes = axes_of(axis, len(x.shape), "batch_norm_inference")
-    shape = tuple(n for a, n in enumerate(x.shape) if a not in axes)
     check_floating("batch_norm_inference", x, eps)
-    check_shapes("batch_norm_inference", x, shape, mean=mean, var=var, gamma=gamma, beta=beta)
+    check_shapes("batch_norm_inference", x, unaveraged(x, axes), mean=mean, var=var, gamma=gamma, beta=beta)
     if not (array_of(var) + eps > 0).all():
         raise ValueError("batch_norm_inference: var + eps must be positive in every channel")
     mean, var, gamma, beta = (beside(p, axes, len(x.shape)) for p in (mean, var, gamma, beta))
@@ -288,6 +292,13 @@ def instance_norm(x: Any, gamma: Any = None, beta: Any = None, *, eps: float = 1
 def softmax(x: Any, axis: int = -1) -> Any:
     """Turn scores into probabilities along ``axis``: ``exp(x - logsumexp(x))``, which cannot overflow.
 
+    Args:
+        x: scores, of any shape; -inf gives 0, inf gives NaN, and a NaN makes NaN all beside it along ``axis``.
+        axis: the axis of the classes.
+
+    Returns:
+        Probabilities of the shape of x, which add up to 1 along ``axis``.
+
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
     """
@@ -297,6 +308,12 @@ def softmax(x: Any, axis: int = -1) -> Any:
 @composite
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Take the logarithm of `softmax` along ``axis``: ``x - logsumexp(x)``.
+
+    Args:
+        x, axis: as in `softmax`.
+
+    Returns:
+        Logarithms of probabilities, of the shape of x, in nats.
 
     >>> log_softmax(np.array([0.0, 0.0]))
     array([-0.69314718, -0.69314718])
@@ -329,6 +346,8 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
     axis = min(1, len(x.shape) - 1)
     labels = array_of(target)
     rest = x.shape[:axis] + x.shape[axis + 1 :]
+    if not x.shape:
+        raise ValueError("cross_entropy: x is one number; it must have an axis of classes")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, outside of 0 … 1")
     if reduction not in ("mean", "sum", "none"):
@@ -362,7 +381,19 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
 
 @implements(np.var, method="var")
 def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
-    """Take the variance over ``axis``: the mean square less the mean; ``correction=1`` divides by n - 1.
+    """Take the variance over ``axis``: the mean of ``(x - mean)²``.
+
+    Args:
+        x: of any shape.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes, with length 1.
+        correction: what is taken from the number of values n before dividing: 0, or 1 for an estimate without bias.
+
+    Returns:
+        The variance, in units of x².
+
+    Raises:
+        ValueError: there are no more values than ``correction``.
 
     >>> var(np.array([1.0, 3.0]))
     np.float64(1.0)
@@ -377,7 +408,16 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0)
 
 @implements(np.std, method="std")
 def std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
-    """Take the standard deviation over ``axis``: the root of `var`.
+    """Take the standard deviation over ``axis``: the root of `var`. Where it is 0 its derivative is not finite.
+
+    Args:
+        x, axis, keepdims, correction: as in `var`.
+
+    Returns:
+        The standard deviation, in units of x.
+
+    Raises:
+        ValueError: as `var`.
 
     >>> std(np.array([1.0, 3.0]))
     np.float64(1.0)
@@ -402,6 +442,9 @@ def batch_norm_stepwise(
         The names and arrays of all steps. Parameters and statistics keep length 1 along ``axis``, but for
         ``dgamma`` and ``dbeta``, which have the shape of gamma.
 
+    Raises:
+        ValueError, TypeError: as `batch_norm`; and ValueError where dy has not the shape of x.
+
     Source: CS231n assignment 2, ``batchnorm_backward``.
 
     >>> steps = batch_norm_stepwise(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), np.array([[1.0], [0.0]]))
@@ -409,7 +452,10 @@ def batch_norm_stepwise(
     (['mu', 'x_c', 'q', 'v', 'sigma'], array([1.]))
     """
     axes = axes_of(axis, x.ndim, "batch_norm_stepwise")
-    n = np.prod([x.shape[a] for a in axes])
+    check_shapes("batch_norm_stepwise", x, unaveraged(x, axes), gamma=gamma, beta=beta)
+    check_shapes("batch_norm_stepwise", x, x.shape, dy=dy)
+    check_batch("batch_norm_stepwise", x, axes, eps)
+    n = math.prod(x.shape[a] for a in axes)
     column = [1 if a in axes else length for a, length in enumerate(x.shape)]
     over = lambda a: a.sum(axes, keepdims=True)
     s: dict[str, Any] = {}
@@ -417,6 +463,7 @@ def batch_norm_stepwise(
     s["x_c"] = x - s["mu"]
     s["q"] = s["x_c"] ** 2
     s["v"] = over(s["q"]) / n
+    check_variance("batch_norm_stepwise", s["v"], eps)
     s["sigma"] = np.sqrt(s["v"] + eps)
     s["x_hat"] = s["x_c"] / s["sigma"]
     s["s"] = gamma.reshape(column) * s["x_hat"]

@@ -60,7 +60,7 @@ class Fused(Op):
     def written(self) -> Function:
         """Return the function that calls this op."""
         params = ", ".join(f"{p!r}: {p}" for p in self.params)
-        return self.defined(f"return op.called(({', '.join(self.operands)},), {{{params}}})")
+        return self.defined(f"return _op.called(({', '.join(self.operands)},), {{{params}}})")
 
     def called(self, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Run the kernel and record it."""

@@ -94,19 +94,20 @@ def grad(
         A tuple, an array for each input (a Tensor with ``create_graph``), in its shape and dtype.
 
     Raises:
-        RuntimeError: an output is no scalar and has no ``grad_outputs``, or an input is not used.
+        RuntimeError: an output is no scalar and has no ``grad_outputs``, an input is not used, or the graph was freed.
+        TypeError: an output or an input is no Tensor.
+        ValueError: the ``grad_outputs`` are not as many as the outputs, or one has another shape.
 
     >>> x = Tensor([1.0, 2.0])
     >>> first, = grad((x * x * x).sum(), x, create_graph=True)
     >>> grad(first.sum(), x)
     (array([ 6., 12.]),)
     """
-    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    ys, xs = (list(t) if np.iterable(t) and not isinstance(t, Tensor) else [t] for t in (outputs, inputs))
     if wrong := [x for x in (*ys, *xs) if not isinstance(x, Tensor)]:
         raise TypeError(f"grad: outputs and inputs must be Tensors, not {describe(wrong[0])}")
-    gs = [None] * len(ys) if grad_outputs is None else [grad_outputs] if len(ys) == 1 else list(grad_outputs)
-    gs = [gs[0][0]] if len(ys) == 1 and isinstance(gs[0], list | tuple) else gs
+    several = isinstance(grad_outputs, list | tuple)
+    gs = [None] * len(ys) if grad_outputs is None else list(grad_outputs) if several else [grad_outputs]
     grads = seeds(ys, gs if create_graph else list(map(array_of, gs)), "grad_outputs")
     order = order_of(grads)
     only: set[Node] = {x.node for x in xs}
@@ -115,10 +116,11 @@ def grad(
             only.add(node)
     order = [node for node in order if node in only]
     if create_graph:
-        with within(scope=("grad", *CONTEXT.get().scope)):
+        with within(scope=("grad", *CONTEXT.get().scope), recording=True):
             lift = lambda g: g if isinstance(g, Tensor) else Tensor(g, name="seed", requires_grad=False)
             grads = {y: lift(g) for y, g in grads.items()}
-        walk_recorded(order, grads, only)
+            walk_recorded(order, grads, only)
+            grads |= {n: astype(grads[n], x.dtype) for x in xs if (n := x.node) in grads and grads[n].dtype != x.dtype}
     else:
         walk(grads, only)
     others = {id(array_of(g)) for g in gs}
@@ -129,9 +131,7 @@ def grad(
             g = np.zeros_like(x.data) if not create_graph else Tensor(np.zeros_like(x.data), requires_grad=False)
         elif g is None and not allow_unused:
             raise RuntimeError(f"{describe(x)} is not used by the outputs: pass allow_unused=True to get None for it")
-        elif create_graph and g is not None:
-            g = g if g.dtype == x.dtype else astype(g, x.dtype)
-        elif g is not None:
+        elif g is not None and not create_graph:
             g = own(g, x.node, x.dtype, others)
         found.append(g)
     return tuple(found)

@@ -111,7 +111,7 @@ class Graph:
     def __post_init__(self) -> None:
         for place, node in enumerate(self.nodes):
             if node.id != place:
-                raise ValueError(f"Graph: node {place} says that its id is {node.id}")
+                raise ValueError(f"Graph: node {place} says that its id is {node.id!r}")
             if bad := [e.source for e in node.inputs if not 0 <= e.source < place]:
                 raise ValueError(f"Graph: node {place} takes inputs {bad}, which do not stand before it")
         if bad := [i for i in self.outputs if not 0 <= i < len(self.nodes)]:
@@ -278,7 +278,7 @@ def param_text(value: Any) -> str:
             return f"{start}:{stop}" + f":{step}" * bool(step)
         if "tuple" in value:
             return param_text(value["tuple"])
-        return f"array{value['shape']}" if "array" in value else value.get("dtype", "…")
+        return f"array{value['shape']}" if "array" in value else value.get("dtype") or value.get("float", "…")
     if isinstance(value, list | tuple):
         return ",".join("None" if v is None else param_text(v) for v in value)
     return number(value)

@@ -26,27 +26,27 @@ Function = Callable[..., Any]
 new = object.__new__
 CALL = """{take}
     try:
-        out = op.forward({passed})
-    except Exception as error:
-        raise explain(error, op.name, ({operands},)) from error
+        out = _op.forward({passed})
+    except Exception as _error:
+        raise _explain(_error, _op.name, ({operands},)) from _error
     if not ({any_is}):
         return out
-    context = CONTEXT.get()
-    if not context.recording:
-        return constant(out)
+    _context = _CONTEXT.get()
+    if not _context.recording:
+        return _constant(out)
     {want}
-    tensor = new(Tensor)
-    tensor._data = out
-    tensor.node = node = Node()
-    node.op = op
-    node.inputs = ({nodes},)
-    node.saved = ({saved},)
-    node.needs = {any_want}
-    node.shape = out.shape
-    node.scope = context.scope
-    node.id = serial()
+    _tensor = _new(_Tensor)
+    _tensor._data = out
+    _tensor.node = _node = _Node()
+    _node.op = _op
+    _node.inputs = ({nodes},)
+    _node.saved = ({saved},)
+    _node.needs = {any_want}
+    _node.shape = out.shape
+    _node.scope = _context.scope
+    _node.id = _serial()
     {params}
-    return tensor
+    return _tensor
 """
 
 
@@ -111,9 +111,9 @@ class Op:
     def written(self) -> Function:
         """Write the function that calls this op out of its signature, so that it does what it must and no more."""
         xs, sure = self.operands, " and out.dtype.kind == 'f'" if self.params else ""  # to integers goes no gradient
-        take = [f"{x}_is = isinstance({x}, Tensor); {x}_array = {x}._data if {x}_is else {x}" for x in xs]
+        take = [f"{x}_is = isinstance({x}, _Tensor); {x}_array = {x}._data if {x}_is else {x}" for x in xs]
         for x, y in (xs, xs[::-1]) if self.elementwise and len(xs) == 2 else ():
-            take.append(f"if not {x}_is and type({x}) is float: {x}_array = scalar({x}, {y}_array)")
+            take.append(f"if not {x}_is and type({x}) is float: {x}_array = _scalar({x}, {y}_array)")
         want = [f"{x}_node = {x}.node if {x}_is else {x}" for x in xs]
         for x, line in zip(xs, self.lines):
             want.append(f"{x}_want = " + (f"{x}_is and {x}_node.needs{sure}" if line else "False"))
@@ -127,15 +127,16 @@ class Op:
             nodes=", ".join(f"{x}_node" for x in xs),
             saved=", ".join(f"{k} if {x}_want else None" for k, x in zip(kept, xs)),
             any_want=" or ".join(f"{x}_want" for x in xs),
-            params=f"node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}" if self.params else "",
+            params=f"_node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}" if self.params else "",
         )
         return self.defined(text)
 
     def defined(self, body: str) -> Function:
-        """Define a function of the op's signature from its body, which knows the op and what this file knows."""
+        """Define a function of the op's signature, whose body knows ``_op`` and, with a ``_``, what this file knows."""
         bare = lambda p: p.replace(annotation=p.empty, default=p.default if p.default is p.empty else None)
         signature = inspect.Signature(list(map(bare, self.signature.values())))
-        names, text = {**globals(), "op": self}, f"def {self.name}{signature}:\n    {body}"
+        names = {f"_{name}": thing for name, thing in globals().items()} | {"_op": self}  # no argument hides these
+        text = f"def {self.name}{signature}:\n    {body}"
         exec(compile(text, f"{__file__}:{self.name}", "exec"), names)  # noqa: S102 - of its own names, as in namedtuple
         call = names[self.name]
         call.__defaults__, call.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
@@ -150,9 +151,8 @@ class Op:
             return f"{ask}_array"
         if owner in self.operands and attribute in ("shape", "dtype"):
             return f"{owner}_array.{attribute}"
-        known = ", ".join(sorted({"out", *self.operands, *self.params}))
-        rest = "and _shape and _dtype of an operand"
-        raise TypeError(f"op {self.name}: a derivative line asks for {ask!r}; known: {known}, {rest}")
+        known = ", ".join([*sorted({"out", *self.operands, *self.params}), "and _shape and _dtype of an operand"])
+        raise TypeError(f"op {self.name}: a derivative line asks for {ask!r}; known: {known}")
 
 
 def tensor_of(array: Any, node: Node) -> Tensor:

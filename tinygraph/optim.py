@@ -89,12 +89,16 @@ class Optimizer:
         state: what is remembered of each parameter.
 
     Raises:
+        TypeError: there is something else than parameters.
         ValueError: there are no parameters, one is in two groups, or an option is out of range.
     """
 
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
         self.defaults, self.param_groups = defaults, []  # type: ignore[var-annotated]
         self.state: dict[Parameter, dict[str, Any]] = {}
+        if not isinstance(params, Tensor | Iterable):
+            found = type(params).__name__
+            raise TypeError(f"{type(self).__name__} takes parameters, as net.parameters() gives them, not {found}")
         given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
         if not given:
             raise ValueError(f"{type(self).__name__}: there are no parameters; a generator gives them only once")
@@ -400,9 +404,15 @@ class LRScheduler:
     Args:
         optimizer: whose rates.
         last_epoch: the epochs that are over, less one; -1 begins.
+
+    Raises:
+        ValueError: a number of epochs is less than 1, or a group has no rate to go on from.
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        for option in ("step_size", "T_max", "total_iters"):
+            if not getattr(self, option, 1) >= 1:
+                raise ValueError(f"{type(self).__name__}: {option} is {getattr(self, option)}, and must be 1 or more")
         self.optimizer, self.last_epoch = optimizer, last_epoch
         for group in optimizer.param_groups:
             if last_epoch < 0:

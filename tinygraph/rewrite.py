@@ -18,6 +18,7 @@ from tinygraph.later import Later
 __all__ = ["Difference", "Scope", "chunks", "collapse", "diff", "fit", "fold", "inline", "route", "scopes"]
 
 REPEATS = 3  # this many equal blocks in a row fold into one card
+CROWD = 48  # more cards than this, and they do
 
 
 def inline(graph: Graph) -> Graph:
@@ -152,11 +153,12 @@ class Scope(NamedTuple):
 
 
 def homes(graph: Graph) -> list[tuple[str, ...]]:
-    """Return the scope of each node; a parameter or constant made outside lives where its consumers have in common."""
+    """Return the scope of each node; a parameter or unnamed constant lives where its consumers have in common."""
     found: list[tuple[str, ...]] = []
     for node in graph.nodes:
         path = node.scope
-        if node.op is None and node.kind in ("parameter", "constant") and graph.consumers[node.id]:
+        follows = node.kind == "parameter" or (node.kind == "constant" and not node.name)
+        if node.op is None and follows and graph.consumers[node.id]:
             paths = [graph.nodes[c].scope for c, _ in graph.consumers[node.id]]
             shared = 0
             while all(len(p) > shared and p[shared] == paths[0][shared] for p in paths):
@@ -351,8 +353,26 @@ def cards(graph: Graph) -> int:
     return sum(not graph.is_number(n.id) for n in graph.nodes)
 
 
+def check_names(graph: Graph, expand: Iterable[str]) -> None:
+    """Raise where a path is that of no scope: it would open nothing, and say nothing."""
+    known = paths_of(graph)
+    if bad := [path for path in expand if path not in known]:
+        raise ValueError(f"expand: no scope is {bad[0]!r}; the scopes are {', '.join(known) or 'none'}")
+
+
+def paths_of(graph: Graph) -> list[str]:
+    """Return the path of each scope, as ``expand`` takes it."""
+    return list(dict.fromkeys("/".join(n.scope[:k]) for n in graph.nodes for k in range(1, len(n.scope) + 1)))
+
+
 def at_depth(graph: Graph, depth: int, expand: Iterable[str] = ()) -> Graph:
-    """Collapse the scopes below ``depth``, but for those whose path is in ``expand`` and what is around them."""
+    """Collapse the scopes below ``depth``, but for those whose path is in ``expand`` and what is around them.
+
+    Raises:
+        ValueError: depth is no number, or negative.
+    """
+    if not isinstance(depth, int) or depth < 0:
+        raise ValueError(f"depth is {depth!r}; it must be 0, which collapses every scope, or more")
     opened = [tuple(path.split("/")) for path in expand]
     groups: list[Scope] = []
     covered: set[int] = set()
@@ -393,10 +413,14 @@ def fit(graph: Graph, limit: int, depth: int | None = None, expand: Sequence[str
         limit: cards that may stand.
         depth: collapse everything below this depth of scopes, and nothing else.
         expand: paths of scopes that stay open.
+
+    Raises:
+        ValueError: depth is negative, or expand names no scope.
     """
+    check_names(graph, expand)
     if depth is not None:
         return at_depth(graph, depth, expand)
-    if cards(graph) > min(limit, 60) and not expand:
+    if cards(graph) > min(limit, CROWD) and not expand:
         graph = fold(graph)
     deepest = max((len(n.scope) for n in graph.nodes), default=0)
     found = graph

@@ -6,8 +6,8 @@ A node keeps what the derivative lines of its op ask for, and nothing else.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,16 @@ def array_of(x: Any) -> Any:
     return x._data if isinstance(x, Tensor) else x
 
 
+def held(array: Any, needs: bool) -> Any:
+    """Return what a leaf holds: an array, of floating point if it needs a gradient."""
+    data = array_of(array)
+    data = data if hasattr(data, "dtype") and hasattr(data, "shape") else np.asarray(data)
+    if needs and data.dtype.kind != "f":
+        advice = "convert it with .astype(numpy.float32), or pass requires_grad=False for a constant"
+        raise TypeError(f"Tensor: cannot differentiate with respect to {describe(data)}: {advice}")
+    return data
+
+
 class Tensor:
     """An array to differentiate with respect to.
 
@@ -96,14 +106,8 @@ class Tensor:
             """Whatever ops have a method."""
 
     def __init__(self, array: Any, *, name: str | None = None, requires_grad: bool = True) -> None:
-        data = array_of(array)
-        data = data if hasattr(data, "dtype") and hasattr(data, "shape") else np.asarray(data)
-        if requires_grad and data.dtype.kind != "f":
-            raise TypeError(
-                f"Tensor: cannot differentiate with respect to {data.dtype}[{','.join(map(str, data.shape))}]: "
-                "convert it with .astype(numpy.float32), or pass requires_grad=False for a constant"
-            )
-        self._data, self.node = data, Leaf(data, name, requires_grad, self.kind if requires_grad else "constant")
+        self._data = data = held(array, requires_grad)
+        self.node = Leaf(data, name, requires_grad, self.kind if requires_grad else "constant")
 
     @property
     def data(self) -> Any:
@@ -112,8 +116,11 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
-        self._leaf("replace the data of").data = self._data = array
-        self.node.shape = array.shape
+        leaf = self._leaf("replace the data of")
+        self._data = data = held(array, leaf.needs)
+        if data.shape != leaf.shape:  # what was computed from the old one keeps its leaf, for the shapes there
+            self.node = leaf = Leaf(data, leaf.name, leaf.needs, leaf.kind)
+        leaf.data = data
 
     @property
     def grad(self) -> Any:
@@ -122,7 +129,10 @@ class Tensor:
 
     @grad.setter
     def grad(self, array: Any) -> None:
-        self._leaf("set the gradient of").grad = array
+        leaf, array = self._leaf("set the gradient of"), array_of(array)
+        if array is not None and np.shape(array) != leaf.shape:
+            raise ValueError(f"the gradient of {describe(self)} must have its shape, and has {list(np.shape(array))}")
+        leaf.grad = array
 
     @property
     def requires_grad(self) -> bool:
@@ -132,6 +142,7 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         leaf = self._leaf("set requires_grad of")
+        held(leaf.data, wanted)
         leaf.needs, leaf.kind = wanted, self.kind if wanted else "constant"
 
     def _leaf(self, action: str) -> Leaf:
@@ -183,14 +194,11 @@ class Tensor:
 
     def __reduce__(self) -> Any:
         leaf = self._leaf("copy or pickle")
-        return _restored, (type(self), self._data, leaf.name, leaf.needs, leaf.grad)
+        make = functools.partial(type(self), name=leaf.name, requires_grad=leaf.needs)
+        return make, (self._data,), (None, {"grad": leaf.grad})
 
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
+    __len__ = lambda self: len(self._data)
+    __iter__ = lambda self: (self[i] for i in range(len(self)))
     __bool__ = lambda self: bool(self._data)
     __float__ = lambda self: float(self._data)
     __int__ = lambda self: int(self._data)
@@ -203,13 +211,6 @@ class Tensor:
     __ge__ = lambda self, y: self._data >= array_of(y)
     __eq__: Any = lambda self, y: self._data == array_of(y)
     __ne__: Any = lambda self, y: self._data != array_of(y)
-
-
-def _restored(kind: type[Tensor], data: Any, name: str | None, needs: bool, grad: Any) -> Tensor:
-    """Make a leaf anew, from a copy or a pickle: its node is its own."""
-    tensor = kind(data, name=name, requires_grad=needs)
-    tensor.grad = grad
-    return tensor
 
 
 class Parameter(Tensor):

@@ -17,11 +17,12 @@ from tinygraph.device import to_numpy
 from tinygraph.dispatch import OPS
 from tinygraph.graph import Graph, Summary
 from tinygraph.tensor import Leaf, Node, Tensor
-from tinygraph.walk import order_of, walk
+from tinygraph.walk import freed, order_of, walk
 
 __all__ = ["run", "snapshot", "summary"]
 
 BINS = 16
+WEAK = {"bool": bool, "int": int, "float": float, "none": type(None)}  # operands that have no dtype of their own
 
 
 def snapshot(*tensors: Tensor, values: int = 64) -> Graph:
@@ -50,8 +51,9 @@ def snapshot(*tensors: Tensor, values: int = 64) -> Graph:
         found = ", ".join(type(t).__name__ for t in tensors) or "none"
         raise TypeError(f"snapshot takes one Tensor or more, not {found}")
     order = behind(t.node for t in tensors)
-    arrays, notes = replayed(order, {t.node: t.data for t in tensors})
-    grads, parts = gradients([t.node for t in tensors])
+    with np.errstate(all="ignore"):  # of an overflow or a division by zero NumPy has warned when it was computed
+        arrays, notes = replayed(order, {t.node: t.data for t in tensors})
+        grads, parts = gradients([t.node for t in tensors])
     place: dict[Any, int] = {}
     nodes: list[data.Node] = []
     for x in order:
@@ -106,7 +108,7 @@ def behind(roots: Iterable[Node]) -> list[Node]:
     while stack:
         node = stack.pop()
         if node.op and not node.inputs:
-            raise RuntimeError(f"the graph behind {node.name or node.op} was freed by backward(retain_graph=False)")
+            raise freed(node)
         new = {x for x in node.inputs if isinstance(x, Node)} - seen
         seen |= new
         stack += new
@@ -134,10 +136,11 @@ def replayed(order: list[Node], known: dict[Node, Any]) -> tuple[dict[Node, Any]
         arrays[node] = out
     if not changed:
         return arrays, []
+    count = "1 value is shown as it was" if len(changed) == 1 else f"{len(changed)} values are shown as they were"
     leaves = [x.name or "an unnamed leaf" for x in behind(changed[:1]) if isinstance(x, Leaf) and x.kind != "constant"]
     return arrays, [
         f"a leaf has changed since the forward pass ({', '.join(leaves)}): "
-        f"{len(changed)} values are shown as they were then, the others as they would be now"
+        f"{count} then, the others as they would be now"
     ]
 
 
@@ -192,9 +195,9 @@ def kept_by(node: Node) -> list[Any]:
 
 def summary(array: Any, values: int = 64) -> Summary:
     """Return what an array looks like; with up to ``values`` elements, all of them."""
-    weak = type(array).__name__ if isinstance(array, bool | int | float) else None  # a Python scalar has no dtype
+    weak = next((name for name, kind in WEAK.items() if type(array) is kind), None)
     array = to_numpy(array)
-    flat = array.ravel()
+    flat = array.ravel().astype("float64" if array.dtype.char == "g" else array.dtype, copy=False)  # JSON has no longer
     listed = tuple(flat.tolist()) if array.size <= values else None
     common = {"shape": array.shape, "dtype": weak or str(array.dtype), "nbytes": array.nbytes, "values": listed}
     if array.dtype.kind not in "fiub":
@@ -227,12 +230,14 @@ def encoded(value: Any) -> Any:
         return {"ellipsis": True}
     if isinstance(value, type | np.dtype):
         return {"dtype": str(np.dtype(value))}
-    if isinstance(value, np.generic) and value.shape == ():
-        return value.item()
+    if isinstance(value, np.generic):
+        value = float(value) if isinstance(value, np.floating) else value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
     value = value.data if isinstance(value, Tensor) else value
     if hasattr(value, "dtype"):
         array = to_numpy(value)
-        return {"array": array.ravel().tolist(), "shape": list(array.shape), "dtype": str(array.dtype)}
+        return {"array": encoded(array.ravel().tolist()), "shape": list(array.shape), "dtype": str(array.dtype)}
     return value
 
 
@@ -246,17 +251,20 @@ def decoded(value: Any) -> Any:
         return slice(*map(decoded, value["slice"]))
     if "tuple" in value:
         return tuple(map(decoded, value["tuple"]))
-    if "dtype" in value and "array" not in value:
-        return np.dtype(value["dtype"])
-    return Ellipsis if "ellipsis" in value else np.array(value["array"], value["dtype"]).reshape(value["shape"])
+    if "float" in value:
+        return float(value["float"])
+    if "array" in value:
+        return np.array(decoded(value["array"]), value["dtype"]).reshape(value["shape"])
+    return Ellipsis if "ellipsis" in value else np.dtype(value["dtype"])
 
 
-def run(graph: Graph, **inputs: Any) -> Any:
+def run(graph: Graph, /, **inputs: Any) -> Any:
     """Run a graph again: on arrays it computes, on Tensors it records.
 
     Args:
         graph: from `snapshot` or ``Graph.from_json``.
-        inputs: arrays or Tensors for leaves, by name. A leaf that is not given has the value in the graph.
+        inputs: arrays or Tensors for leaves, by name: for all leaves of that name. A leaf that is not given
+            has the value in the graph.
 
     Returns:
         The output, or a tuple of them.
@@ -291,6 +299,6 @@ def leaf_value(node: data.Node) -> Any:
     if node.value is None or node.value.values is None:
         name = node.name or f"#{node.id}"
         raise ValueError(f"run: the graph does not hold the {node.dtype}{list(node.shape)} of {name}: give it, by name")
-    if node.shape == () and node.dtype in ("bool", "int", "float"):
-        return node.value.values[0]  # a Python scalar, which leaves the dtype of the other operand alone
+    if node.dtype in WEAK and not node.shape:
+        return node.value.values[0]  # a Python scalar, which leaves the dtype of the other operand alone; or None
     return np.array(node.value.values, node.dtype).reshape(node.shape)

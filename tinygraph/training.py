@@ -252,8 +252,8 @@ def told(graph: Graph, i: int, found: Summary | None) -> str:
     label = node.name or ("" if node.op else node.kind)
     label += f"{' = ' if label else ''}{node.op}({', '.join(map(called, sources))})" * bool(node.op)
     made = " and ".join(f"{called(s)} up to {largest(s.value):.3g}" for s in sources)
-    where = f"in {'/'.join(node.scope)}, " * bool(node.scope)
-    return f"{where}{label}: {counts} of {math.prod(found.shape)}" + f", made of {made}" * bool(made)
+    where = f" in {'/'.join(node.scope)}" * bool(node.scope)
+    return f"{label}{where}: {counts} of {math.prod(found.shape)}" + f", made of {made}" * bool(made)
 
 
 def called(node: GraphNode) -> str:

@@ -18,7 +18,7 @@ from tinygraph.ops.shape import sum_to
 from tinygraph.summand import SMALL, Summand, undo_broadcast
 from tinygraph.tensor import Node
 
-__all__ = ["order_of", "walk", "walk_recorded"]
+__all__ = ["freed", "order_of", "walk", "walk_recorded"]
 
 AGE = attrgetter("id")
 
@@ -41,7 +41,7 @@ def walk(
         op: Any = node.op
         saved, shape = node.saved, node.shape
         if saved is None:
-            raise RuntimeError(f"the graph behind {node.name or op} was freed by backward(retain_graph=False)")
+            raise freed(node)
         g = grads.pop(node) if only is None else grads[node]
         elementwise, large = op.elementwise, g.size >= SMALL
         heir = node if large and only is None and node in owned else None
@@ -83,13 +83,22 @@ def walk(
             node.saved, node.inputs = None, ()
 
 
+def freed(node: Node) -> RuntimeError:
+    """Say that what a node was made of is gone: not that it was made of nothing."""
+    return RuntimeError(f"the graph behind {node.name or node.op} was freed by backward(retain_graph=False)")
+
+
 def order_of(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
     """Return every node behind ``roots`` that gradients reach, results before what they are made of."""
     seen = set(roots)
     stack = list(seen)
     while stack:
         node = stack.pop()
-        for x, args in zip(node.inputs, node.saved or ()) if node not in stop else ():
+        if node in stop:
+            continue
+        if node.saved is None:
+            raise freed(node)
+        for x, args in zip(node.inputs, node.saved):
             if args is not None and x not in seen:
                 seen.add(x)
                 stack.append(x)

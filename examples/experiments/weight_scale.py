@@ -32,7 +32,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     for axis, title in zip(axes[0], titles):
         axis.set(title=title, xlabel="weight scale")
     axes[0, 2].set_ylim(0, 3.5)
-    axes[0, 1].legend(loc="upper left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     shown = range(len(scales)) if short else range(0, len(scales), 2)
     rows = []
     for k in (*shown, *([] if len(scales) - 1 in shown else [len(scales) - 1])):

@@ -22,7 +22,7 @@ DESCRIPTION = (
 def declare(parser: argparse.ArgumentParser) -> None:
     """Give the parser the options of this command."""
     add = parser.add_argument
-    add("--batch", type=int, default=64, metavar="N", help="rows to take, at random (default 64)")
+    add("--batch", type=int, metavar="N", help="rows to take, at random (default 64, or all if there are fewer)")
     add(
         "--features",
         choices=("all", "varying"),
@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
     from tinygraph.device import asarray
     from tinygraph.functions import batch_norm
 
+    if options.seed < 0:
+        raise UsageError(f"--seed {options.seed}: must be 0 or more")
     rng = np.random.default_rng(options.seed)
     what, x = taken(options, rng)
     axes = (0, *range(2, x.ndim))
@@ -68,6 +70,11 @@ def run(options: argparse.Namespace) -> int:
         arrays = [asarray(a, options.backend, options.dtype) for a in (x, gamma, beta, w)]
     except (ModuleNotFoundError, RuntimeError) as error:
         raise UsageError(error) from None
+
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {options.out}: cannot be made a folder: {error.strerror}") from None
 
     graph = drawn(axes, *arrays)
     constant = int((x == x[:1]).all(axis=axes).sum())
@@ -127,15 +134,22 @@ def taken(options: argparse.Namespace, rng: np.random.Generator) -> tuple[str, n
         x, source = read(options.input), f"rows of {options.input.name}"
     if x.ndim < 2 or x.ndim > 5:
         raise UsageError(f"--input: batch norm needs rows × features or N × C × H × W; this has shape {x.shape}")
-    if not 2 <= options.batch <= len(x):
-        raise UsageError(f"--batch {options.batch}: must be 2 … {len(x)}, the rows there are; one row has no variance")
-    x = x[np.sort(rng.permutation(len(x))[: options.batch])]
+    least = 1 if np.prod(x.shape[2:]) > 1 else 2  # one image has a value a pixel
+    if len(x) < least:
+        raise UsageError("--input: there is one value a feature, and the variance of one value is 0")
+    batch = min(64, len(x)) if options.batch is None else options.batch
+    if not least <= batch <= len(x):
+        why = "; one row has no variance" * (least == 2)
+        raise UsageError(f"--batch {batch}: must be {least} … {len(x)}, the rows there are{why}")
+    x = x[np.sort(rng.permutation(len(x))[:batch])]
     if options.features == "varying":
         x = x[:, (x != x[:1]).any(axis=(0, *range(2, x.ndim)))]
         if not x.size:
             raise UsageError("--features varying: no feature varies in this batch; take a larger one")
-    if not np.isfinite(x).all():
-        raise UsageError(f"--input: {int((~np.isfinite(x)).sum())} elements of the batch are nan or infinite")
+    with np.errstate(over="ignore"):
+        bad = int((~np.isfinite(x.astype(options.dtype))).sum())
+    if bad:
+        raise UsageError(f"--input: {bad} elements of the batch are nan or infinite in {options.dtype}")
     return f"{len(x)} {source}", x
 
 
@@ -146,19 +160,21 @@ def read(path: Path) -> np.ndarray:
         UsageError: the file is missing, is of another kind, is damaged, or holds no numbers.
     """
     try:
-        if path.suffix == ".npy":
+        ending = path.suffix.lower()
+        if ending == ".npy":
             x = np.load(path, allow_pickle=False)
-        elif path.suffix == ".npz":
+        elif ending == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 if "x" not in archive.files and len(archive.files) != 1:
                     raise UsageError(
                         f"{path}: holds {', '.join(archive.files) or 'nothing'}; one array, or one named x, is needed"
                     )
                 x = archive["x" if "x" in archive.files else archive.files[0]]
-        elif path.suffix == ".csv":
+        elif ending == ".csv":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # an empty file: said below
-                x = np.loadtxt(path, delimiter=",", skiprows=int(has_header(path)), ndmin=2, encoding="utf-8-sig")
+                form: dict[str, Any] = {"delimiter": ",", "quotechar": '"', "ndmin": 2, "encoding": "utf-8-sig"}
+                x = np.loadtxt(path, skiprows=int(has_header(path)), **form)
         else:
             raise UsageError(f"{path}: must end in .npy, .npz or .csv")
     except FileNotFoundError:
@@ -175,14 +191,18 @@ def read(path: Path) -> np.ndarray:
 
 
 def has_header(path: Path) -> bool:
-    """Whether the first line of a CSV file is names, not numbers."""
+    """Whether the first line of a CSV file is names: no number is among them, else it is a row with a gap."""
     with path.open(encoding="utf-8-sig") as file:
-        first = file.readline().split(",")
+        return not any(map(is_number, file.readline().split(",")))
+
+
+def is_number(field: str) -> bool:
+    """Whether a field of a CSV file is a number, in quotes or not."""
     try:
-        list(map(float, first))
+        float(field.strip().strip('"'))
     except ValueError:
-        return True
-    return False
+        return False
+    return True
 
 
 def torch_batch_norm(axes: tuple[int, ...]) -> Any:

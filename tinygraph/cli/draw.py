@@ -34,12 +34,12 @@ def run(options: argparse.Namespace) -> int:
     """Draw."""
     from tinygraph.drawing import ENDINGS, EngineMissing, draw
 
-    if bad := [path.name for path in options.out if path.suffix not in ENDINGS]:
+    if bad := [path for path in options.out if path.suffix.lower() not in ENDINGS]:
         raise UsageError(f"{bad[0]}: the ending must be one of {' '.join(ENDINGS)}")
     graph = graph_of(options.what)
     for path in options.out:
         width = options.width
-        if path.suffix == ".txt" and width is not None:
+        if path.suffix.lower() == ".txt" and width is not None:
             if not width.isdigit():
                 raise UsageError(f"--width {width}: of a .txt it is a number of characters")
             width = int(width)

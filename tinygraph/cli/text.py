@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tinygraph.cli.graphs import NAMED, graph_of, tell
+from tinygraph.cli.graphs import NAMED, graph_of, refused, tell
 
 HELP = "print the graph of a tensor: a row a node, with wires"
 DESCRIPTION = "Print a graph, a row a node: as wide as the terminal, and coloured only there."
@@ -22,5 +22,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print."""
-    tell(graph_of(options.what), options, depth=options.depth, expand=options.expand)
+    try:
+        tell(graph_of(options.what), options, depth=options.depth, expand=options.expand)
+    except ValueError as error:
+        raise refused(error) from None
     return 0

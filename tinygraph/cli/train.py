@@ -132,6 +132,8 @@ def prepared(options: argparse.Namespace) -> tuple[Training, int]:
     for key in ("epochs", "batch", "examples"):
         if getattr(options, key) is not None and getattr(options, key) < 1:
             raise UsageError(f"--{key} {getattr(options, key)}: must be 1 or more")
+    if options.seed < 0:
+        raise UsageError(f"--seed {options.seed}: must be 0 or more")
     train, test = dataset(options.data)
     train = train[0][: options.examples], train[1][: options.examples]
     net = recipe.build(train[0].shape[1:], CLASSES, options.norm, not options.primitives, options.seed).to(

@@ -23,7 +23,7 @@ from tinygraph import functions
 from tinygraph.dispatch import sample
 from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
 from tinygraph.fused import cuda, plain
-from tinygraph.fused.backend import RUN, SHARED, TILE, Kernel, route, share
+from tinygraph.fused.backend import PIECE, RUN, SHARED, TILE, Kernel, route, share
 from tinygraph.fused.plan import Plan, like, precision, vector
 from tinygraph.fusion import fused
 
@@ -184,7 +184,8 @@ class Layout(NamedTuple):
         """Cut into tiles: the number of the rows, the rows, the columns (all of them for compiled kernels)."""
         rows, columns, run = (*self.shape, 1)[:3]
         width = columns if compiled else min(columns, max(1, TILE // run))
-        height = rows if compiled and rows * columns <= SHARED else max(1, TILE // (width * run))
+        most = TILE if not compiled else PIECE if rows * columns > SHARED else rows * columns
+        height = max(1, most // (width * run))
         return [
             (i // height, slice(i, i + height), slice(j, j + width))
             for i in range(0, rows, height)
@@ -304,13 +305,25 @@ def rows_sums(x: Any, dy: Any, out: Any) -> None:
     for first in range(0, rows, 64):
         s[:] = 0
         p[:] = 0
-        for i in range(first, min(first + 64, rows)):
-            for j in range(width):
-                s[j] += dy[i, j]
-                p[j] += dy[i, j] * x[i, j]
+        stop = min(first + 64, rows)
+        single = stop - (stop - first) % 4
+        for i in range(first, single, 4):
+            add_rows(x, dy, i, 4, s, p)
+        for i in range(single, stop):
+            add_rows(x, dy, i, 1, s, p)
         for j in range(width):
             out[0, j] += s[j]
             out[1, j] += p[j]
+
+
+def add_rows(x: Any, dy: Any, i: int, count: int, s: Any, p: Any) -> None:
+    """Add some rows to the sums, which so are loaded and stored once for all of them."""
+    for j in range(s.size):
+        a, b = s[j], p[j]
+        for k in range(count):
+            a += dy[i + k, j]
+            b += dy[i + k, j] * x[i + k, j]
+        s[j], p[j] = a, b
 
 
 def settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
@@ -363,17 +376,15 @@ def rows_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, dg
 
 def runs_sums(x: Any, dy: Any, start: int, stop: int, out: Any) -> None:
     """Take sums over channels: over 4096 values in their own precision, over all in float64."""
-    part = np.empty(2, x.dtype)
     for i in range(x.shape[0]):
         for c in range(start, stop):
             for first in range(0, x.shape[2], 4096):
-                xs, dys = x[i, c, first : first + 4096], dy[i, c, first : first + 4096]
-                part[:] = 0
-                for j in range(xs.size):
-                    part[0] += dys[j]
-                    part[1] += dys[j] * xs[j]
-                out[0, c - start] += part[0]
-                out[1, c - start] += part[1]
+                xs, dys, s, p = x[i, c, first:], dy[i, c, first:], x.dtype.type(0), x.dtype.type(0)
+                for j in range(min(xs.size, 4096)):
+                    s += dys[j]
+                    p += dys[j] * xs[j]
+                out[0, c - start] += s
+                out[1, c - start] += p
 
 
 @Kernel
@@ -436,7 +447,7 @@ def numba_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -
 
 def parts(n: int, c: int, run: int) -> list[tuple[int, int]]:
     """Return ranges of channels that are a tile together."""
-    each = max(1, TILE // (n * run))
+    each = max(1, min(PIECE // (n * run), c // 4))
     return [(i, min(i + each, c)) for i in range(0, c, each)]
 
 

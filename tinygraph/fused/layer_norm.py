@@ -23,7 +23,7 @@ from tinygraph import functions
 from tinygraph.dispatch import sample
 from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
 from tinygraph.fused import cuda, plain
-from tinygraph.fused.backend import RUN, TILE, Kernel, route, share
+from tinygraph.fused.backend import PIECE, RUN, SHARED, TILE, Kernel, route, share
 from tinygraph.fused.plan import Plan, like, precision, vector
 from tinygraph.fusion import fused
 
@@ -110,15 +110,10 @@ def planned(shape: tuple[int, ...], axis: Axis) -> Plan:
 # On the CPU: pieces of rows, each a tile; the parts of dγ and dβ that pieces find are added up in float64.
 
 
-def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize: Function) -> Any:
+def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize: Function, piece: int) -> Any:
     """Write y, and return mean and 1/σ of each row."""
     (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
-    gamma, beta, mean, rstd = (
-        vector(gamma, d, 1.0).astype(dtype),
-        vector(beta, d, 0.0).astype(dtype),
-        np.empty(m),
-        np.empty(m),
-    )
+    gamma, beta, mean, rstd = vector(gamma, d, 1.0, dtype), vector(beta, d, 0.0, dtype), np.empty(m), np.empty(m)
 
     def work(rows: slice) -> None:
         wide = np.ascontiguousarray(x[rows], dtype)
@@ -127,18 +122,20 @@ def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize:
         if y.dtype != dtype:
             y[rows] = out
 
-    share(work, pieces(m, d), x.size)
+    share(work, pieces(m, d, piece), x.size)
     return mean, rstd
 
 
-def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, differentiate: Function) -> Any:
+def backward_on_cpu(
+    x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, differentiate: Function, piece: int
+) -> Any:
     """Write dx, and return dγ and dβ."""
     (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
-    gamma, parts = vector(gamma, d, 1.0).astype(dtype), pieces(m, d)
+    gamma, parts = vector(gamma, d, 1.0, dtype), pieces(m, d, piece)
     sums = np.empty((len(parts), 2, d))
 
-    def work(piece: tuple[int, slice]) -> None:
-        i, rows = piece
+    def work(part: tuple[int, slice]) -> None:
+        i, rows = part
         wide, upstream = np.ascontiguousarray(x[rows], dtype), np.ascontiguousarray(dy[rows], dtype)
         out = dx[rows] if dx.dtype == dtype else np.empty_like(wide)
         differentiate(wide, upstream, gamma, mean[rows], rstd[rows], out, sums[i])
@@ -146,13 +143,13 @@ def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, 
             dx[rows] = out
 
     share(work, list(enumerate(parts)), x.size)
-    return sums.sum(0)
+    return sums.sum(0) if len(sums) > 1 else sums[0]
 
 
 @functools.lru_cache(1024)
-def pieces(m: int, d: int) -> list[slice]:
-    """Cut rows into tiles."""
-    height = max(1, TILE // d)
+def pieces(m: int, d: int, elements: int) -> list[slice]:
+    """Cut rows into pieces; of what is not shared, a compiled kernel takes all."""
+    height = m if elements == PIECE and m * d <= SHARED else max(1, elements // d)
     return [slice(i, min(i + height, m)) for i in range(0, m, height)]
 
 
@@ -179,18 +176,17 @@ def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any
 
 def numpy_differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
     """Write dx of some rows, and what they add to dγ and dβ."""
-    d, r, shift = x.shape[1], rstd.astype(x.dtype)[:, None], mean.astype(x.dtype)
-    x_hat = x - shift[:, None]
-    rest = mean - shift
+    d, shift, column = x.shape[1], mean.astype(x.dtype), lambda p: p.astype(x.dtype)[:, None]
+    centred, rest = x - shift[:, None], mean - shift
     if not (np.abs(rest) * rstd <= np.finfo(x.dtype).eps).all():
-        x_hat -= rest.astype(x.dtype)[:, None]
-    x_hat *= r
-    sums[0], sums[1] = np.einsum("ij,ij->j", dy, x_hat), np.add.reduce(dy, 0)
-    np.multiply(dy, gamma, out=dx)
-    x_hat *= (dots(dx, x_hat) / -d).astype(x.dtype)[:, None]
-    x_hat -= (dots(dy, gamma) / d).astype(x.dtype)[:, None]
-    dx += x_hat
-    dx *= r
+        centred -= column(rest)
+    np.multiply(dy, column(rstd), out=dx)
+    sums[0], sums[1] = np.einsum("ij,ij->j", dx, centred), np.add.reduce(dy, 0)
+    dx *= gamma
+    s, p = dots(dx, ones(d, x.dtype)), dots(dx, centred)
+    centred *= column(-rstd * rstd * p / d)
+    centred -= column(s / d)
+    dx += centred
 
 
 def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -207,13 +203,15 @@ def ones(length: int, dtype: Any) -> np.ndarray:
 
 # Numba.
 
+SPAN = 4096  # values that are summed in their own precision; the sums of spans are in float64
+
 
 def moments(x: Any, shift: Any) -> Any:
-    """Return Σd and Σd² of d = x - shift: over 4096 values in their own precision, over all in float64."""
-    zero, s, q = np.zeros(1, x.dtype)[0], 0.0, 0.0
-    for first in range(0, x.size, 4096):
-        xs, part, squares = x[first : first + 4096], zero, zero
-        for j in range(xs.size):
+    """Return Σd and Σd² of d = x - shift."""
+    s, q = 0.0, 0.0
+    for first in range(0, x.size, SPAN):
+        xs, part, squares = x[first:], x.dtype.type(0), x.dtype.type(0)
+        for j in range(min(xs.size, SPAN)):
             d = xs[j] - shift
             part += d
             squares += d * d
@@ -225,31 +223,26 @@ def moments(x: Any, shift: Any) -> Any:
 @Kernel
 def normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
     """Write y of some rows, and their mean and 1/σ."""
-    m, n = x.shape
-    p = np.empty(3, x.dtype)
+    (m, n), cast = x.shape, x.dtype.type
     for i in range(m):
-        xs, ys = x[i], y[i]
-        p[0] = xs[0]
-        s, q = moments(xs, p[0])
+        xs, ys, shift = x[i], y[i], x[i, 0]
+        s, q = moments(xs, shift)
         if not (s * s <= FAR * FAR * (q * n - s * s)):  # the first value is far from the mean, or all are the same
-            p[0] += s / n
-            s, q = moments(xs, p[0])
+            shift += cast(s / n)
+            s, q = moments(xs, shift)
         rest = s / n
         r = 1 / np.sqrt(max(q / n - rest * rest, 0.0) + eps)
-        mean[i], rstd[i] = p[0] + rest, r
-        p[1], p[2] = r, -rest * r
-        shift, a, b = p[0], p[1], p[2]
+        mean[i], rstd[i], a, b = shift + rest, r, cast(r), cast(-rest * r)
         for j in range(n):
             ys[j] = ((xs[j] - shift) * a + b) * gamma[j] + beta[j]
 
 
 def products(x: Any, shift: Any, dy: Any, gamma: Any) -> Any:
-    """Return Σg and Σg d of g = γ dy and d = x - shift, as `moments` does."""
-    zero, s, t = np.zeros(1, x.dtype)[0], 0.0, 0.0
-    for first in range(0, x.size, 4096):
-        few = slice(first, first + 4096)
-        xs, dys, gammas, part, product = x[few], dy[few], gamma[few], zero, zero
-        for j in range(xs.size):
+    """Return Σg and Σg d of g = γ dy and d = x - shift."""
+    s, t = 0.0, 0.0
+    for first in range(0, x.size, SPAN):
+        xs, dys, gammas, part, product = x[first:], dy[first:], gamma[first:], x.dtype.type(0), x.dtype.type(0)
+        for j in range(min(xs.size, SPAN)):
             g = dys[j] * gammas[j]
             part += g
             product += g * (xs[j] - shift)
@@ -261,34 +254,33 @@ def products(x: Any, shift: Any, dy: Any, gamma: Any) -> Any:
 @Kernel
 def differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
     """Write dx of some rows, and what they add to dγ and dβ: over 64 rows in their own precision, else in float64."""
-    m, n = x.shape
-    p, dgamma, dbeta = np.empty(5, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
+    (m, n), cast = x.shape, x.dtype.type
+    dgamma, dbeta = np.empty(n, x.dtype), np.empty(n, x.dtype)
     sums[:] = 0
     for first in range(0, m, 64):
         dgamma[:] = 0
         dbeta[:] = 0
         for i in range(first, min(first + 64, m)):
-            xs, dys, dxs = x[i], dy[i], dx[i]
-            p[0] = mean[i]
-            s, t = products(xs, p[0], dys, gamma)
-            r, rest = rstd[i], mean[i] - p[0]
+            xs, dys, dxs, r, shift = x[i], dy[i], dx[i], rstd[i], cast(mean[i])
+            s, t = products(xs, shift, dys, gamma)
+            rest = mean[i] - shift
             along = -r * r * r * (t - rest * s) / n
-            p[1], p[2], p[3], p[4] = r, along, -r * s / n - along * rest, -rest * r
-            shift, a, b, c, d = p[0], p[1], p[2], p[3], p[4]
+            a, b, c, d = cast(r), cast(along), cast(-r * s / n - along * rest), cast(-rest * r)
             for j in range(n):
-                dgamma[j] += dys[j] * ((xs[j] - shift) * a + d)
-                dbeta[j] += dys[j]
-            for j in range(n):
-                dxs[j] = dys[j] * gamma[j] * a + ((xs[j] - shift) * b + c)
+                h, g = xs[j] - shift, dys[j]
+                dgamma[j] += g * (h * a + d)
+                dbeta[j] += g
+                dxs[j] = g * gamma[j] * a + (h * b + c)
         for j in range(n):
             sums[0, j] += dgamma[j]
             sums[1, j] += dbeta[j]
 
 
-def on_cpu(forward: Function, backward: Function) -> tuple[Function, Function]:
-    """Return the two passes of a route."""
-    return functools.partial(forward_on_cpu, normalize=forward), functools.partial(
-        backward_on_cpu, differentiate=backward
+def on_cpu(forward: Function, backward: Function, piece: int) -> tuple[Function, Function]:
+    """Return the two passes of a route, which take so many elements at once."""
+    return (
+        functools.partial(forward_on_cpu, normalize=forward, piece=piece),
+        functools.partial(backward_on_cpu, differentiate=backward, piece=piece),
     )
 
 
@@ -463,7 +455,7 @@ def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) ->
 
 
 ROUTES = {
-    "numpy": on_cpu(numpy_normalize, numpy_differentiate),
-    "numba": on_cpu(normalize, differentiate),
+    "numpy": on_cpu(numpy_normalize, numpy_differentiate, TILE),
+    "numba": on_cpu(normalize, differentiate, PIECE),
     "cupy": (cupy_forward, cupy_backward),
 }

@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
     def empty(self, x: Any) -> Any:
         """Return memory for a result, its axes in this order."""
-        return np.empty_like(x, order="C", shape=[x.shape[a] for a in self.order])
+        return np.empty_like(x, order="C", shape=[x.shape[a] for a in self.order] if self.inverse else None)
 
     def restored(self, y: Any) -> Any:
         """Put the axes of a result back."""
@@ -43,9 +43,9 @@ def like(dp: Any, p: Any) -> Any:
     return dp.reshape(p.shape).astype(p.dtype) if hasattr(p, "dtype") else None
 
 
-def vector(p: Any, length: int, default: float) -> np.ndarray:
-    """Return a parameter in float64, a value a channel."""
-    return np.full(length, default) if p is None else np.asarray(p, np.float64).reshape(-1)
+def vector(p: Any, length: int, default: float, dtype: Any = np.float64) -> np.ndarray:
+    """Return a parameter with a value a channel."""
+    return np.full(length, default, dtype) if p is None else np.asarray(p, dtype).reshape(-1)
 
 
 def precision(dtype: Any, n: int) -> Any:

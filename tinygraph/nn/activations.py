@@ -87,13 +87,18 @@ class GELU(Module):
 
 
 class Softmax(Module):
-    """Turn scores into probabilities along an axis, ``dim`` as PyTorch calls it.
+    """Turn scores into probabilities along an axis, ``dim`` as PyTorch calls it; the last one unless given.
+
+    Raises:
+        TypeError: dim is no number of an axis; None would be all of them.
 
     >>> Softmax(dim=1)(np.zeros((1, 2)))
     array([[0.5, 0.5]])
     """
 
     def __init__(self, dim: int = -1) -> None:
+        if not isinstance(dim, int):
+            raise TypeError(f"{type(self).__name__}: dim is {dim!r}; it must be the number of an axis")
         self.dim = dim
 
     def forward(self, x: Any) -> Any:

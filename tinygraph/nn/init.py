@@ -173,7 +173,7 @@ def kaiming_std(tensor: Any, a: float, mode: str, nonlinearity: str) -> float:
     """Return the standard deviation that keeps the variance of activations (fan_in) or of gradients (fan_out)."""
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode {mode!r} is neither 'fan_in' nor 'fan_out'")
-    return calculate_gain(nonlinearity, a) / math.sqrt(fans(tensor)[mode == "fan_out"])
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fans(tensor)[mode == "fan_out"], 1))
 
 
 def kaiming_uniform_(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -300,13 +301,13 @@ class MaxPool2d(Pooling):
 
 
 class AdaptiveAvgPool2d(Module):
-    """Average windows that tile images into ``output_size``: 1 averages each channel.
+    """Average windows that tile images into ``output_size``: 1 averages each channel, None leaves an axis alone.
 
     >>> AdaptiveAvgPool2d(1)(np.arange(4.0).reshape(2, 2))
     array([[1.5]])
     """
 
-    def __init__(self, output_size: Pair) -> None:
+    def __init__(self, output_size: int | Sequence[int | None]) -> None:
         self.output_size = output_size
 
     def forward(self, x: Any) -> Any:

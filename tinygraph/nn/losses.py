@@ -34,6 +34,14 @@ class Loss(Module):
             raise ValueError(f"{type(self).__name__}: the target has shape {shape}, the input {x.shape}")
 
 
+    def array(self, target: Any) -> Any:
+        """Return the array of a target; raise where it is none."""
+        labels = array_of(target)
+        if not hasattr(labels, "dtype"):
+            raise TypeError(f"{type(self).__name__}: the target must be an array, not {type(labels).__name__}")
+        return labels
+
+
 class MSELoss(Loss):
     """Average the squared difference.
 
@@ -68,13 +76,19 @@ class NLLLoss(Loss):
         ignore_index: a target that does not count.
         reduction: "mean", "sum" or "none".
 
+    Attributes:
+        weight: as given, a buffer; or None.
+
     >>> NLLLoss()(np.log([[0.25, 0.75]]), np.array([0]))
     np.float64(1.3862943611198906)
     """
 
+    weight: Any
+
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.weight, self.ignore_index = array_of(weight), ignore_index
+        self.ignore_index = ignore_index
+        self.register_buffer("weight", array_of(weight))
 
     def forward(self, log_p: Any, target: Any) -> Any:
         """Return the loss of log-probabilities (C,), (N, C) or (N, C, …) and targets (), (N,) or (N, …)."""
@@ -82,7 +96,7 @@ class NLLLoss(Loss):
 
     def weighted(self, log_p: Any, target: Any, smoothing: float = 0.0) -> Any:
         """Return the loss; ``smoothing`` is the share of the target that is spread evenly over all classes."""
-        axis, labels = min(1, len(log_p.shape) - 1), array_of(target)
+        axis, labels = min(1, len(log_p.shape) - 1), self.array(target)
         classes, rest = log_p.shape[axis], log_p.shape[:axis] + log_p.shape[axis + 1 :]
         if labels.dtype.kind not in "iu" or labels.shape != rest:
             raise ValueError(
@@ -129,7 +143,7 @@ class CrossEntropyLoss(NLLLoss):
 
     def forward(self, x: Any, target: Any) -> Any:
         """Return the loss of scores (C,), (N, C) or (N, C, …); targets are class indices or probabilities."""
-        labels = array_of(target)
+        labels = self.array(target)
         indices = labels.dtype.kind in "iu"
         if self.weight is None and not (indices and (labels == self.ignore_index).any()):
             return cross_entropy(x, target, label_smoothing=self.label_smoothing, reduction=self.reduction)

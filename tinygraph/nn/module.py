@@ -96,8 +96,9 @@ class Module:
             value.named(name)
 
     def _place(self, names: tuple[str, ...]) -> None:
-        """Take the names of the scopes that a call enters."""
-        object.__setattr__(self, "_names", names)
+        """Take the names of the scopes that a call enters; a mere number says what it counts: ``Linear 0``."""
+        *above, name = names
+        object.__setattr__(self, "_names", (*above, f"{type(self).__name__} {name}" if name.isdecimal() else name))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every subclass has its own."""
@@ -354,7 +355,7 @@ class ModuleList(Container):
     def _place(self, names: tuple[str, ...]) -> None:
         super()._place(names)
         for name, child in self.named_children():  # a list is not called: its name goes before theirs
-            child._place((*names, name))
+            child._place((*self._names, name))
 
 
 class Sequential(Container):

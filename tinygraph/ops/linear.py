@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.dispatch import implements, sample
+from tinygraph.errors import describe
 from tinygraph.op import op
 from tinygraph.ops.shape import broadcast_to, reshape, scatter, sum_to, swapaxes
 from tinygraph.variadic import Variadic
@@ -90,9 +91,14 @@ def contract(*xs: Any, subscripts: str = "") -> Any:
 def einsum(subscripts: str, *operands: Any) -> Any:
     """Sum products of elements as Einstein's convention says, as ``numpy.einsum``.
 
+    Raises:
+        TypeError: the subscripts are no text: NumPy's other form, an operand and its list in turns, is not known.
+
     >>> einsum("ij,ij->i", Tensor([[1.0, 2.0]]), np.ones((1, 2)))
     Tensor([3.], op=contract)
     """
+    if not isinstance(subscripts, str):
+        raise TypeError(f"einsum: the subscripts come first, as text such as 'ij,jk->ik', not {describe(subscripts)}")
     return contract(*operands, subscripts=subscripts)
 
 

@@ -26,7 +26,7 @@ reduction = functools.partial(op, family="reduction", samples=SAMPLES)
 
 def kept(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool = False) -> Any:
     """Put the reduced axes of ``g`` back, with length 1; a single number broadcasts as it is."""
-    if keepdims or (axis is None and not isinstance(g, Tensor)):
+    if keepdims or not shape or (axis is None and not isinstance(g, Tensor)):
         return g
     axes = range(len(shape)) if axis is None else {a % len(shape) for a in (axis if np.iterable(axis) else (axis,))}
     lengths = tuple(1 if i in axes else n for i, n in enumerate(shape))
@@ -40,14 +40,16 @@ def spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
 
 
 def count(shape: tuple[int, ...], axis: Axis) -> int:
-    """Return how many elements go into one."""
-    return math.prod(shape if axis is None else [shape[a] for a in (axis if np.iterable(axis) else (axis,))])
+    """Return how many elements go into one, to divide by: of an empty array 1, since there is nothing to divide."""
+    if axis is None or not shape:  # NumPy takes any axis of a 0-d array
+        return math.prod(shape) or 1
+    return math.prod(shape[a] for a in (axis if np.iterable(axis) else (axis,))) or 1
 
 
-def share(x: Any, out: Any, dtype: Any, axis: Axis, keepdims: bool) -> Any:
-    """Weigh the elements of ``x`` that equal their extreme ``out``: they share its gradient equally."""
-    ties = astype(equal(x, kept(out, x.shape, axis, keepdims)), dtype)
-    return ties / sum(ties, axis, True)
+def to_extreme(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
+    """Send ``g`` to the elements of ``x`` that equal their extreme ``out``: they share it equally."""
+    ties = astype(equal(x, kept(out, x.shape, axis, keepdims)), g.dtype)
+    return kept(g, x.shape, axis, keepdims) * (ties / sum(ties, axis, True))
 
 
 @reduction(
@@ -82,8 +84,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 @reduction(
     r"\max_{$axis} $x", (np.max, np.amax), method="max amax", onnx="ReduceMax",
     says="Takes the largest of $x over $axis.",
-    x=(r"[$x = \max]", lambda g, x, out, axis, keepdims:
-        kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
+    x=(r"[$x = \max]", to_extreme),
 )
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
     """Take the largest over ``axis``. Ties share the gradient equally, as in ``torch.amax``.
@@ -97,8 +98,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 @reduction(
     r"\min_{$axis} $x", (np.min, np.amin), method="min amin", onnx="ReduceMin",
     says="Takes the smallest of $x over $axis.",
-    x=(r"[$x = \min]", lambda g, x, out, axis, keepdims:
-        kept(g, x.shape, axis, keepdims) * share(x, out, g.dtype, axis, keepdims)),
+    x=(r"[$x = \min]", to_extreme),
 )
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
     """Take the smallest over ``axis``. Ties share the gradient equally, as in ``torch.amin``.

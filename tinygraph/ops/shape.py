@@ -162,13 +162,13 @@ def part(i: int, shapes: Sequence[Shape], axis: int) -> tuple[slice, ...]:
 
 
 @implements(np.concatenate)
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Join a sequence of arrays along an axis that they have.
+def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
+    """Join a sequence of arrays along an axis that they have; None lays each out in one axis first.
 
     >>> concatenate([Tensor([1.0]), np.array([2.0])])
     Tensor([1., 2.], op=join)
     """
-    return join(*tensors, axis=axis)
+    return join(*map(flatten, tensors)) if axis is None else join(*tensors, axis=axis)
 
 
 @implements(np.stack)
@@ -185,12 +185,15 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Cut along an axis, into equal sections or before each index, as ``numpy.split``.
 
+    Raises:
+        ValueError: there is no such axis, or its length is no multiple of the number of sections.
+
     >>> [piece.shape for piece in split(Tensor(np.ones((4, 2))), 2)]
     [(2, 2), (2, 2)]
     """
-    axis %= len(x.shape)
+    (axis,) = normalize_axis_tuple(axis, len(x.shape))
     length = x.shape[axis]
-    if isinstance(indices_or_sections, int):
+    if np.ndim(indices_or_sections) == 0:
         if indices_or_sections < 1 or length % indices_or_sections:
             raise ValueError(f"split: axis {axis} of length {length} has no {indices_or_sections} equal sections")
         indices_or_sections = range(0, length, length // indices_or_sections)[1:]

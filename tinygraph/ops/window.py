@@ -557,7 +557,7 @@ def max_pool2d(x: Any, kernel_size: Pair = 2, stride: Pair | None = None, paddin
     return functools.reduce(np.maximum, [rows[..., tap] for tap in p.across])
 
 
-def adaptive_avg_pool2d(x: Any, output_size: Pair) -> Any:
+def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None]) -> Any:
     """Average windows that tile images into ``output_size``, as ``torch.nn.functional.adaptive_avg_pool2d``.
 
     Window i of n along an axis of length H goes from ⌊iH/n⌋ to ⌈(i+1)H/n⌉. Averages along an axis are a
@@ -565,7 +565,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Pair) -> Any:
 
     Args:
         x: images (…, H, W).
-        output_size: (H', W'), or one number for both.
+        output_size: (H', W'), or one number for both; None leaves an axis as long as it is.
 
     Returns:
         (…, H', W').
@@ -573,8 +573,8 @@ def adaptive_avg_pool2d(x: Any, output_size: Pair) -> Any:
     >>> adaptive_avg_pool2d(Tensor([[1.0, 2.0, 6.0]]), (1, 2))
     Tensor([[1.5, 4. ]], op=matmul)
     """
-    size = pair(output_size, "output_size", 1)
-    lengths = tuple(x.shape[-2:])
+    lengths, both = tuple(x.shape[-2:]), output_size if isinstance(output_size, Sequence) else (output_size,) * 2
+    size = pair([lengths[i % 2] if n is None else n for i, n in enumerate(both)], "output_size", 1)
     if all(n % m == 0 for n, m in zip(lengths, size, strict=True)):
         return avg_pool2d(x, tuple(n // m for n, m in zip(lengths, size, strict=True)))
     rows, columns = (averages(array_of(x), n, m) for n, m in zip(lengths, size, strict=True))

@@ -104,6 +104,7 @@ class Frame(NamedTuple):
 
 
 Item = Text | Grid | Bars | Frame
+Span = tuple[float, float]  # top and bottom
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +122,8 @@ class Card:
     family: str
     kind: str
     items: tuple[Item, ...]
-    value: tuple[float, float]
-    grad: tuple[float, float]
+    value: Span
+    grad: Span
     room: float
     title: str
 
@@ -626,7 +627,7 @@ def symbol(graph: Graph, node: Node, family: str) -> Card:
     if node.name:
         title, sub = name_runs(node.name), made
     elif node.op:
-        title, sub = made, words(node.op)
+        title, sub = made, words(f"{node.op} · #{node.id}")
     else:
         title, sub = words("constant"), words(shape_text(node.shape))
     title, sub = clip_runs(title, 16.0, 170), clip_runs(sub, BODY, 170)
@@ -690,10 +691,8 @@ def scope_card(graph: Graph, node: Node, detail: int) -> Card:
     return Card(node.id, across, y, header, "scope", "scope", tuple(items), value, grad, 0.0, text_of(title))
 
 
-def stub_card(card: Card, neighbour: Card) -> Card:
-    """Make a stub as tall as its neighbour, with its ports at the same heights."""
-    height = neighbour.height
+def stub_card(card: Card, height: float, value: Span | None = None, grad: Span | None = None) -> Card:
+    """Make a stub taller; its ports are at the heights that are given, or in its upper and its lower half."""
     items = tuple(item._replace(y=height / 2 + 4) for item in card.items)
-    return dataclasses.replace(
-        card, height=height, header=height, items=items, value=neighbour.value, grad=neighbour.grad
-    )
+    value, grad = value or (8, height / 2), grad or (height / 2, height - 8)
+    return dataclasses.replace(card, height=height, header=height, items=items, value=value, grad=grad)

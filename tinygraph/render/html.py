@@ -16,7 +16,7 @@ from typing import Any
 
 from tinygraph.graph import Graph
 from tinygraph.render.svg import LIMIT, escaped, svg
-from tinygraph.rewrite import fit, inline
+from tinygraph.rewrite import fit, inline, paths_of
 
 __all__ = ["html", "html_of"]
 
@@ -79,6 +79,7 @@ def html(
     """
     options = {"theme": "auto", **options}
     drawn = inline(graph)
+    known = paths_of(graph)
     pictures: list[str] = []
     paths: dict[str, int] = {}
     waiting: list[tuple[str, ...]] = [tuple(expand)]
@@ -90,6 +91,7 @@ def html(
             if (
                 node.kind == "scope"
                 and "repeat" not in dict(node.params)
+                and path in known
                 and path not in paths
                 and len(paths) < STATES - 1
             ):

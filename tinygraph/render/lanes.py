@@ -25,6 +25,9 @@ __all__ = ["Box", "Chip", "Lane", "Layout", "Placed", "Route", "lay_out", "scale
 TRACK = 13.0  # between two lines that run side by side
 PAIR = 2 * TRACK
 MARGIN = 14.0
+FRAME, HEADED = 9.0, 21.0  # from one frame of a box to the next inside it, and where its name stands between
+LEFT, TOP, RIGHT, BOTTOM = range(4)
+Cells = tuple[int, int, int, int, int, str]  # of a scope: first column and row, last ones, depth, name
 TIERS, FITS = 8, 0.85  # most tiers that are tried; a picture that fits its page as well as this is not broken
 
 
@@ -327,12 +330,28 @@ def even_cards(
 
 
 def tall_stubs(p: Plan, ways: Sequence[Way], cards: dict[int, Card]) -> dict[int, Card]:
-    """Make a stub as tall as the card that it stands beside, so that its lines are straight."""
+    """Make a stub as tall as its lines ask, or as the card that it stands beside, so that they are straight."""
+    lines: dict[int, int] = defaultdict(int)
+    for link in p.links:
+        lines[link.u] += 1 + link.back
+    for i, card in cards.items():
+        if card.kind == "stub" and 16 + 9 * lines[i] > card.height:
+            cards[i] = stub_card(card, 16 + 9 * lines[i])
     for link, w in zip(p.links, ways, strict=True):
         for stub, other in ((link.u, link.v), (link.v, link.u)):
             if w.kind == "H" and cards[stub].kind == "stub" and cards[other].kind != "stub":
-                cards[stub] = stub_card(cards[stub], cards[other])
+                beside = cards[other]
+                cards[stub] = stub_card(cards[stub], beside.height, beside.value, beside.grad)
     return cards
+
+
+def within(scoped: Sequence[Cells], cells: Cells) -> list[int]:
+    """Return how many boxes inside one stand at its left, top, right and bottom, one around the other."""
+    left, top, right, bottom, depth, _ = cells
+    inner = [
+        c for c in scoped if c[4] > depth and left <= c[0] and c[2] <= right and top <= c[1] and c[3] <= bottom
+    ]
+    return [len({c[4] for c in inner if c[side] == cells[side]}) for side in range(4)]
 
 
 class Drawing:
@@ -425,11 +444,13 @@ class Drawing:
             channel[first] = max(channel[first], 30.0) + (14.0 if first else 0)
         channel[0] = strip + PAIR * self.count.get(("c", 0), 0)
         scoped = self.scoped_cells()
-        for left, top, right, bottom, _, _ in scoped:
-            gutter[left] += 9.0
-            gutter[right + 1] += 9.0
-            channel[top] += 21.0
-            channel[bottom + 1] += 9.0
+        frames: dict[tuple[int, int], int] = defaultdict(int)  # boxes around each other that end at an edge
+        for cells in scoped:
+            for side, (edge, inner) in enumerate(zip(cells[:4], within(scoped, cells), strict=True)):
+                frames[side, edge] = max(frames[side, edge], 1 + inner)
+        for (side, edge), count in frames.items():
+            rooms = channel if side in (TOP, BOTTOM) else gutter
+            rooms[edge + (side in (RIGHT, BOTTOM))] += (HEADED if side == TOP else FRAME) * count
         self.left: list[float] = []
         x = 0.0
         for c in range(p.columns):
@@ -457,9 +478,9 @@ class Drawing:
             i: Placed(cards[i], self.left[p.column[i]] + (wide[p.column[i]] - cards[i].width) / 2, self.top[p.row[i]])
             for i in p.nodes
         }
-        self.boxes = [self.box(cells) for cells in scoped]
+        self.boxes = [self.box(cells, within(scoped, cells)) for cells in scoped]
 
-    def scoped_cells(self) -> list[tuple[int, int, int, int, int, str]]:
+    def scoped_cells(self) -> list[Cells]:
         """Return the cells of each scope's box, inner ones first; a box that would hold strangers is left out."""
         p, found = self.p, []
         for path, members in sorted(self.scopes, key=lambda s: -len(s[0])):
@@ -476,22 +497,13 @@ class Drawing:
                 found.append((left, top, right, bottom, len(path), path[-1]))
         return found
 
-    def box(self, cells: tuple[int, int, int, int, int, str]) -> Box:
+    def box(self, cells: Cells, inner: Sequence[int]) -> Box:
         """Draw a scope's box around its cells; each box inside it pushes it out."""
         left, top, right, bottom, depth, name = cells
-        inner = [
-            c
-            for c in self.scoped_cells()
-            if c[4] > depth and left <= c[0] and c[2] <= right and top <= c[1] and c[3] <= bottom
-        ]
-
-        def deep(side: int, edge: int) -> int:
-            return len({c[4] for c in inner if c[side] == edge})
-
-        x0 = self.left[left] - 10 - 9 * deep(0, left)
-        x1 = self.left[right] + self.wide[right] + 10 + 9 * deep(2, right)
-        y0 = self.top[top] - 24 - 21 * deep(1, top)
-        y1 = self.top[bottom] + self.tall[bottom] + 10 + 9 * deep(3, bottom)
+        x0 = self.left[left] - 10 - FRAME * inner[LEFT]
+        x1 = self.left[right] + self.wide[right] + 10 + FRAME * inner[RIGHT]
+        y0 = self.top[top] - 24 - HEADED * inner[TOP]
+        y1 = self.top[bottom] + self.tall[bottom] + 10 + FRAME * inner[BOTTOM]
         return Box((x0, y0, x1, y1), name, depth)
 
     # -- where lines leave and enter

@@ -103,13 +103,13 @@ def _plain(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
         elif atom.kind == "group":
             out += inner
         elif atom.kind == "root":
-            simple = len(inner) == 1 or inner.isalnum() or inner[0] + inner[-1] == "()"
+            simple = len(inner) == 1 or inner.isalnum() or enclosed(inner)
             out += f"√{inner}" if simple else f"√({inner})"
         elif atom.kind in ("sup", "sub"):
             table, mark = (SUPERSCRIPT, "^") if atom.kind == "sup" else (SUBSCRIPT, "_")
             raised = inner.translate(table)
             small = all(c not in inner or c in "," for c in raised)
-            out += raised if small else f"{mark}({inner})" if len(inner) > 1 else mark + inner
+            out += raised if small else mark + (inner if len(inner) == 1 or enclosed(inner) else f"({inner})")
             out += " " * (atom.kind == "sub" and i + 1 < len(atoms) and atoms[i + 1].kind == "hole")
         elif atom.text in SPACED:
             binary = bool(out) and out[-1] not in "([ "
@@ -117,6 +117,20 @@ def _plain(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
         else:
             out += atom.text
     return out.replace(" - ", " − ")
+
+
+def enclosed(text: str) -> bool:
+    """Whether one pair of brackets is around all of a text.
+
+    >>> enclosed("(a + b)"), enclosed("(a) + (b)")
+    (True, False)
+    """
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c in "([") - (c in ")]")
+        if depth == 0:
+            return i == len(text) - 1 and i > 0
+    return False
 
 
 class Run(NamedTuple):

@@ -41,7 +41,7 @@ from tinygraph.rewrite import Difference, diff, fit, inline, scopes
 __all__ = ["document", "escaped", "pixels", "svg", "svg_diff", "svg_paths"]
 
 LIMIT = 200  # cards in one picture
-PAGE, LEGIBLE = (1600.0, 900.0), 0.55  # pixels of a slide, and how small a picture may be made to fit it
+PAGE, LEGIBLE = (1600.0, 900.0), 0.62  # pixels of a slide, and how small a picture may be made to fit it
 UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
 FAMILY = {"input": "data"}  # what is drawn as what
 FAMILY_WORDS = {"data": "data", "constant": "constant", "parameter": "parameter", "elementwise": "elementwise", "shape": "shape",
@@ -398,7 +398,7 @@ class Writer:
         self.put(f'<rect class="card" x="-{half}" width="{at(w)}" height="{at(h)}" rx="{at(radius)}"/>')
         if head >= h:
             self.put(f'<rect class="h-{family}" x="-{half}" width="{at(w)}" height="{at(h)}" rx="{at(radius)}"/>')
-        else:
+        elif head:
             r = at(radius)
             self.put(
                 f'<path class="h-{family}" d="M-{half} {at(head)}V{r}a{r} {r} 0 0 1 {r} -{r}H{at(w / 2 - radius)}a{r} {r} 0 0 1 {r} {r}V{at(head)}z"/>'
@@ -515,7 +515,7 @@ class Writer:
                 used = 0.0
             rows[-1].append(key)
             used += key.width
-        return rows
+        return [row for row in rows if row]
 
     def said(self) -> list[str]:
         """Say how much of the graph is shown, and what its reader must know."""

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinygraph.graph import Edge, Graph, Node, Summary, number
-from tinygraph.render.math import SUBSCRIPT, plain
-from tinygraph.rewrite import Difference, at_depth
+from tinygraph.render.cards import NOUGHT, cancels
+from tinygraph.render.math import SUBSCRIPT, enclosed, plain
+from tinygraph.rewrite import Difference, at_depth, check_names
 
 BLUE, ORANGE, DIM, OFF = "\x1b[34m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
@@ -29,6 +30,7 @@ ASCII = str.maketrans(
         **dict(zip("₀₁₂₃₄₅₆₇₈₉₋", (f"_{d}" for d in "0123456789-"), strict=True)),
     }
 )  # fmt: skip
+ACCENTS = {"\u0302": "_hat", "\u0303": "_tilde", "\u0304": "_bar", "\u0307": "_dot"}  # of mathematics, alone
 
 
 def text(
@@ -54,6 +56,9 @@ def text(
     Returns:
         Lines, without a newline at the end. The same graph gives the same text.
 
+    Raises:
+        ValueError: width is no number of characters, depth is negative, or expand names no scope.
+
     >>> from tinygraph import Tensor, snapshot
     >>> print(snapshot((Tensor([1.0, 2.0], name="x") * 3).named("y")).text())
     1 op · x float64(2,) → y (2,)
@@ -62,6 +67,9 @@ def text(
     ◆  x  (input)  (2,)   1.5 ± 0.5   not computed  y·3
     ●  y = x × 3   (2,)   4.5 ± 1.5   not computed
     """
+    if not (width is None or isinstance(width, int)):
+        raise ValueError(f"width is {width!r}; of a text it is a number of characters")
+    check_names(graph, expand)
     graph = graph if depth is None else at_depth(graph, depth, expand)
     shown = rows(graph)
     wires = list(wiring(graph, shown))
@@ -70,9 +78,8 @@ def text(
     table = [["", "value", "shape", "mean ± std", "∂L/∂·", *extra, "gradient from"]]
     for i, wire in zip(shown, wires, strict=True):
         node = graph.nodes[i]
-        more = [found.get(i, "") for found in extra.values()]
-        table.append([wire.ljust(depth), defined(graph, i), shape(node), brief(node.value), gradient(node), *more])
-        table[-1].append(origins(graph, i))
+        table.append([wire.ljust(depth), defined(graph, i), shape(node), brief(node.value), gradient(graph, node)])
+        table[-1] += [*(found.get(i, "") for found in extra.values()), origins(graph, i)]
     if ascii:
         table = [[spelled(cell) for cell in row] for row in table]
     widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
@@ -208,7 +215,7 @@ def contribution(graph: Graph, consumer: int, edge: Edge) -> str:
         return f"{'−' * (local != '1')}{summed}{label}" + {"reduction": " copied", "shape": f" through {node.op}"}.get(
             node.family, ""
         )
-    factor = f"({local})" if any(c in local for c in " +−") else local
+    factor = f"({local})" if any(c in local for c in " +−") and not enclosed(local) else local
     return f"{summed}{label}·{factor}" + " copied" * (node.family == "reduction" and local.startswith("1/"))
 
 
@@ -231,9 +238,11 @@ def brief(s: Summary | None) -> str:
     return f"{rounded(0 if dust else s.mean)} ± {rounded(s.std)}{wrong}"
 
 
-def gradient(node: Node) -> str:
+def gradient(graph: Graph, node: Node) -> str:
     """Write a gradient; the four states look different."""
-    return brief(node.grad) if node.grad is not None else STATE[node.grad_state]
+    if node.grad is None:
+        return STATE[node.grad_state]
+    return NOUGHT if cancels(graph, node) else brief(node.grad)
 
 
 def rounded(x: Any) -> str:
@@ -257,7 +266,7 @@ def header(graph: Graph, shown: list[int]) -> str:
     legend = " · ↑ broadcast, undone by Σ over axis ₀" if copied else ""
     left += ", …" * (len(inputs) > 4)
     right += ", …" * (len(graph.outputs) > 4)
-    return f"{count} op{'s' * (count != 1)} · {left} → {right}{legend}"
+    return f"{count} op{'s' * (count != 1)} · {left}{' ' * bool(left)}→ {right}{legend}"
 
 
 def headings(graph: Graph, shown: list[int]) -> list[tuple[int, str]]:
@@ -308,8 +317,8 @@ def spelled(line: str) -> str:
 
 
 def _spell(c: str) -> str:
-    if c == "\N{COMBINING CIRCUMFLEX ACCENT}":
-        return "_hat"
+    if unicodedata.combining(c):
+        return ACCENTS.get(c, "")
     name = unicodedata.name(c, "")
     letter = name.rpartition(" ")[2].lower()
     return (
