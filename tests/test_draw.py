@@ -309,3 +309,21 @@ def test_a_graph_of_many_columns_still_has_one_row_a_node():
 
 def test_graphviz_is_the_one_that_quotes():
     assert graphviz.__version__
+
+
+def test_dot_tells_the_operands_apart():
+    x = tg.Tensor([1.0, 2.0], name="x")
+    loss = (x * x).sum()
+    loss.backward()
+    source = tg.snapshot(loss).to_dot()
+    for label in ("x (2,)", "y (2,)", "① × x", "② × x"):
+        assert f"label=<{label}>" in source
+
+
+def test_dot_keeps_scopes_with_the_same_start_apart():
+    y = tg.Tensor([1.0], name="x")
+    for end in "ab":
+        with tg.scope("a very long name of a scope, which goes on and on: " + end):
+            y = y * 2
+    clusters = re.findall(r'subgraph "?(\w+)"? {', tg.snapshot(y).to_dot())
+    assert len(set(clusters)) == 2

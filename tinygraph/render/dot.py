@@ -5,6 +5,7 @@ Labels are HTML-like, so that numbers stand in tables; every string of a user is
 
 from __future__ import annotations
 
+import hashlib
 import html
 import unicodedata
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) 
             dot.node(f"n{node.id}", label=card(graph, node))
     for name, members in inner.items():
         path = (*scope, name)
-        with dot.subgraph(name="cluster_" + "_".join(str(ord(c)) for c in "/".join(path)[:40])) as box:
+        with dot.subgraph(name="cluster_" + hashlib.sha256("/".join(path).encode()).hexdigest()[:16]) as box:
             box.attr(label=f"<{escaped(name)}>", style="rounded", color="#D5DCE3", bgcolor="#F4F7FA", fontcolor=MUTED)
             clusters(box, graph, members, path)
 
@@ -155,12 +156,13 @@ def connect(dot: Any, graph: Graph, node: Node, edge: Edge, backward: bool) -> N
     """Draw an operand's edge, and the one on which its gradient comes back."""
     a, b = f"n{edge.source}", f"n{node.id}"
     axes = graph.copied_axes(node.id, edge)
-    dot.edge(a, b, color=FORWARD, fontcolor=FORWARD, label=f"copy ×{edge.copies} ↑" if axes else "")
     source = graph.nodes[edge.source]
+    operand = f"{edge.operand} {shape(source)}" + (f" copy ×{edge.copies} ↑" if axes else "")
+    dot.edge(a, b, color=FORWARD, fontcolor=FORWARD, label=f"<{escaped(operand, 80)}>")
     if not (backward and node.requires_grad and source.requires_grad):
         return
-    users = [c for c, _ in graph.consumers[edge.source] if graph.nodes[c].requires_grad]
-    count = f"{numeral(users.index(node.id))} " if len(users) > 1 else ""
+    uses = [(c, e) for c, e in graph.consumers[edge.source] if graph.nodes[c].requires_grad]
+    count = f"{numeral(uses.index((node.id, edge)))} " if len(uses) > 1 else ""
     found = graph.facts(node.id, one_line, edge)
     local = plain(edge.partial, lambda hole: found.get(hole, hole)) or (node.op or "")
     summed = f"Σ{','.join(map(str, axes)).translate(SUBSCRIPT)} (· {local}) ↓" if axes else f"× {local}"
