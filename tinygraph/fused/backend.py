@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 COMPILED = 1 << 12  # elements from which Numba is worth its start
-SHARED = 1 << 20  # elements above which a second thread is worth waking
+SHARED = 1 << 19  # elements above which a second thread is worth waking
 TILE = 100_000  # elements of a tile, 400 KB in float32: it stays in the cache from one operation to the next
 PIECE = 4 * TILE  # elements that a compiled kernel takes at once: long runs through memory, and few calls
 RUN = 8192  # elements of a dot product; for longer ones OpenBLAS wakes its threads
