@@ -244,6 +244,7 @@ def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
     axes.axvline(1, color="#7B8794", linewidth=0.8)
     axes.set_yticks(places, [r.row.title for r in shown], fontsize=8)
     axes.invert_yaxis()
+    axes.margins(y=0.01)
     axes.set_xlabel("our time ÷ the peer's, forward and backward (shorter is faster)")
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
