@@ -102,7 +102,7 @@ def clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) 
             dot.node(f"n{node.id}", label=card(graph, node))
     for name, members in inner.items():
         path = (*scope, name)
-        with dot.subgraph(name="cluster_" + hashlib.sha256("/".join(path).encode()).hexdigest()[:16]) as box:
+        with dot.subgraph(name="cluster_" + hashlib.sha256(repr(path).encode()).hexdigest()[:16]) as box:
             box.attr(label=f"<{escaped(name)}>", style="rounded", color="#D5DCE3", bgcolor="#F4F7FA", fontcolor=MUTED)
             clusters(box, graph, members, path)
 
