@@ -243,3 +243,12 @@ def test_summary_counts():
     s = tg.trace.summary(np.array([0.0, 1.0, np.nan, np.inf, 3.0]), values=2)
     assert (s.zeros, s.nans, s.infs, s.mean, s.min, s.max, s.values) == (1, 1, 1, pytest.approx(4 / 3), 0.0, 3.0, None)
     assert sum(s.histogram) == 3
+
+
+def test_the_recorded_backward_of_a_fused_op_is_a_first_derivative():
+    rng = np.random.default_rng(0)
+    x, w = tg.Tensor(rng.standard_normal((4, 3)), name="x"), rng.standard_normal((4, 3))
+    (dx,) = tg.grad((tg.fused.batch_norm(x) * w).sum(), x, create_graph=True)
+    scopes = {n.scope for n in tg.snapshot(dx).nodes}
+    assert ("grad", "batch_norm") in scopes
+    assert not [s for s in scopes if s.count("grad") > 1]

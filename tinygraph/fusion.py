@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from tinygraph.context import within
 from tinygraph.errors import explain
 from tinygraph.op import Function, Op, lifted, op, record
 from tinygraph.ops.shape import reshape
@@ -51,7 +52,8 @@ class Fused(Op):
         for i, x in enumerate(operands):
             if isinstance(x, Tensor) and node.inputs[i] in node.inputs[:i]:
                 operands[i] = reshape(x, x.shape)  # one tensor in two roles: each has its own gradient
-        y = self.definition(*operands, **node.params)
+        with within(scope=node.scope):  # else its backward were in the scope "grad" of a "grad"
+            y = self.definition(*operands, **node.params)
         stop = {x.node for x in operands if isinstance(x, Tensor)}
         grads = {y.node: g}
         walk_recorded([n for n in order_of([y.node], stop) if n not in stop], grads)
