@@ -69,7 +69,7 @@ class Grid(NamedTuple):
     @property
     def box(self) -> tuple[float, float, float, float]:
         """Left, top, right, bottom."""
-        return self.x, self.y, self.x + sum(self.columns), self.y + CELL * len(self.cells)
+        return self.x, self.y, self.x + math.fsum(self.columns), self.y + CELL * len(self.cells)
 
 
 class Bars(NamedTuple):
@@ -346,7 +346,7 @@ def numbers(s: Summary, ink: str) -> Block:
         text = words(statistics(s))
         return Block([Text(0, 12, text, 11.0, ink)], width_of(text, 11.0), 16)
     if table := grid(s, ink):
-        return Block([table], sum(table.columns), CELL * len(table.cells))
+        return Block([table], math.fsum(table.columns), CELL * len(table.cells))
     s = tidy(s)
     lines = [f"{short(s.mean)} ± {short(s.std)}", f"[{short(s.min)}, {short(s.max)}]"] if s.mean is not None else []
     lines = lines if len(s.values or ()) != 1 else [statistics(s)]
@@ -378,7 +378,7 @@ def titled(heading: Runs, block: Block, ink: str) -> Block:
 def beside(blocks: Sequence[Block], signs: Sequence[str], ink: str) -> Block:
     """Put blocks in a row with a sign before each but the first; they stand on one line."""
     gap, tallest = 20.0, max(b.height for b in blocks)
-    across = sum(b.width for b in blocks) + gap * (len(blocks) - 1)
+    across = math.fsum(b.width for b in blocks) + gap * (len(blocks) - 1)
     items: list[Item] = []
     x = -across / 2
     for k, block in enumerate(blocks):
@@ -469,7 +469,7 @@ def gradient(graph: Graph, node: Node) -> Block:
             else tuple(Run(r.text, r.face, r.scale, r.rise) for r in heading)
         )
         sums = column_sums(table, s) if summed else []
-        block = Block([table, *sums], sum(table.columns), table.box[3] + 17 * summed)
+        block = Block([table, *sums], math.fsum(table.columns), table.box[3] + 17 * summed)
         blocks.append(titled(head, block, "grad"))
     signs = ["+"] * (len(parts) - 1) + ["="]
     row = beside(blocks, signs, "grad")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
+from math import fsum
 from typing import NamedTuple
 
 from tinygraph.render.metrics import clipped, width
@@ -160,7 +161,7 @@ def font_size(run: Run, size: float) -> float:
 
 def width_of(runs: Iterable[Run], size: float) -> float:
     """Return how wide a row of runs is at font size ``size``."""
-    return sum(width(run.text, font_size(run, size), run.face) for run in runs)
+    return fsum(width(run.text, font_size(run, size), run.face) for run in runs)
 
 
 def words(text: str, face: str = "sans") -> Runs:

@@ -7,6 +7,7 @@ the fonts in a style is there. Widths are in hundredths of an em, rounded up.
 from __future__ import annotations
 
 import functools
+import math
 import unicodedata
 
 __all__ = ["FONTS", "clipped", "width"]
@@ -276,7 +277,8 @@ def width(text: str, size: float, face: str = "sans") -> float:
     True
     """
     known = WIDTHS[face]
-    return size * sum(known[c] if c in known else other(c) for c in text)
+    # math.fsum here and wherever places are added up: the sum() of Python 3.12 rounds otherwise than that of 3.11
+    return size * math.fsum(known[c] if c in known else other(c) for c in text)
 
 
 def other(c: str) -> float:

@@ -298,7 +298,7 @@ class Writer:
         self.put("</g>")
         y = self.head + layout.height + 24.0
         for row in self.rows:
-            total = sum(k.width for k in row)
+            total = math.fsum(k.width for k in row)
             x = max(20.0, (w - total) / 2)
             for key in row:
                 self.put(f'<g transform="translate({at(x)} {at(y)})">{key.draw}</g>')
@@ -459,7 +459,7 @@ class Writer:
             self.put(f'<path class="{name}" d="{"".join(paths)}"/>')
         inner = "".join(f"M{at(left)} {at(top + CELL * k)}H{at(right)}" for k in range(1, len(table.cells)))
         inner += "".join(
-            f"M{at(left + sum(table.columns[:k]))} {at(top)}V{at(bottom)}" for k in range(1, len(table.columns))
+            f"M{at(left + math.fsum(table.columns[:k]))} {at(top)}V{at(bottom)}" for k in range(1, len(table.columns))
         )
         if inner:
             self.put(f'<path class="{table.ink}-rule" d="{inner}"/>')
