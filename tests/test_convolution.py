@@ -24,10 +24,10 @@ COMPILED = [
 def test_compiled_loops_are_the_same_function(monkeypatch, rng, x, w, options, dtype, tolerance, shared):
     """Values and both gradients, also where threads share the tiles."""
     pytest.importorskip("numba")
-    from tinygraph.fused import backend, convolution
+    from tinygraph.fused import convolution, crew
 
     monkeypatch.setattr(convolution, "LEAST", 0)
-    monkeypatch.setattr(backend, "SHARED", 0 if shared else 1 << 60)
+    monkeypatch.setattr(crew, "SHARED", 0 if shared else 1 << 60)
     x, w = (Tensor(rng.standard_normal(shape).astype(dtype)) for shape in (x, w))
     found = {}
     for route in ("numpy", "numba"):

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinygraph.context import within
-from tinygraph.errors import explain
-from tinygraph.op import Function, Op, lifted, op, record
+from tinygraph.op import Function, Op, lifted, op
 from tinygraph.ops.shape import reshape
-from tinygraph.tensor import Node, Tensor, array_of
+from tinygraph.tensor import Node, Tensor
 from tinygraph.walk import order_of, walk_recorded
 
 __all__ = ["Fused", "fused"]
@@ -26,6 +25,8 @@ class Fused(Op):
     ``forward`` returns ``(out, *extras)``; ``backward(g, operands, extras, **params)`` returns a gradient an
     operand, in arrays of its own, and None for an operand that is None. Operands may have defaults.
     """
+
+    results = "out, *_extras"
 
     def __init__(self, *args: Any, definition: Function, backward: Function, **about: Any) -> None:
         self.definition: Function = definition
@@ -59,24 +60,12 @@ class Fused(Op):
         walk_recorded([n for n in order_of([y.node], stop) if n not in stop], grads)
         return [grads.get(x.node) if want else None for x, want in zip(operands, wanted)]
 
-    def written(self) -> Function:
-        """Return the function that calls this op."""
-        params = ", ".join(f"{p!r}: {p}" for p in self.params)
-        return self.defined(f"return _op.called(({', '.join(self.operands)},), {{{params}}})")
-
-    def called(self, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """Run the kernel and record it."""
-        arrays = tuple(map(array_of, operands))
-        try:
-            out, *extras = self.forward(*arrays, **params)
-        except Exception as error:
-            raise explain(error, self.name, operands) from error
-        return record(self, operands, params, out, lambda i: (arrays, extras))
+    def kept(self, i: int) -> str:
+        """Keep all operands, and what the kernel wants to see again."""
+        return f"(({', '.join(f'{x}_array' for x in self.operands)},), _extras)"
 
 
-def fused(
-    tex: str, *, definition: Function, backward: Function, **about: Any
-) -> Callable[[Function], Function]:
+def fused(tex: str, *, definition: Function, backward: Function, **about: Any) -> Callable[[Function], Function]:
     """Make a fused op of a kernel: as `tinygraph.op`, with a definition and a kernel for the way back.
 
     Args:

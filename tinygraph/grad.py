@@ -40,9 +40,11 @@ def own(g: Any, node: Node, dtype: Any, others: set[int]) -> Any:
     """Return a gradient in full shape, in the dtype of its tensor, in an array that nothing else uses."""
     if g.shape != node.shape:
         g = np.broadcast_to(g, node.shape)
-    shared = not isinstance(g, np.generic) and (g.base is not None or id(g) in others)
+    if isinstance(g, np.generic):
+        return np.asarray(g, dtype)
+    shared = g.base is not None or id(g) in others
     others.add(id(g))
-    return np.asarray(g, dtype) if isinstance(g, np.generic) else g.astype(dtype, copy=shared)
+    return g.astype(dtype) if shared or g.dtype != dtype else g
 
 
 @implements(method="backward")

@@ -14,11 +14,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from tinygraph.context import CONTEXT
-from tinygraph.device import scalar  # noqa: F401 - for the calls that are written here
+from tinygraph.context import CONTEXT  # noqa: F401 - for the calls that are written here
+from tinygraph.device import scalar  # noqa: F401 - likewise
 from tinygraph.dispatch import OPS, Sample, implements
 from tinygraph.errors import explain  # noqa: F401 - likewise
-from tinygraph.tensor import Leaf, Node, Tensor, serial
+from tinygraph.tensor import Leaf, Node, Tensor, serial  # noqa: F401 - likewise
 
 __all__ = ["Op", "op"]
 
@@ -26,7 +26,7 @@ Function = Callable[..., Any]
 new = object.__new__
 CALL = """{take}
     try:
-        out = _op.forward({passed})
+        {results} = _op.forward({passed})
     except Exception as _error:
         raise _explain(_error, _op.name, ({operands},)) from _error
     if not ({any_is}):
@@ -59,6 +59,7 @@ class Op:
 
     variadic = False  # `Variadic` has any number of operands, and one line for all
     definition: Function | None = None
+    results = "out"  # what ``forward`` returns, as a call names it
 
     def __init__(self, function: Function, forward: Function, rules: dict[str, Any], **about: Any) -> None:
         self.name, self.forward, self.function = function.__name__, forward, function
@@ -116,16 +117,16 @@ class Op:
             take.append(f"if not {x}_is and type({x}) is float: {x}_array = _scalar({x}, {y}_array)")
         want = [f"{x}_node = {x}.node if {x}_is else {x}" for x in xs]
         for x, line in zip(xs, self.lines):
-            want.append(f"{x}_want = " + (f"{x}_is and {x}_node.needs{sure}" if line else "False"))
-        kept = [f"({''.join(f'{self.source(ask)}, ' for ask in asks)})" for asks in self.asks]
+            want.append(f"{x}_want = " + (f"{x}_is and {x}_node.needs{sure}" if line or self.definition else "False"))
         text = CALL.format(
             take="\n    ".join(take),
+            results=self.results,
             passed=", ".join([f"{x}_array" for x in xs] + [f"{p}={p}" for p in self.params]),
             operands=", ".join(xs),
             any_is=" or ".join(f"{x}_is" for x in xs),
             want="\n    ".join(want),
             nodes=", ".join(f"{x}_node" for x in xs),
-            saved=", ".join(f"{k} if {x}_want else None" for k, x in zip(kept, xs)),
+            saved=", ".join(f"{self.kept(i)} if {x}_want else None" for i, x in enumerate(xs)),
             any_want=" or ".join(f"{x}_want" for x in xs),
             params=f"_node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}" if self.params else "",
         )
@@ -141,6 +142,10 @@ class Op:
         call = names[self.name]
         call.__defaults__, call.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
         return cast(Function, call)
+
+    def kept(self, i: int) -> str:
+        """Return what a call keeps for line ``i``, as it is written there."""
+        return f"({''.join(f'{self.source(ask)}, ' for ask in self.asks[i])})"
 
     def source(self, ask: str) -> str:
         """Return where a call finds what a derivative line asks for."""
@@ -160,21 +165,6 @@ def tensor_of(array: Any, node: Node) -> Tensor:
     tensor: Tensor = new(Tensor)
     tensor._data, tensor.node = array, node
     return tensor
-
-
-def record(op: Op, operands: Sequence[Any], params: dict[str, Any], out: Any, asked: Callable[[int], Any]) -> Any:
-    """Return the result of a call: as a Tensor, if an operand is one; ``asked(i)`` is what line i asks for."""
-    if not any(isinstance(x, Tensor) for x in operands):
-        return out
-    context = CONTEXT.get()
-    if not context.recording:
-        return constant(out)
-    node: Any = Node()
-    node.op, node.params, node.shape, node.scope, node.id = op, params, out.shape, context.scope, serial()
-    node.inputs = tuple(x.node if isinstance(x, Tensor) else x for x in operands)
-    wants = [isinstance(x, Node) and x.needs for x in node.inputs]
-    node.saved, node.needs = tuple(asked(i) if want else None for i, want in enumerate(wants)), any(wants)
-    return tensor_of(out, node)
 
 
 def constant(array: Any) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 
+from tinygraph.context import CONTEXT
 from tinygraph.errors import explain
-from tinygraph.op import Op, lifted, record
-from tinygraph.tensor import Node, array_of
+from tinygraph.op import Op, constant, lifted, tensor_of
+from tinygraph.tensor import Node, Tensor, array_of, serial
 
 __all__ = ["Variadic"]
 
@@ -45,3 +46,18 @@ class Variadic(Op):
             return record(self, xs, params, out, lambda i: tuple({**facts, "i": i}[ask] for ask in self.asks[0]))
 
         return call
+
+
+def record(op: Op, operands: Sequence[Any], params: dict[str, Any], out: Any, asked: Callable[[int], Any]) -> Any:
+    """Return the result of a call: as a Tensor, if an operand is one; ``asked(i)`` is what line i asks for."""
+    if not any(isinstance(x, Tensor) for x in operands):
+        return out
+    context = CONTEXT.get()
+    if not context.recording:
+        return constant(out)
+    node: Any = Node()
+    node.op, node.params, node.shape, node.scope, node.id = op, params, out.shape, context.scope, serial()
+    node.inputs = tuple(x.node if isinstance(x, Tensor) else x for x in operands)
+    wants = [isinstance(x, Node) and x.needs for x in node.inputs]
+    node.saved, node.needs = tuple(asked(i) if want else None for i, want in enumerate(wants)), any(wants)
+    return tensor_of(out, node)

@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from importlib import metadata
@@ -22,6 +23,7 @@ import numpy as np
 __all__ = ["ROWS", "Result", "Row", "chart", "report", "run", "table"]
 
 SPAN = 0.05  # seconds that one turn of a library lasts, at least
+QUIET = 0.03  # seconds before it: the threads of OpenMP spin that long after a library's last operation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,11 +164,18 @@ def measured(row: Row, workers: list[Worker], rounds: int) -> Result:
         return Result(row, most, most, most)
     for worker in workers:
         worker.ask(work=row.work, shape=row.shape)
-    repeats = [max(1, round(SPAN / max(worker.ask(repeat=3), 1e-6))) for worker in workers]
-    turns = np.array([[w.ask(repeat=n) for w, n in zip(workers, repeats)] for _ in range(rounds)])
+    repeats = [max(1, round(SPAN / turn(worker, 3))) for worker in workers]
+    turns = np.array([[turn(w, n) for w, n in zip(workers, repeats)] for _ in range(rounds)])
     low, figure, high = np.percentile(turns[:, 0] / turns[:, 1], [25, 50, 75])
     ours, theirs = np.median(turns, axis=0)
     return Result(row, float(figure), float(low), float(high), float(ours), float(theirs))
+
+
+def turn(worker: Worker, steps: int) -> float:
+    """Wait until the other library's threads sleep, let this one warm up, and return the seconds of a step."""
+    time.sleep(QUIET)
+    worker.ask(repeat=-(-steps // 10))
+    return max(worker.ask(repeat=steps), 1e-6)
 
 
 def table(results: Iterable[Result]) -> str:

@@ -10,9 +10,7 @@ anything else                                                       "plain": arr
 ==================================================================  ========================================
 
 The environment variable ``TINYGRAPH_FUSED`` names another route ("plain", "numpy" or "numba") for the arrays
-that it can take. Work on more than `SHARED` elements is shared among as many threads as there are cores, or
-as ``OMP_NUM_THREADS`` allows. They are threads of Python's, which sleep while there is nothing to do: a pool
-that spins, as those of OpenMP do, slows every matrix product beside it down.
+that it can take.
 """
 
 from __future__ import annotations
@@ -24,20 +22,16 @@ import os
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tinygraph.fused import crew
+
 COMPILED = 1 << 12  # elements from which Numba is worth its start
-SHARED = 1 << 19  # elements above which a second thread is worth waking
 TILE = 100_000  # elements of a tile, 400 KB in float32: it stays in the cache from one operation to the next
-PIECE = 4 * TILE  # elements that a compiled kernel takes at once: long runs through memory, and few calls
 RUN = 8192  # elements of a dot product; for longer ones OpenBLAS wakes its threads
-MOST = 8  # threads; more would wait for memory
 OPTIONS = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}  # of Numba; NaN stays NaN
 ROUTES = ("plain", "numpy", "numba")
 
@@ -70,52 +64,12 @@ def route(x: Any) -> str:
 def numba() -> Any:
     """Return Numba, imported when it is first needed; None where it is absent or does not fit Python or NumPy."""
     try:
-        return importlib.import_module("numba") if importlib.util.find_spec("numba") else None
+        module = importlib.import_module("numba") if importlib.util.find_spec("numba") else None
     except ImportError:
         return None
-
-
-@functools.cache
-def helpers() -> ThreadPoolExecutor | None:
-    """Return the threads that help the calling one; None where there is one core."""
-    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(int(limit) if limit.isdigit() else cores, MOST) - 1
-    return ThreadPoolExecutor(count, "tinygraph") if count > 0 else None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=helpers.cache_clear)  # threads do not survive a fork
-
-
-def share(work: Callable[[Any], None], pieces: Sequence[Any], elements: int) -> None:
-    """Do ``work(piece)`` for every piece, with the help of other threads where there are elements enough.
-
-    Who is free takes the next piece, so that a helper that wakes late, or whose core is busy, holds nobody up.
-    """
-    pool = helpers() if elements > SHARED and len(pieces) > 1 else None
-    if pool is None:
-        for piece in pieces:
-            work(piece)
-        return
-    left = deque(pieces)
-
-    def take() -> None:
-        while True:
-            try:
-                piece = left.popleft()
-            except IndexError:
-                return
-            work(piece)
-
-    count = min(pool._max_workers, len(pieces) - 1)
-    futures = [pool.submit(copy_context().run, take) for _ in range(count)]  # np.errstate goes along
-    try:
-        take()
-    finally:
-        left.clear()
-        for future in futures:
-            future.cancel() or future.result()  # a helper that has not begun is not needed any more
+    if module:
+        crew.atomic(module)
+    return module
 
 
 class Kernel:
@@ -133,8 +87,11 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         """Call it, compiled."""
-        made = self.made.get(args[0].dtype.char) or self.compile(args)
-        return made(*args)
+        return self.made_for(*args)(*args)
+
+    def made_for(self, *args: Any) -> Callable[..., Any]:
+        """Return what is compiled for such arguments."""
+        return self.made.get(args[0].dtype.char) or self.compile(args)
 
     def compile(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         """Compile for the types of these arguments, and say so if it takes long."""
@@ -166,7 +123,7 @@ def admit_callees(function: Callable[..., Any]) -> None:
     """Tell Numba that it may compile the plain functions of the same module that a function calls."""
     for name in function.__code__.co_names:
         called = function.__globals__.get(name)
-        if inspect.isfunction(called):
+        if inspect.isfunction(called) and called is not crew.advance:
             admit_callees(called)
             numba().extending.register_jitable(**OPTIONS)(called)
 

@@ -21,27 +21,18 @@ import numpy as np
 
 from tinygraph import functions
 from tinygraph.dispatch import sample
-from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
-from tinygraph.fused import cuda, plain
-from tinygraph.fused.backend import PIECE, RUN, SHARED, TILE, Kernel, route, share
-from tinygraph.fused.plan import Plan, like, precision, vector
+from tinygraph.functions import Axis, axes_of
+from tinygraph.fused import cuda
+from tinygraph.fused.backend import RUN, TILE, Kernel
+from tinygraph.fused.crew import PIECE, SHARED, enter, finish, finished, leave, meet, share, ticket, together
+from tinygraph.fused.plan import Plan, backward, on_cpu
 from tinygraph.fusion import fused
 
 Function = Callable[..., Any]
 FAR = 4  # standard deviations that a mean may be from 0, for the sums to keep their digits
 NARROW = 64  # up to this length, runs of a channel's values are laid side by side in rows
-WIDE = 512  # elements that make a row worth a call
-
-
-def backward(g: Any, operands: Any, extras: Any, axis: Axis, eps: float) -> Any:
-    """Return the gradients in x, γ and β; None for what is no array."""
-    x, gamma, beta = operands
-    kind, plan = route(x), planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
-    if kind == "plain":
-        return plain.backward(g, x, gamma, beta, *extras, plan.axes, plan.axes)
-    dx = plan.empty(x)
-    dgamma, dbeta = ROUTES[kind][1](plan.arranged(x), plan.arranged(g), gamma, *extras, dx.reshape(plan.lengths))
-    return plan.restored(dx), like(dgamma, gamma), like(dbeta, beta)
+WIDE, LONG = 512, 8192  # elements that make a row worth a call, where columns are summed, and where they are not
+BLOCK = 4 * TILE  # elements of a block of channels: its second sweep finds in the cache what the first one read
 
 
 @fused(
@@ -86,28 +77,18 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
     array([[-1.],
            [ 3.]])
     """
-    plan = planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
-    check_shapes("batch_norm", x, plan.kept, gamma=gamma, beta=beta)
-    check_batch("batch_norm", x, plan.axes, eps)
-    kind = route(x)
-    if kind == "plain":
-        return plain.forward("batch_norm", x, gamma, beta, plan.axes, plan.axes, eps)
-    y = plan.empty(x)
-    mean, rstd = ROUTES[kind][0](plan.arranged(x), gamma, beta, eps, y.reshape(plan.lengths))
-    if eps == 0:
-        check_variance("batch_norm", 1 / rstd, eps)
-    return plan.restored(y), mean, rstd
+    axis = tuple(axis) if isinstance(axis, Sequence) else axis
+    return planned(x.shape, x.dtype, axis).forward(x, gamma, beta, eps)
 
 
 @functools.lru_cache(1024)
-def planned(shape: tuple[int, ...], axis: Axis) -> Plan:
-    """Return the plan for an array of this shape, averaged over ``axis``."""
+def planned(shape: tuple[int, ...], dtype: Any, axis: Axis) -> Plan:
+    """Return the plan for such an array, averaged over ``axis``."""
     axes, every = axes_of(axis, len(shape), "batch_norm"), tuple(range(len(shape)))
     kept = tuple(a for a in every if a not in axes)
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
-    if kept == every[first:last]:
-        return Plan.of(shape, axes, kept, every[:first], kept, every[last:])
-    return Plan.of(shape, axes, kept, axes, kept, ())
+    merged = (every[:first], kept, every[last:]) if kept == every[first:last] else (axes, kept, ())
+    return Plan.of("batch_norm", ROUTES, shape, dtype, axes, kept, *merged)
 
 
 # On the CPU: what follows from the sums, in NumPy for all channels at once, in Numba for each.
@@ -127,41 +108,39 @@ def coefficients(s: Any, p: Any, n: int, gamma: Any, mean: Any, rstd: Any) -> An
     return p, gamma * rstd, b, -s / n - b * mean
 
 
-def is_far(mean: np.ndarray, rstd: np.ndarray) -> bool:
+def is_far(mean: Any, rstd: Any) -> Any:
     """Whether x must be centred before it is summed: a mean is many σ from 0, or a square was too large."""
     return not ((np.abs(mean) * rstd <= FAR) & (rstd > 0)).all()
 
 
-def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, sweep: Function, far: Function) -> Any:
-    """Write y, and return mean and 1/σ; ``sweep`` does it where x is not far from 0."""
-    c, dtype = x.shape[1], precision(x.dtype, x.shape[0] * x.shape[2])
-    wide, out = x.astype(dtype, copy=False), y if y.dtype == dtype else np.empty(y.shape, dtype)
-    gamma, beta = vector(gamma, c, 1.0), vector(beta, c, 0.0)
-    mean, rstd = sweep(wide, gamma, beta, eps, out)
-    if far(mean, rstd):
-        shift = mean.astype(dtype)
-        rest, rstd = sweep(wide - shift[:, None], gamma, beta, eps, out)
-        mean = shift + rest
-    if out is not y:
-        y[...] = out
-    return mean, rstd
+def centring(normalize: Function, differentiate: Function) -> tuple[Function, Function]:
+    """Make the two passes of kernels. ``normalize`` says where x is far from 0, and is then called again.
 
+    Far from 0, sums are taken of x without the leading part of its mean.
+    """
 
-def backward_on_cpu(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sweep: Function, far: Function) -> Any:
-    """Write dx, and return dγ and dβ; ``sweep`` does it where x is not far from 0."""
-    dtype = precision(x.dtype, x.shape[0] * x.shape[2])
-    wide, out = x.astype(dtype, copy=False), dx if dx.dtype == dtype else np.empty(dx.shape, dtype)
-    if far(mean, rstd):
-        shift = mean.astype(dtype)
-        wide, mean = wide - shift[:, None], mean - shift
-    dgamma, dbeta = sweep(wide, dy.astype(dtype, copy=False), vector(gamma, x.shape[1], 1.0), mean, rstd, out)
-    if out is not dx:
-        dx[...] = out
-    return dgamma, dbeta
+    def forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+        found = np.empty((2, x.shape[1]))
+        far = normalize(x, gamma, beta, eps, True, y, found)
+        if far:
+            shift = found[0].astype(x.dtype)
+            normalize(x - shift[:, None], gamma, beta, eps, False, y, found)
+            found[0] += shift
+        return found, far
+
+    def backward(x: Any, dy: Any, gamma: Any, found: Any, far: bool, dx: Any) -> Any:
+        sums = np.empty((2, x.shape[1]))
+        if far:
+            shift = found[0].astype(x.dtype)
+            x, found = x - shift[:, None], np.stack([found[0] - shift, found[1]])
+        differentiate(x, dy, gamma, found, dx, sums)
+        return sums
+
+    return on_cpu(forward, backward)
 
 
 class Layout(NamedTuple):
-    """How tiles see (N, C, L): as rows, in which each value has a column, or as runs of a channel's values.
+    """How kernels see (N, C, L): as rows, in which each value has a column, or as runs of a channel's values.
 
     A row holds the C channels ``folds`` times, each with ``repeats`` values; runs are a third axis.
     """
@@ -172,25 +151,12 @@ class Layout(NamedTuple):
 
     @classmethod
     @functools.lru_cache(1024)
-    def of(cls, n: int, c: int, run: int) -> Layout:
-        """Return the layout of an array."""
+    def of(cls, n: int, c: int, run: int, wide: int = WIDE) -> Layout:
+        """Return the layout of an array; its rows have ``wide`` values, if that many fit."""
         if run > NARROW:
             return cls((n, c, run))
-        folds = next(f for f in range(max(1, WIDE // (c * run)), 0, -1) if n % f == 0)
+        folds = next(f for f in range(max(1, min(wide // (c * run), n)), 0, -1) if n % f == 0)
         return cls((n // folds, folds * c * run), folds, run)
-
-    @functools.lru_cache(1024)  # noqa: B019
-    def tiles(self, compiled: bool) -> list[tuple[int, slice, slice]]:
-        """Cut into tiles: the number of the rows, the rows, the columns (all of them for compiled kernels)."""
-        rows, columns, run = (*self.shape, 1)[:3]
-        width = columns if compiled else min(columns, max(1, TILE // run))
-        most = TILE if not compiled else PIECE if rows * columns > SHARED else rows * columns
-        height = max(1, most // (width * run))
-        return [
-            (i // height, slice(i, i + height), slice(j, j + width))
-            for i in range(0, rows, height)
-            for j in range(0, columns, width)
-        ]
 
     def gathered(self, sums: np.ndarray) -> np.ndarray:
         """Add up what tiles found for the same channel."""
@@ -204,58 +170,88 @@ class Layout(NamedTuple):
             return p[..., None]
         return np.tile(np.repeat(p, self.repeats, axis=1), self.folds) if self.folds * self.repeats > 1 else p
 
+    @functools.lru_cache(1024)  # noqa: B019
+    def tiles(self) -> list[tuple[int, slice, slice]]:
+        """Cut into tiles for NumPy: the number of the rows, the rows, the columns.
 
-class Tiles(NamedTuple):
-    """The kernels that both sweeps are made of, where they go tile by tile."""
-
-    sums: Function  # (x, dy, out): Σdy and Σdy x of each column or channel of a tile
-    settle: Function  # (p, sums, n, gamma, beta, eps, mean, rstd): p = a, b
-    scale: Function  # (x, p, y): y = a x + b
-    resolve: Function  # (p, sums, n, gamma, mean, rstd, dgamma, dbeta): p = a, b, c
-    combine: Function  # (x, dy, p, dx): dx = a (dy + b x + c)
-    compiled: bool
-
-    def forward(self, x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
-        """Write y, and return mean and 1/σ of each channel."""
-        n, c, run = x.shape
-        layout, mean, rstd, p = Layout.of(n, c, run), np.empty(c), np.empty(c), np.empty((2, c), x.dtype)
-        x, y = x.reshape(layout.shape), y.reshape(layout.shape)
-        self.settle(p, self.summed(x, x, layout), n * run, gamma, beta, eps, mean, rstd)
-        p = layout.spread(p)
-        share(lambda t: self.scale(x[t[1:]], p[:, t[2]], y[t[1:]]), layout.tiles(self.compiled), x.size)
-        return mean, rstd
-
-    def backward(self, x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
-        """Write dx, and return dγ and dβ."""
-        n, c, run = x.shape
-        layout, dgamma, dbeta, p = Layout.of(n, c, run), np.empty(c), np.empty(c), np.empty((3, c), x.dtype)
-        x, dy, dx = x.reshape(layout.shape), dy.reshape(layout.shape), dx.reshape(layout.shape)
-        self.resolve(p, self.summed(x, dy, layout), n * run, gamma, mean, rstd, dgamma, dbeta)
-        p = layout.spread(p)
-        share(lambda t: self.combine(x[t[1:]], dy[t[1:]], p[:, t[2]], dx[t[1:]]), layout.tiles(self.compiled), x.size)
-        return dgamma, dbeta
-
-    def summed(self, x: Any, dy: Any, layout: Layout) -> np.ndarray:
-        """Return the sums of each channel."""
-        tiles = layout.tiles(self.compiled)
-        out = np.empty((tiles[-1][0] + 1, 2, layout.shape[1]))
-        share(lambda t: self.sums(x[t[1:]], dy[t[1:]], out[t[0], :, t[2]]), tiles, x.size)
-        return layout.gathered(out)
+        Rows are long runs through memory; of them, few and large tiles are best.
+        """
+        rows, columns, run = (*self.shape, 1)[:3]
+        width = min(columns, max(1, TILE // run))
+        height = max(1, TILE // (width * run))
+        if len(self.shape) == 2:
+            pieces = 4 * -(-rows * columns // (16 * TILE)) if rows * columns > SHARED else 1
+            height = -(-rows // pieces)
+        return [
+            (i // height, slice(i, i + height), slice(j, j + width))
+            for i in range(0, rows, height)
+            for j in range(0, columns, width)
+        ]
 
 
 # NumPy.
 
 
-def numpy_sums(x: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
-    """Take sums over rows; or over runs, as dot products."""
-    if x.ndim == 2:
-        out[0], out[1] = np.add.reduce(dy, 0), np.einsum("ij,ij->j", x, dy)
-        return
-    out[:] = 0
-    for j in range(0, x.shape[2], RUN):
-        part = dy[..., j : j + RUN]
-        out[0] += np.vecdot(part, ones(part.shape[2], x.dtype)).sum(0, np.float64)
-        out[1] += np.vecdot(part, x[..., j : j + RUN]).sum(0, np.float64)
+@np.errstate(divide="ignore", invalid="ignore")
+def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any) -> bool:
+    """Write mean and 1/σ of each channel; then, unless x is far from 0, y."""
+    n, c, run = x.shape
+    s, q = numpy_sums(x, x)
+    p = np.empty((2, c), x.dtype)
+    found[0], found[1], p[0], p[1] = statistics(s, q, n * run, gamma, beta, eps)
+    if wary and is_far(*found):
+        return True
+    layout = Layout.of(n, c, run, LONG if x.size > TILE else WIDE)
+    x, y, p = x.reshape(layout.shape), y.reshape(layout.shape), layout.spread(p)
+
+    def scale(tile: Any) -> None:
+        out = y[tile[1:]]
+        np.multiply(x[tile[1:]], p[0, tile[2]], out=out)
+        out += p[1, tile[2]]
+
+    share(scale, layout.tiles(), x.size)
+    return False
+
+
+@np.errstate(invalid="ignore")
+def numpy_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, sums: Any) -> None:
+    """Write dγ and dβ; then dx."""
+    n, c, run = x.shape
+    sums[1], product = numpy_sums(x, dy)
+    p = np.empty((3, c), x.dtype)
+    sums[0], p[0], p[1], p[2] = coefficients(sums[1], product, n * run, gamma, *found)
+    layout = Layout.of(n, c, run, LONG if x.size > TILE else WIDE)
+    x, dy, dx = x.reshape(layout.shape), dy.reshape(layout.shape), dx.reshape(layout.shape)
+    p = layout.spread(p)
+
+    def combine(tile: Any) -> None:
+        out = dx[tile[1:]]
+        np.multiply(x[tile[1:]], p[1, tile[2]], out=out)
+        out += p[2, tile[2]]
+        out += dy[tile[1:]]
+        out *= p[0, tile[2]]
+
+    share(combine, layout.tiles(), x.size)
+
+
+def numpy_sums(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """Return Σdy and Σdy x of each channel: over rows; or over runs, as dot products."""
+    layout = Layout.of(*x.shape)
+    x, dy, tiles = x.reshape(layout.shape), dy.reshape(layout.shape), layout.tiles()
+    out = np.zeros((tiles[-1][0] + 1, 2, layout.shape[1]))
+
+    def add(tile: Any) -> None:
+        xs, dys, here = x[tile[1:]], dy[tile[1:]], out[tile[0], :, tile[2]]
+        if x.ndim == 2:
+            here[0], here[1] = np.add.reduce(dys, 0), np.einsum("ij,ij->j", xs, dys)
+            return
+        for j in range(0, x.shape[2], RUN):
+            part = dys[..., j : j + RUN]
+            here[0] += np.vecdot(part, ones(part.shape[2], x.dtype)).sum(0, np.float64)
+            here[1] += np.vecdot(part, xs[..., j : j + RUN]).sum(0, np.float64)
+
+    share(add, tiles, x.size)
+    return layout.gathered(out)
 
 
 @functools.lru_cache(64)
@@ -264,41 +260,12 @@ def ones(length: int, dtype: Any) -> np.ndarray:
     return np.ones(length, dtype)
 
 
-@np.errstate(divide="ignore", invalid="ignore")
-def numpy_settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
-    """Write what follows from the sums of x: `statistics`."""
-    mean[:], rstd[:], p[0], p[1] = statistics(sums[0], sums[1], n, gamma, beta, eps)
-
-
-@np.errstate(invalid="ignore")
-def numpy_scale(x: Any, p: Any, y: Any) -> None:
-    """Write y."""
-    np.multiply(x, p[0], out=y)
-    y += p[1]
-
-
-def numpy_resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
-    """Write what follows from the sums of dy: `coefficients`."""
-    dbeta[:] = sums[0]
-    dgamma[:], p[0], p[1], p[2] = coefficients(sums[0], sums[1], n, gamma, mean, rstd)
-
-
-def numpy_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
-    """Write dx."""
-    np.multiply(x, p[1], out=dx)
-    dx += p[2]
-    dx += dy
-    dx *= p[0]
-
-
-NUMPY = Tiles(numpy_sums, numpy_settle, numpy_scale, numpy_resolve, numpy_combine, compiled=False)
-
-
-# Numba: rows tile by tile, or in one call where they are few; runs channel by channel.
+# Numba. Rows are shared in parts: after the sums, one thread settles the coefficients, and the others wait for them.
+# Runs are shared in blocks of channels, each of which is done with in one go.
 
 
 def rows_sums(x: Any, dy: Any, out: Any) -> None:
-    """Take sums over rows: over 64 of them in their own precision, over all in float64."""
+    """Take Σdy and Σdy x over rows: over 64 of them in their own precision, over all in float64. dy None is x."""
     rows, width = x.shape
     s, p = np.empty(width, x.dtype), np.empty(width, x.dtype)
     out[:] = 0
@@ -321,15 +288,51 @@ def add_rows(x: Any, dy: Any, i: int, count: int, s: Any, p: Any) -> None:
     for j in range(s.size):
         a, b = s[j], p[j]
         for k in range(count):
-            a += dy[i + k, j]
-            b += dy[i + k, j] * x[i + k, j]
+            g = x[i + k, j] if dy is None else dy[i + k, j]
+            a += g
+            b += g * x[i + k, j]
         s[j], p[j] = a, b
 
 
-def settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, mean: Any, rstd: Any) -> None:
-    """Write what follows from the sums of x: `statistics`."""
+def gathered(sums: Any, c: int, repeats: int) -> Any:
+    """Add up what parts found for the same channel."""
+    total = sums[0]
+    for part in sums[1:]:
+        for j in range(total.shape[1]):
+            total[0, j] += part[0, j]
+            total[1, j] += part[1, j]
+    if total.shape[1] == c:
+        return total
+    channels = np.zeros((2, c))
+    for j in range(total.shape[1]):
+        channels[0, j // repeats % c] += total[0, j]
+        channels[1, j // repeats % c] += total[1, j]
+    return channels
+
+
+def spread(p: Any, repeats: int, out: Any) -> None:
+    """Lay out values of channels beside what they belong to."""
+    for k in range(p.shape[0]):
+        if p.shape[1] == out.shape[1]:
+            out[k] = p[k]
+        else:
+            for j in range(out.shape[1]):
+                out[k, j] = p[k, j // repeats % p.shape[1]]
+
+
+def settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, found: Any) -> bool:
+    """Write what follows from the sums of x: `statistics`; return whether x is far from 0."""
     for c in range(gamma.size):
-        mean[c], rstd[c], p[0, c], p[1, c] = statistics(sums[0, c], sums[1, c], n, gamma[c], beta[c], eps)
+        found[0, c], found[1, c], p[0, c], p[1, c] = statistics(sums[0, c], sums[1, c], n, gamma[c], beta[c], eps)
+    return is_far(found[0], found[1])
+
+
+def resolve(p: Any, sums: Any, n: int, gamma: Any, found: Any, out: Any) -> None:
+    """Write what follows from the sums of dy: `coefficients`."""
+    for c in range(gamma.size):
+        s, product, mean, rstd = sums[0, c], sums[1, c], found[0, c], found[1, c]
+        out[0, c], p[0, c], p[1, c], p[2, c] = coefficients(s, product, n, gamma[c], mean, rstd)
+        out[1, c] = s
 
 
 def rows_scale(x: Any, p: Any, y: Any) -> None:
@@ -339,13 +342,6 @@ def rows_scale(x: Any, p: Any, y: Any) -> None:
             y[i, j] = p[0, j] * x[i, j] + p[1, j]
 
 
-def resolve(p: Any, sums: Any, n: int, gamma: Any, mean: Any, rstd: Any, dgamma: Any, dbeta: Any) -> None:
-    """Write what follows from the sums of dy: `coefficients`."""
-    for c in range(gamma.size):
-        dbeta[c] = sums[0, c]
-        dgamma[c], p[0, c], p[1, c], p[2, c] = coefficients(sums[0, c], sums[1, c], n, gamma[c], mean[c], rstd[c])
-
-
 def rows_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
     """Write dx."""
     for i in range(x.shape[0]):
@@ -353,109 +349,160 @@ def rows_combine(x: Any, dy: Any, p: Any, dx: Any) -> None:
             dx[i, j] = p[0, j] * (dy[i, j] + (p[1, j] * x[i, j] + p[2, j]))
 
 
-NUMBA = Tiles(*map(Kernel, (rows_sums, settle, rows_scale, resolve, rows_combine)), compiled=True)
+SUMS, SETTLED, OUTPUTS = 0, 1, 2  # steps over rows
 
 
 @Kernel
-def rows_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
-    """Do both sweeps over few rows."""
-    sums, p = np.empty((2, gamma.size)), np.empty((2, gamma.size), x.dtype)
-    rows_sums(x, x, sums)
-    settle(p, sums, len(x), gamma, beta, eps, mean, rstd)
-    rows_scale(x, p, y)
+def rows_normalize(
+    x: Any, repeats: int, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any, sums: Any, p: Any,
+    desk: Any, bell: Any, leads: bool,
+) -> bool:  # fmt: skip
+    """Write mean and 1/σ of each channel; then, unless x is far from 0, y."""
+    parts, height, far, rung = len(sums), -(-len(x) // len(sums)), False, enter(bell, leads)
+    i = ticket(desk, SUMS)
+    while i < parts:
+        rows_sums(x[i * height : (i + 1) * height], None, sums[i])
+        i = finish(desk, SUMS)
+    if leads:
+        meet(desk, SUMS, parts)
+        settled = np.empty((2, gamma.size), x.dtype)
+        total, n = gathered(sums, gamma.size, repeats), x.size // gamma.size
+        far = settle(settled, total, n, gamma, beta, eps, found) and wary
+        spread(settled, repeats, p)
+        while far and ticket(desk, OUTPUTS) < parts:  # leave nothing to do
+            pass
+        finish(desk, SETTLED)
+    meet(desk, SETTLED, 1)
+    i = ticket(desk, OUTPUTS)
+    while i < parts:
+        rows_scale(x[i * height : (i + 1) * height], p, y[i * height : (i + 1) * height])
+        i = finish(desk, OUTPUTS)
+    leave(desk, OUTPUTS, 0 if far else parts, bell, rung, leads)
+    return far
 
 
 @Kernel
-def rows_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, dgamma: Any, dbeta: Any) -> None:
-    """Do both sweeps over few rows."""
-    sums, p = np.empty((2, gamma.size)), np.empty((3, gamma.size), x.dtype)
-    rows_sums(x, dy, sums)
-    resolve(p, sums, len(x), gamma, mean, rstd, dgamma, dbeta)
-    rows_combine(x, dy, p, dx)
+def rows_differentiate(
+    x: Any, dy: Any, repeats: int, gamma: Any, found: Any, dx: Any, out: Any, sums: Any, p: Any,
+    desk: Any, bell: Any, leads: bool,
+) -> None:  # fmt: skip
+    """Write dγ and dβ; then dx."""
+    parts, height, rung = len(sums), -(-len(x) // len(sums)), enter(bell, leads)
+    i = ticket(desk, SUMS)
+    while i < parts:
+        rows_sums(x[i * height : (i + 1) * height], dy[i * height : (i + 1) * height], sums[i])
+        i = finish(desk, SUMS)
+    if leads:
+        meet(desk, SUMS, parts)
+        settled = np.empty((3, gamma.size), x.dtype)
+        total, n = gathered(sums, gamma.size, repeats), x.size // gamma.size
+        resolve(settled, total, n, gamma, found, out)
+        spread(settled, repeats, p)
+        finish(desk, SETTLED)
+    meet(desk, SETTLED, 1)
+    i = ticket(desk, OUTPUTS)
+    while i < parts:
+        some = slice(i * height, (i + 1) * height)
+        rows_combine(x[some], dy[some], p, dx[some])
+        i = finish(desk, OUTPUTS)
+    leave(desk, OUTPUTS, parts, bell, rung, leads)
 
 
 def runs_sums(x: Any, dy: Any, start: int, stop: int, out: Any) -> None:
-    """Take sums over channels: over 4096 values in their own precision, over all in float64."""
+    """Take Σdy and Σdy x of channels: over 4096 values in their own precision, over all in float64. dy None is x."""
     for i in range(x.shape[0]):
         for c in range(start, stop):
             for first in range(0, x.shape[2], 4096):
-                xs, dys, s, p = x[i, c, first:], dy[i, c, first:], x.dtype.type(0), x.dtype.type(0)
+                xs, s, p = x[i, c, first:], x.dtype.type(0), x.dtype.type(0)
+                dys = None if dy is None else dy[i, c, first:]
                 for j in range(min(xs.size, 4096)):
-                    s += dys[j]
-                    p += dys[j] * xs[j]
+                    g = xs[j] if dy is None else dys[j]
+                    s += g
+                    p += g * xs[j]
                 out[0, c - start] += s
                 out[1, c - start] += p
 
 
-@Kernel
-def runs_forward(
-    x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any, start: int, stop: int
-) -> None:
-    """Do both sweeps over few channels: the second one finds in the cache what the first one read."""
-    count, few = stop - start, slice(start, stop)
-    sums, p = np.zeros((2, count)), np.empty((2, count), x.dtype)
-    runs_sums(x, x, start, stop, sums)
-    settle(p, sums, x.shape[0] * x.shape[2], gamma[few], beta[few], eps, mean[few], rstd[few])
-    for i in range(x.shape[0]):
-        for k in range(count):
-            xs, ys, a, b = x[i, start + k], y[i, start + k], p[0, k], p[1, k]
-            for j in range(xs.size):
-                ys[j] = a * xs[j] + b
+DONE, AWAY = 0, 1  # steps over runs: blocks that are done, and those that are far from 0
 
 
 @Kernel
-def runs_backward(
-    x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, dgamma: Any, dbeta: Any, start: int, stop: int
+def runs_normalize(
+    x: Any, each: int, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any,
+    desk: Any, bell: Any, leads: bool,
+) -> bool:  # fmt: skip
+    """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
+    (n, channels, run), rung = x.shape, enter(bell, leads)
+    start = each * ticket(desk, DONE)
+    while start < channels:
+        stop = min(start + each, channels)
+        sums, p = np.zeros((2, stop - start)), np.empty((2, stop - start), x.dtype)
+        runs_sums(x, None, start, stop, sums)
+        if settle(p, sums, n * run, gamma[start:stop], beta[start:stop], eps, found[:, start:stop]) and wary:
+            finish(desk, AWAY)
+        else:
+            for i in range(n):
+                for c in range(start, stop):
+                    xs, ys, a, b = x[i, c], y[i, c], p[0, c - start], p[1, c - start]
+                    for j in range(run):
+                        ys[j] = a * xs[j] + b
+        start = each * finish(desk, DONE)
+    leave(desk, DONE, -(-channels // each), bell, rung, leads)
+    return finished(desk, AWAY) > 0
+
+
+@Kernel
+def runs_differentiate(
+    x: Any, dy: Any, each: int, gamma: Any, found: Any, dx: Any, out: Any, desk: Any, bell: Any, leads: bool
 ) -> None:
-    """Do both sweeps over few channels."""
-    count, few = stop - start, slice(start, stop)
-    sums, p = np.zeros((2, count)), np.empty((3, count), x.dtype)
-    runs_sums(x, dy, start, stop, sums)
-    resolve(p, sums, x.shape[0] * x.shape[2], gamma[few], mean[few], rstd[few], dgamma[few], dbeta[few])
-    for i in range(x.shape[0]):
-        for k in range(count):
-            xs, dys, dxs, a, b, c = x[i, start + k], dy[i, start + k], dx[i, start + k], p[0, k], p[1, k], p[2, k]
-            for j in range(xs.size):
-                dxs[j] = a * (dys[j] + (b * xs[j] + c))
+    """Write dγ, dβ and dx."""
+    (n, channels, run), rung = x.shape, enter(bell, leads)
+    start = each * ticket(desk, DONE)
+    while start < channels:
+        stop = min(start + each, channels)
+        sums, p = np.zeros((2, stop - start)), np.empty((3, stop - start), x.dtype)
+        runs_sums(x, dy, start, stop, sums)
+        resolve(p, sums, n * run, gamma[start:stop], found[:, start:stop], out[:, start:stop])
+        for i in range(n):
+            for c in range(start, stop):
+                xs, dys, dxs = x[i, c], dy[i, c], dx[i, c]
+                f, g, h = p[0, c - start], p[1, c - start], p[2, c - start]
+                for j in range(run):
+                    dxs[j] = f * (dys[j] + (g * xs[j] + h))
+        start = each * finish(desk, DONE)
+    leave(desk, DONE, -(-channels // each), bell, rung, leads)
 
 
-def numba_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
-    """Write y, and return mean and 1/σ of each channel."""
-    x, (n, c, run), mean, rstd = np.ascontiguousarray(x), x.shape, np.empty(x.shape[1]), np.empty(x.shape[1])
-    if run > NARROW:
-        share(lambda few: runs_forward(x, gamma, beta, eps, y, mean, rstd, *few), parts(n, c, run), x.size)
-    elif run == 1 and x.size <= SHARED:
-        rows_forward(x.reshape(n, c), gamma, beta, eps, y.reshape(n, c), mean, rstd)
-    else:
-        return NUMBA.forward(x, gamma, beta, eps, y)
-    return mean, rstd
+def numba_normalize(x: Any, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any) -> bool:
+    """Write mean and 1/σ of each channel; then, unless x is far from 0, y."""
+    n, c, run = x.shape
+    shape = Layout.of(n, c, run).shape
+    if len(shape) == 3:
+        return together(runs_normalize, x.size, x, block(n, c, run), gamma, beta, eps, wary, y, found)
+    sums, p = np.empty((parts(shape), 2, shape[1])), np.empty((2, shape[1]), x.dtype)
+    x, y = x.reshape(shape), y.reshape(shape)
+    return together(rows_normalize, x.size, x, run, gamma, beta, eps, wary, y, found, sums, p)
 
 
-def numba_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
-    """Write dx, and return dγ and dβ."""
-    x, dy, (n, c, run) = np.ascontiguousarray(x), np.ascontiguousarray(dy), x.shape
-    dgamma, dbeta = np.empty(c), np.empty(c)
-    if run > NARROW:
-        share(lambda few: runs_backward(x, dy, gamma, mean, rstd, dx, dgamma, dbeta, *few), parts(n, c, run), x.size)
-    elif run == 1 and x.size <= SHARED:
-        rows = [a.reshape(n, c) for a in (x, dy, dx)]
-        rows_backward(rows[0], rows[1], gamma, mean, rstd, rows[2], dgamma, dbeta)
-    else:
-        return NUMBA.backward(x, dy, gamma, mean, rstd, dx)
-    return dgamma, dbeta
+def numba_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, out: Any) -> None:
+    """Write dγ and dβ; then dx."""
+    n, c, run = x.shape
+    shape = Layout.of(n, c, run).shape
+    if len(shape) == 3:
+        return together(runs_differentiate, x.size, x, dy, block(n, c, run), gamma, found, dx, out)
+    sums, p = np.empty((parts(shape), 2, shape[1])), np.empty((3, shape[1]), x.dtype)
+    x, dy, dx = x.reshape(shape), dy.reshape(shape), dx.reshape(shape)
+    return together(rows_differentiate, x.size, x, dy, run, gamma, found, dx, out, sums, p)
 
 
-def parts(n: int, c: int, run: int) -> list[tuple[int, int]]:
-    """Return ranges of channels that are a tile together."""
-    each = max(1, min(PIECE // (n * run), c // 4))
-    return [(i, min(i + each, c)) for i in range(0, c, each)]
+def parts(shape: tuple[int, ...]) -> int:
+    """Return how many parts rows are cut into."""
+    return max(1, min(-(-shape[0] * shape[1] // PIECE), shape[0], 64))
 
 
-def on_cpu(forward: Function, backward: Function, far: Function) -> tuple[Function, Function]:
-    """Return the two passes of a route."""
-    return functools.partial(forward_on_cpu, sweep=forward, far=far), functools.partial(
-        backward_on_cpu, sweep=backward, far=far
-    )
+def block(n: int, c: int, run: int) -> int:
+    """Return how many channels are a block."""
+    return max(1, min(BLOCK // (n * run), c // 4))
 
 
 # CuPy: sums of parts of channels, in each about a value of its own; what follows from all parts; then the output.
@@ -733,16 +780,16 @@ class Grid(NamedTuple):
         return self.sums[1], self.folds, channels, self.repeats
 
 
-def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any, dtype: Any) -> Any:
     """Write y, and return mean and 1/σ of each channel."""
     import cupy
 
     x, (n, c, run) = cupy.ascontiguousarray(x), x.shape
     layout = Layout.of(n, c, run)
-    launch = cuda.Launch(CUDA, x, n * run, layout.shape[-1], y)
+    launch = cuda.Launch(CUDA, x, dtype, layout.shape[-1], y)
     grid = Grid.of(layout, c, launch.width, launch.processors)
     part, p = cupy.empty((grid.sums[1], 2, grid.columns)), cupy.empty((3, c), launch.compute)
-    mean, rstd = cupy.empty(c), cupy.empty(c)
+    found = cupy.empty((2, c))
     launch(f"{grid.kind}_forward_sums", grid.sums, grid.block, x, *grid.lengths, part)
     parameters = launch.parameter(gamma), launch.parameter(beta)
     launch(
@@ -756,25 +803,24 @@ def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
         float(n * run),
         *parameters,
         float(eps),
-        mean,
-        rstd,
+        *found,
         p,
     )
     launch(f"{grid.kind}_scale", grid.outputs, grid.block, x, p, y, *grid.lengths)
-    return mean, rstd
+    return found, None
 
 
-def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+def cupy_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any, dtype: Any) -> Any:
     """Write dx, and return dγ and dβ."""
     import cupy
 
     x, dy, (n, c, run) = cupy.ascontiguousarray(x), cupy.ascontiguousarray(dy, x.dtype), x.shape
     layout = Layout.of(n, c, run)
-    launch = cuda.Launch(CUDA, x, n * run, layout.shape[-1], dy, dx)
+    launch = cuda.Launch(CUDA, x, dtype, layout.shape[-1], dy, dx)
     grid = Grid.of(layout, c, launch.width, launch.processors)
     part, p = cupy.empty((grid.sums[1], 2, grid.columns)), cupy.empty((4, c), launch.compute)
     dgamma, dbeta = cupy.empty(c, launch.compute), cupy.empty(c, launch.compute)
-    launch(f"{grid.kind}_backward_sums", grid.sums, grid.block, x, dy, mean, *grid.lengths, part)
+    launch(f"{grid.kind}_backward_sums", grid.sums, grid.block, x, dy, found[0], *grid.lengths, part)
     launch(
         "resolve",
         (-(-c // 32),),
@@ -783,8 +829,7 @@ def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) ->
         *grid.gathered,
         float(n * run),
         launch.parameter(gamma),
-        mean,
-        rstd,
+        *found,
         dgamma,
         dbeta,
         p,
@@ -794,7 +839,7 @@ def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) ->
 
 
 ROUTES = {
-    "numpy": on_cpu(NUMPY.forward, NUMPY.backward, is_far),
-    "numba": on_cpu(numba_forward, numba_backward, Kernel(is_far)),
+    "numpy": centring(numpy_normalize, numpy_differentiate),
+    "numba": centring(numba_normalize, numba_differentiate),
     "cupy": (cupy_forward, cupy_backward),
 }

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.fused.backend import Kernel, route, share
+from tinygraph.fused.backend import Kernel, route
+from tinygraph.fused.crew import share
 
 __all__ = ["Windows", "takes"]
 

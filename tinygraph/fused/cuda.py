@@ -11,10 +11,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numpy as np
-
-from tinygraph.fused.plan import precision
-
 TYPES = {"e": "__half", "f": "float", "d": "double"}
 SOURCE = r"""
 template <typename S, int N> struct alignas(N * sizeof(S) < 16 ? N * sizeof(S) : 16) Pack { S v[N]; };
@@ -65,12 +61,12 @@ def text(source: str, storage: str, compute: str, width: int) -> str:
 
 
 class Launch:
-    """Launches kernels of a source on arrays: of the dtype of x, with sums of ``n`` values and rows of ``length``."""
+    """Launches kernels of a source on arrays: of the dtype of x, with sums in ``compute`` and rows of ``length``."""
 
-    def __init__(self, source: str, x: Any, n: int, length: int, *others: Any) -> None:
+    def __init__(self, source: str, x: Any, compute: Any, length: int, *others: Any) -> None:
         import cupy
 
-        self.compute = np.dtype(precision(x.dtype, n))
+        self.compute = compute
         wide = 16 // x.dtype.itemsize
         aligned = length % wide == 0 and all(a.data.ptr % 16 == 0 for a in (x, *others) if a is not None)
         self.width = wide if aligned else 1

@@ -14,32 +14,22 @@ An array comes as (M, D): M rows, each averaged over its D values.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygraph import functions
 from tinygraph.dispatch import sample
-from tinygraph.functions import Axis, axes_of, check_batch, check_shapes, check_variance
-from tinygraph.fused import cuda, plain
-from tinygraph.fused.backend import PIECE, RUN, SHARED, TILE, Kernel, route, share
-from tinygraph.fused.plan import Plan, like, precision, vector
+from tinygraph.functions import Axis, axes_of
+from tinygraph.fused import cuda
+from tinygraph.fused.backend import RUN, TILE, Kernel
+from tinygraph.fused.crew import PIECE, SHARED, enter, finish, leave, share, ticket, together
+from tinygraph.fused.plan import Plan, backward, on_cpu
 from tinygraph.fusion import fused
 
-Function = Callable[..., Any]
+LONG = 8192  # elements that make a row worth a call
 FAR = 4  # standard deviations that a value may be from the mean, to be taken off before sums are made
-
-
-def backward(g: Any, operands: Any, extras: Any, axis: Axis, eps: float) -> Any:
-    """Return the gradients in x, γ and β; None for what is no array."""
-    x, gamma, beta = operands
-    kind, plan = route(x), planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
-    if kind == "plain":
-        return plain.backward(g, x, gamma, beta, *extras, plan.axes, rest_of(plan.axes, x.ndim))
-    dx = plan.empty(x)
-    dgamma, dbeta = ROUTES[kind][1](plan.arranged(x), plan.arranged(g), gamma, *extras, dx.reshape(plan.lengths))
-    return plan.restored(dx), like(dgamma, gamma), like(dbeta, beta)
 
 
 @fused(
@@ -82,111 +72,104 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, 
     >>> layer_norm(np.array([[1.0, 3.0]]), np.array([2.0, 2.0]), np.array([1.0, 1.0]), eps=0.0)
     array([[-1.,  3.]])
     """
-    plan = planned(x.shape, tuple(axis) if isinstance(axis, Sequence) else axis)
-    check_shapes("layer_norm", x, plan.kept, gamma=gamma, beta=beta)
-    check_batch("layer_norm", x, plan.axes, eps)
-    kind = route(x)
-    if kind == "plain":
-        return plain.forward("layer_norm", x, gamma, beta, plan.axes, rest_of(plan.axes, x.ndim), eps)
-    y = plan.empty(x)
-    mean, rstd = ROUTES[kind][0](plan.arranged(x), gamma, beta, eps, y.reshape(plan.lengths))
-    if eps == 0:
-        check_variance("layer_norm", 1 / rstd, eps)
-    return plan.restored(y), mean, rstd
-
-
-def rest_of(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    """Return the other axes."""
-    return tuple(a for a in range(ndim) if a not in axes)
+    axis = tuple(axis) if isinstance(axis, Sequence) else axis
+    return planned(x.shape, x.dtype, axis).forward(x, gamma, beta, eps)
 
 
 @functools.lru_cache(1024)
-def planned(shape: tuple[int, ...], axis: Axis) -> Plan:
-    """Return the plan for an array of this shape, averaged over ``axis``."""
+def planned(shape: tuple[int, ...], dtype: Any, axis: Axis) -> Plan:
+    """Return the plan for such an array, averaged over ``axis``."""
     axes = axes_of(axis, len(shape), "layer_norm")
-    return Plan.of(shape, axes, axes, rest_of(axes, len(shape)), axes)
-
-
-# On the CPU: pieces of rows, each a tile; the parts of dγ and dβ that pieces find are added up in float64.
-
-
-def forward_on_cpu(x: Any, gamma: Any, beta: Any, eps: float, y: Any, normalize: Function, piece: int) -> Any:
-    """Write y, and return mean and 1/σ of each row."""
-    (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
-    gamma, beta, mean, rstd = vector(gamma, d, 1.0, dtype), vector(beta, d, 0.0, dtype), np.empty(m), np.empty(m)
-
-    def work(rows: slice) -> None:
-        wide = np.ascontiguousarray(x[rows], dtype)
-        out = y[rows] if y.dtype == dtype else np.empty_like(wide)
-        normalize(wide, gamma, beta, eps, out, mean[rows], rstd[rows])
-        if y.dtype != dtype:
-            y[rows] = out
-
-    share(work, pieces(m, d, piece), x.size)
-    return mean, rstd
-
-
-def backward_on_cpu(
-    x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, differentiate: Function, piece: int
-) -> Any:
-    """Write dx, and return dγ and dβ."""
-    (m, d), dtype = x.shape, precision(x.dtype, x.shape[1])
-    gamma, parts = vector(gamma, d, 1.0, dtype), pieces(m, d, piece)
-    sums = np.empty((len(parts), 2, d))
-
-    def work(part: tuple[int, slice]) -> None:
-        i, rows = part
-        wide, upstream = np.ascontiguousarray(x[rows], dtype), np.ascontiguousarray(dy[rows], dtype)
-        out = dx[rows] if dx.dtype == dtype else np.empty_like(wide)
-        differentiate(wide, upstream, gamma, mean[rows], rstd[rows], out, sums[i])
-        if dx.dtype != dtype:
-            dx[rows] = out
-
-    share(work, list(enumerate(parts)), x.size)
-    return sums.sum(0) if len(sums) > 1 else sums[0]
-
-
-@functools.lru_cache(1024)
-def pieces(m: int, d: int, elements: int) -> list[slice]:
-    """Cut rows into pieces; of what is not shared, a compiled kernel takes all."""
-    height = m if elements == PIECE and m * d <= SHARED else max(1, elements // d)
-    return [slice(i, min(i + height, m)) for i in range(0, m, height)]
+    rest = tuple(a for a in range(len(shape)) if a not in axes)
+    return Plan.of("layer_norm", ROUTES, shape, dtype, axes, axes, rest, axes)
 
 
 # NumPy.
 
 
+def numpy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+    """Write y, and return mean and 1/σ of each row."""
+    found = np.empty((2, len(x)))
+    share(lambda rows: numpy_normalize(x[rows], gamma, beta, eps, y[rows], *found[:, rows]), tiles(x.shape), x.size)
+    return found, None
+
+
+def numpy_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any) -> Any:
+    """Write dx, and return dγ and dβ."""
+    cuts = tiles(x.shape)
+    sums = np.empty((len(cuts), 2, x.shape[1]))
+
+    def work(i: int) -> None:
+        rows = cuts[i]
+        numpy_differentiate(x[rows], dy[rows], gamma, *found[:, rows], dx[rows], sums[i])
+
+    share(work, range(len(cuts)), x.size)
+    return sums.sum(0)
+
+
+@functools.lru_cache(1024)
+def tiles(shape: tuple[int, int]) -> list[slice]:
+    """Cut rows into tiles: few and large ones, for what NumPy does at once must outlast the wait for Python's lock."""
+    rows, size = shape[0], shape[0] * shape[1]
+    height = -(-rows // (4 * -(-size // (16 * TILE)))) if size > SHARED else rows
+    return [slice(i, min(i + height, rows)) for i in range(0, rows, height)]
+
+
 @np.errstate(divide="ignore", invalid="ignore")
 def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
     """Write y of some rows, and their mean and 1/σ."""
-    d = x.shape[1]
-    mean[:] = dots(x, ones(d, x.dtype)) / d
-    np.subtract(x, mean.astype(x.dtype)[:, None], out=y)
-    squares = dots(y, y)
-    if not (mean * mean * d <= FAR * FAR * squares).all():  # the sum of x has lost digits, or is not finite
-        rest = dots(y, ones(d, x.dtype)) / d
-        y -= rest.astype(x.dtype)[:, None]
-        mean[:] = mean.astype(x.dtype) + rest
-        squares = dots(y, y)
-    rstd[:] = 1 / np.sqrt(squares / d + eps)
-    y *= rstd.astype(x.dtype)[:, None]
+    mean[:], rstd[:] = moments(x, eps)
+    shift: Any = 0
+    if is_far(mean, rstd):
+        shift = mean.astype(x.dtype)
+        x = x - shift[:, None]
+        mean[:], rstd[:] = moments(x, eps)
+    np.multiply(x, column(rstd, x), out=y)
+    y -= column(mean * rstd, x)
+    y, gamma, beta = long(y, gamma, beta)
     y *= gamma
     y += beta
+    mean += shift
 
 
+@np.errstate(invalid="ignore")
 def numpy_differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
     """Write dx of some rows, and what they add to dγ and dβ."""
-    d, shift, column = x.shape[1], mean.astype(x.dtype), lambda p: p.astype(x.dtype)[:, None]
-    centred, rest = x - shift[:, None], mean - shift
-    if not (np.abs(rest) * rstd <= np.finfo(x.dtype).eps).all():
-        centred -= column(rest)
-    np.multiply(dy, column(rstd), out=dx)
-    sums[0], sums[1] = np.einsum("ij,ij->j", dx, centred), np.add.reduce(dy, 0)
-    dx *= gamma
-    s, p = dots(dx, ones(d, x.dtype)), dots(dx, centred)
-    centred *= column(-rstd * rstd * p / d)
-    centred -= column(s / d)
-    dx += centred
+    if is_far(mean, rstd):
+        shift = mean.astype(x.dtype)
+        x, mean = x - shift[:, None], mean - shift
+    product, d = x * dy, x.shape[1]
+    sums[0] = rstd.astype(x.dtype) @ product - (mean * rstd).astype(x.dtype) @ dy
+    sums[1] = ones(len(x), x.dtype) @ dy
+    s, t = dots(dy, gamma), dots(product, gamma)
+    along = -(rstd**3) * (t - mean * s) / d
+    np.multiply(*long(dy, gamma), out=long(dx, gamma)[0])
+    dx *= column(rstd, x)
+    dx += np.multiply(x, column(along, x), out=product)
+    dx -= column(rstd * s / d + along * mean, x)
+
+
+def moments(x: np.ndarray, eps: float) -> Any:
+    """Return mean and 1/σ of each row."""
+    mean = dots(x, ones(x.shape[1], x.dtype)) / x.shape[1]
+    return mean, 1 / np.sqrt(np.maximum(dots(x, x) / x.shape[1] - mean * mean, 0) + eps)
+
+
+def is_far(mean: np.ndarray, rstd: np.ndarray) -> bool:
+    """Whether x must be centred before it is summed: a mean is many σ from 0, or a square was too large."""
+    return not ((np.abs(mean) * rstd <= FAR) & (rstd > 0)).all()
+
+
+def column(p: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Lay out a value for each row of x, in its dtype."""
+    return p.astype(x.dtype)[:, None]
+
+
+def long(x: np.ndarray, *features: np.ndarray) -> Any:
+    """Lay rows end to end, and features with them: to broadcast along short rows takes twice as long."""
+    rows, width = x.shape
+    folds = next(f for f in range(max(1, LONG // width), 0, -1) if rows % f == 0) if x.size > TILE else 1
+    return x.reshape(rows // folds, -1), *(np.tile(p, folds) for p in features)
 
 
 def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -201,12 +184,13 @@ def ones(length: int, dtype: Any) -> np.ndarray:
     return np.ones(length, dtype)
 
 
-# Numba.
+# Numba. Pieces of rows are shared; the parts of dγ and dβ that they find are added up in float64.
 
 SPAN = 4096  # values that are summed in their own precision; the sums of spans are in float64
+DONE = 0  # the step of pieces that are done
 
 
-def moments(x: Any, shift: Any) -> Any:
+def powers(x: Any, shift: Any) -> Any:
     """Return Σd and Σd² of d = x - shift."""
     s, q = 0.0, 0.0
     for first in range(0, x.size, SPAN):
@@ -221,20 +205,26 @@ def moments(x: Any, shift: Any) -> Any:
 
 
 @Kernel
-def normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
-    """Write y of some rows, and their mean and 1/σ."""
-    (m, n), cast = x.shape, x.dtype.type
-    for i in range(m):
-        xs, ys, shift = x[i], y[i], x[i, 0]
-        s, q = moments(xs, shift)
-        if not (s * s <= FAR * FAR * (q * n - s * s)):  # the first value is far from the mean, or all are the same
-            shift += cast(s / n)
-            s, q = moments(xs, shift)
-        rest = s / n
-        r = 1 / np.sqrt(max(q / n - rest * rest, 0.0) + eps)
-        mean[i], rstd[i], a, b = shift + rest, r, cast(r), cast(-rest * r)
-        for j in range(n):
-            ys[j] = ((xs[j] - shift) * a + b) * gamma[j] + beta[j]
+def normalize(
+    x: Any, height: int, gamma: Any, beta: Any, eps: float, y: Any, found: Any, desk: Any, bell: Any, leads: bool
+) -> None:
+    """Write y, and mean and 1/σ of each row."""
+    (m, n), cast, rung = x.shape, x.dtype.type, enter(bell, leads)
+    start = height * ticket(desk, DONE)
+    while start < m:
+        for i in range(start, min(start + height, m)):
+            xs, ys, shift = x[i], y[i], x[i, 0]
+            s, q = powers(xs, shift)
+            if not (s * s <= FAR * FAR * (q * n - s * s)):  # the first value is far from the mean, or all are the same
+                shift += cast(s / n)
+                s, q = powers(xs, shift)
+            rest = s / n
+            r = 1 / np.sqrt(max(q / n - rest * rest, 0.0) + eps)
+            found[0, i], found[1, i], a, b = shift + rest, r, cast(r), cast(-rest * r)
+            for j in range(n):
+                ys[j] = ((xs[j] - shift) * a + b) * gamma[j] + beta[j]
+        start = height * finish(desk, DONE)
+    leave(desk, DONE, -(-m // height), bell, rung, leads)
 
 
 def products(x: Any, shift: Any, dy: Any, gamma: Any) -> Any:
@@ -252,36 +242,60 @@ def products(x: Any, shift: Any, dy: Any, gamma: Any) -> Any:
 
 
 @Kernel
-def differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
-    """Write dx of some rows, and what they add to dγ and dβ: over 64 rows in their own precision, else in float64."""
-    (m, n), cast = x.shape, x.dtype.type
+def differentiate(
+    x: Any, dy: Any, height: int, gamma: Any, found: Any, dx: Any, sums: Any, desk: Any, bell: Any, leads: bool
+) -> None:
+    """Write dx, and in sums[0] dγ and dβ: over 64 rows in their own precision, else in float64."""
+    (m, n), cast, rung = x.shape, x.dtype.type, enter(bell, leads)
     dgamma, dbeta = np.empty(n, x.dtype), np.empty(n, x.dtype)
-    sums[:] = 0
-    for first in range(0, m, 64):
-        dgamma[:] = 0
-        dbeta[:] = 0
-        for i in range(first, min(first + 64, m)):
-            xs, dys, dxs, r, shift = x[i], dy[i], dx[i], rstd[i], cast(mean[i])
-            s, t = products(xs, shift, dys, gamma)
-            rest = mean[i] - shift
-            along = -r * r * r * (t - rest * s) / n
-            a, b, c, d = cast(r), cast(along), cast(-r * s / n - along * rest), cast(-rest * r)
+    part = ticket(desk, DONE)
+    while part < len(sums):
+        sums[part] = 0
+        stop = min((part + 1) * height, m)
+        for first in range(part * height, stop, 64):
+            dgamma[:] = 0
+            dbeta[:] = 0
+            for i in range(first, min(first + 64, stop)):
+                xs, dys, dxs, r, shift = x[i], dy[i], dx[i], found[1, i], cast(found[0, i])
+                s, t = products(xs, shift, dys, gamma)
+                rest = found[0, i] - shift
+                along = -r * r * r * (t - rest * s) / n
+                a, b, c, d = cast(r), cast(along), cast(-r * s / n - along * rest), cast(-rest * r)
+                for j in range(n):
+                    h, g = xs[j] - shift, dys[j]
+                    dgamma[j] += g * (h * a + d)
+                    dbeta[j] += g
+                    dxs[j] = g * gamma[j] * a + (h * b + c)
             for j in range(n):
-                h, g = xs[j] - shift, dys[j]
-                dgamma[j] += g * (h * a + d)
-                dbeta[j] += g
-                dxs[j] = g * gamma[j] * a + (h * b + c)
-        for j in range(n):
-            sums[0, j] += dgamma[j]
-            sums[1, j] += dbeta[j]
+                sums[part, 0, j] += dgamma[j]
+                sums[part, 1, j] += dbeta[j]
+        part = finish(desk, DONE)
+    leave(desk, DONE, len(sums), bell, rung, leads)
+    if leads:
+        for part in range(1, len(sums)):
+            for j in range(n):
+                sums[0, 0, j] += sums[part, 0, j]
+                sums[0, 1, j] += sums[part, 1, j]
 
 
-def on_cpu(forward: Function, backward: Function, piece: int) -> tuple[Function, Function]:
-    """Return the two passes of a route, which take so many elements at once."""
-    return (
-        functools.partial(forward_on_cpu, normalize=forward, piece=piece),
-        functools.partial(backward_on_cpu, differentiate=backward, piece=piece),
-    )
+def numba_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+    """Write y, and return mean and 1/σ of each row."""
+    found = np.empty((2, len(x)))
+    together(normalize, x.size, x, height_of(x), gamma, beta, eps, y, found)
+    return found, None
+
+
+def numba_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any) -> Any:
+    """Write dx, and return dγ and dβ."""
+    height = height_of(x)
+    sums = np.empty((-(-len(x) // height), 2, x.shape[1]))
+    together(differentiate, x.size, x, dy, height, gamma, found, dx, sums)
+    return sums[0]
+
+
+def height_of(x: Any) -> int:
+    """Return how many rows a thread takes at once."""
+    return -(-len(x) // min(-(-x.size // PIECE), 64))
 
 
 # CuPy: blockDim.x threads to a row, blockDim.y rows to a block; a row that is read again is in the cache.
@@ -423,39 +437,37 @@ def block_of(length: int, width: int) -> tuple[int, int]:
     return threads, max(1, 256 // threads)
 
 
-def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+def cupy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any, dtype: Any) -> Any:
     """Write y, and return mean and 1/σ of each row."""
     import cupy
 
     x, (m, d) = cupy.ascontiguousarray(x), x.shape
-    launch = cuda.Launch(CUDA, x, d, d, y)
-    block, mean, rstd = block_of(d, launch.width), cupy.empty(m), cupy.empty(m)
+    launch = cuda.Launch(CUDA, x, dtype, d, y)
+    block, found = block_of(d, launch.width), cupy.empty((2, m))
     grid = (min(-(-m // block[1]), launch.processors * 32),)
     parameters = launch.parameter(gamma), launch.parameter(beta)
-    launch("forward", grid, block, x, *parameters, float(eps), y, mean, rstd, m, d)
-    return mean, rstd
+    launch("forward", grid, block, x, *parameters, float(eps), y, *found, m, d)
+    return found, None
 
 
-def cupy_backward(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> Any:
+def cupy_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any, dtype: Any) -> Any:
     """Write dx, and return dγ and dβ."""
     import cupy
 
     x, dy, (m, d) = cupy.ascontiguousarray(x), cupy.ascontiguousarray(dy, x.dtype), x.shape
-    launch = cuda.Launch(CUDA, x, d, d, dy, dx)
+    launch = cuda.Launch(CUDA, x, dtype, d, dy, dx)
     block = block_of(d, launch.width)
     grid = (min(-(-m // block[1]), launch.processors * 4),)
     part, sums = cupy.empty((grid[0] * block[1], 2, d), launch.compute), cupy.empty((2, d), launch.compute)
     room = 2 * d * block[1] * launch.compute.itemsize
     room = room if room <= SHARED_MEMORY else 0
-    launch(
-        "backward", grid, block, x, dy, launch.parameter(gamma), mean, rstd, dx, part, m, d, int(room > 0), shared=room
-    )
+    launch("backward", grid, block, x, dy, launch.parameter(gamma), *found, dx, part, m, d, int(room > 0), shared=room)
     launch("gather", (-(-2 * d // 32),), (32, 8), part, len(part), 2 * d, sums)
     return sums
 
 
 ROUTES = {
-    "numpy": on_cpu(numpy_normalize, numpy_differentiate, TILE),
-    "numba": on_cpu(normalize, differentiate, PIECE),
+    "numpy": on_cpu(numpy_forward, numpy_backward),
+    "numba": on_cpu(numba_forward, numba_backward),
     "cupy": (cupy_forward, cupy_backward),
 }

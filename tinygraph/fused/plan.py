@@ -1,29 +1,52 @@
-"""A kernel sees the axes of an array merged into a few, and its parameters as vectors of float64."""
+"""What both normalizations do around their kernels: check, merge axes, pick the route, and give results their form.
+
+A kernel sees an array with its axes merged into a few, channels or features second, and its parameters as vectors.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygraph.functions import check_batch, check_shapes, check_variance
+from tinygraph.fused import plain
+from tinygraph.fused.backend import route
+
+Pass = Callable[..., Any]
+Axes = tuple[int, ...]
+Routes = Mapping[str, tuple[Pass, Pass]]
+
 
 class Plan(NamedTuple):
-    """How an array becomes what a kernel takes, and its results come back."""
+    """All that shape and dtype decide: how an array becomes what a kernel takes, and its results come back."""
 
-    axes: tuple[int, ...]  # those that are averaged over
-    kept: tuple[int, ...]  # the shape of γ and β
-    lengths: tuple[int, ...]  # of the merged axes
-    order: tuple[int, ...]  # of the axes of x, as they are merged
-    inverse: tuple[int, ...] | None  # None where that is the order of x
+    name: str  # of the op
+    routes: Routes
+    axes: Axes  # those that are averaged over
+    copied: Axes  # those along which γ and β are copied
+    kept: Axes  # the shape of γ and β
+    lengths: Axes  # of the merged axes
+    order: Axes  # of the axes of x, as they are merged
+    inverse: Axes | None  # None where that is the order of x
+    dtype: Any  # to compute in
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], axes: tuple[int, ...], kept: tuple[int, ...], *merged: tuple[int, ...]) -> Plan:
-        """Make the plan that merges these axes; γ and β lie along ``kept``."""
+    def of(cls, name: str, routes: Routes, shape: Axes, dtype: Any, axes: Axes, kept: Axes, *merged: Axes) -> Plan:
+        """Make the plan that merges these axes; γ and β lie along ``kept``.
+
+        Of two values, dx is ε/σ² of dy: float32 has not the digits for it, and float64 computes.
+        """
+        check_batch(name, np.broadcast_to(np.empty((), dtype), shape), axes, 0.0)
         order, every = sum(merged, ()), tuple(range(len(shape)))
         inverse = None if order == every else tuple(map(order.index, every))
         lengths = tuple(math.prod(shape[a] for a in some) for some in merged)
-        return cls(axes, tuple(shape[a] for a in kept), lengths, order, inverse)
+        copied = tuple(a for a in every if a not in kept)
+        two = math.prod(shape[a] for a in axes) == 2
+        wide = np.float64 if two else np.promote_types(dtype, np.float32)
+        return cls(name, routes, axes, copied, tuple(shape[a] for a in kept), lengths, order, inverse, np.dtype(wide))
 
     def arranged(self, x: Any) -> Any:
         """Return x with its axes merged; a view of it, where it lies so in memory."""
@@ -37,17 +60,67 @@ class Plan(NamedTuple):
         """Put the axes of a result back."""
         return y.transpose(self.inverse) if self.inverse else y
 
+    def forward(self, x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any, Any, str, Plan]:
+        """Return y; then what the way back needs: (mean, 1/σ), what else the route keeps, the route, and this plan."""
+        for p in (gamma, beta):
+            if p is not None and np.shape(p) != self.kept:
+                check_shapes(self.name, x, self.kept, gamma=gamma, beta=beta)
+        if not eps > 0:
+            check_batch(self.name, x, self.axes, eps)
+        kind = route(x)
+        if kind == "plain":
+            y, *found = plain.forward(self.name, x, gamma, beta, self.axes, self.copied, eps)
+            return y, found, None, kind, self
+        y = self.empty(x)
+        found, rest = self.routes[kind][0](self.arranged(x), gamma, beta, eps, y.reshape(self.lengths), self.dtype)
+        if eps == 0:
+            check_variance(self.name, 1 / found[1], eps)
+        return self.restored(y), found, rest, kind, self
+
+    def backward(self, g: Any, operands: Any, found: Any, rest: Any, kind: str) -> Any:
+        """Return the gradients in x, γ and β; None for what is no array."""
+        x, gamma, beta = operands
+        if kind == "plain":
+            return plain.backward(g, x, gamma, beta, *found, self.axes, self.copied)
+        dx = self.empty(x)
+        out = dx.reshape(self.lengths)
+        back = self.routes[kind][1]
+        dgamma, dbeta = back(self.arranged(x), self.arranged(g), gamma, found, rest, out, self.dtype)
+        return self.restored(dx), like(dgamma, gamma), like(dbeta, beta)
+
+
+def backward(g: Any, operands: Any, extras: Any, **_: Any) -> Any:
+    """Return the gradients of an op that keeps what `Plan.forward` returns."""
+    *kept, plan = extras
+    return plan.backward(g, operands, *kept)
+
 
 def like(dp: Any, p: Any) -> Any:
     """Give the gradient of a parameter its shape and dtype; None for what is no array."""
     return dp.reshape(p.shape).astype(p.dtype) if hasattr(p, "dtype") else None
 
 
-def vector(p: Any, length: int, default: float, dtype: Any = np.float64) -> np.ndarray:
-    """Return a parameter with a value a channel."""
-    return np.full(length, default, dtype) if p is None else np.asarray(p, dtype).reshape(-1)
+def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
+    """Give kernels what they take: arrays that are contiguous, of one dtype, and a parameter for every channel."""
 
+    def wide(x: Any, dtype: Any) -> Any:
+        return x.astype(dtype, "C", copy=False)
 
-def precision(dtype: Any, n: int) -> Any:
-    """Return the dtype to compute in. Of n = 2 values, dx is ε/σ² of dy: float32 has not the digits for it."""
-    return np.float64 if n == 2 else np.promote_types(dtype, np.float32)
+    def vector(p: Any, x: Any, default: float, dtype: Any) -> Any:
+        return np.full(x.shape[1], default, dtype) if p is None else np.asarray(p, dtype).reshape(-1)
+
+    def both(x: Any, gamma: Any, beta: Any, eps: float, y: Any, dtype: Any) -> Any:
+        out = y if y.dtype == dtype else np.empty(y.shape, dtype)
+        found = forward(wide(x, dtype), vector(gamma, x, 1, dtype), vector(beta, x, 0, dtype), eps, out)
+        if out is not y:
+            y[...] = out
+        return found
+
+    def back(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any, dtype: Any) -> Any:
+        out = dx if dx.dtype == dtype else np.empty(dx.shape, dtype)
+        sums = backward(wide(x, dtype), wide(dy, dtype), vector(gamma, x, 1, dtype), found, rest, out)
+        if out is not dx:
+            dx[...] = out
+        return sums
+
+    return both, back

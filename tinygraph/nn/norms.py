@@ -125,7 +125,7 @@ class BatchNorm(Norm):
     def statistics(self, x: Any, y: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
         """Return the mean and the biased variance of a batch: those that the fused op kept, or computed again."""
         if self.fused and isinstance(y, Tensor) and y.requires_grad:
-            _, (mean, rstd) = next(kept for kept in y.node.saved or () if kept is not None)
+            _, ((mean, rstd), *_) = next(kept for kept in y.node.saved or () if kept is not None)
             return mean, rstd**-2.0 - self.eps
         x = array_of(x)
         return x.mean(axis=axis), functions.var(x, axis)

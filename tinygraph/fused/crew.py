@@ -1,0 +1,170 @@
+"""Work on many elements is shared among as many threads as there are cores, or as ``OMP_NUM_THREADS`` allows.
+
+Whoever is free takes the next piece, so that a helper that wakes late, or whose core is busy, holds nobody up.
+Helpers are threads of Python's that sleep while there is nothing to do: a pool that spins, as those of OpenMP do,
+slows every matrix product beside it down. But to wake one takes as long as a sweep over a megabyte. So a compiled
+kernel is called once by each thread, for all of its sweeps (`together`); in it they draw tickets and wait for one
+another at a desk, which is a few counters in memory.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tinygraph.fused.backend import Kernel
+
+SHARED = 1 << 19  # elements above which a second thread is worth waking for a sweep
+PIECE = 1 << 18  # elements that a thread takes at once in a compiled kernel; more are shared
+MOST = 8  # threads; more would wait for memory
+STEPS = 3  # of a kernel, in which threads share work or wait for one another
+LINGER = 8000  # looks at the bell, less than a tenth of a millisecond in all
+BELL = np.zeros(1, np.int64)  # rings as a kernel begins
+LINE = 8  # counters to a cache line, so that no two threads write to the same one for different reasons
+
+
+@functools.cache
+def helpers() -> tuple[SimpleQueue[Any], int]:
+    """Return where threads that help the calling one look for work, and how many they are."""
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count, work = min(int(limit) if limit.isdigit() else cores, MOST) - 1, SimpleQueue[Any]()
+    for _ in range(count):
+        threading.Thread(target=serve, args=(work,), name="tinygraph", daemon=True).start()
+    return work, count
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=helpers.cache_clear)  # threads do not survive a fork
+
+
+def serve(work: SimpleQueue[Any]) -> None:
+    """Do what comes, and hold on to none of it; between two pieces of work, hold Python's lock as briefly as can be."""
+    while True:
+        function, args = work.get()
+        function(*args)
+        del function, args
+
+
+def share(work: Callable[[Any], None], pieces: Sequence[Any], elements: int) -> None:
+    """Do ``work(piece)`` for every piece, with the help of other threads where there are elements enough."""
+    if elements <= SHARED or len(pieces) == 1:
+        for piece in pieces:
+            work(piece)
+        return
+    queue, count = helpers()
+    left, begun, ended = deque(pieces), [], SimpleQueue[Any]()
+
+    def take() -> None:
+        while True:
+            try:
+                piece = left.popleft()
+            except IndexError:
+                return
+            work(piece)
+
+    def help_out(context: Context) -> None:
+        begun.append(True)
+        try:
+            ended.put(context.run(take))  # np.errstate goes along
+        except BaseException as error:
+            left.clear()
+            ended.put(error)
+
+    for _ in range(min(count, len(pieces) - 1)):
+        queue.put((help_out, (copy_context(),)))
+    try:
+        take()
+    finally:
+        left.clear()  # a helper that begins later finds nothing to do
+        errors = list(filter(None, (ended.get() for _ in begun)))
+    if errors:
+        raise errors[0]
+
+
+def together(kernel: Kernel, elements: int, *args: Any) -> Any:
+    """Call a kernel in this thread and, where there are elements enough, in all others; return what it returns here.
+
+    It is given a desk, and whether its thread leads; the one that leads must return last. A helper that comes
+    later finds no ticket, and touches nothing.
+    """
+    desk = np.zeros(2 * LINE * STEPS, np.int64)
+    made = kernel.made_for(*args, desk, BELL, True)
+    if elements > PIECE:
+        queue, count = helpers()
+        for _ in range(count):
+            queue.put((made, (*args, desk, BELL, False)))
+    return made(*args, desk, BELL, True)
+
+
+# What kernels do at the desk.
+
+
+def advance(desk: np.ndarray, place: int, by: int) -> int:
+    """Add to a counter and return what it was: one atomic instruction, once `atomic` has told Numba."""
+    raise NotImplementedError("advance is for compiled kernels")
+
+
+def ticket(desk: np.ndarray, step: int) -> int:
+    """Return the number of the next piece of a step."""
+    return advance(desk, 2 * LINE * step, 1)
+
+
+def finish(desk: np.ndarray, step: int) -> int:
+    """Report a piece of a step as done, and return the number of the next one."""
+    advance(desk, 2 * LINE * step + LINE, 1)
+    return ticket(desk, step)
+
+
+def finished(desk: np.ndarray, step: int) -> int:
+    """Return how many pieces of a step are done."""
+    return advance(desk, 2 * LINE * step + LINE, 0)
+
+
+def meet(desk: np.ndarray, step: int, count: int) -> None:
+    """Wait until so many pieces of a step are done."""
+    while finished(desk, step) < count:
+        pass
+
+
+def enter(bell: np.ndarray, leads: bool) -> int:
+    """Enter a kernel: the one that leads rings for those that linger. Return how often the bell has rung."""
+    return advance(bell, 0, 1 if leads else 0)
+
+
+def leave(desk: np.ndarray, step: int, count: int, bell: np.ndarray, rung: int, leads: bool) -> None:
+    """Leave it: the one that leads when all is done; helpers when the bell rings again, or after a while.
+
+    So a helper is awake for the next kernel; and the one that leads finds Python's lock free, for which it
+    would else have to wait as long as it takes to wake.
+    """
+    if leads:
+        meet(desk, step, count)
+        return
+    for _ in range(LINGER):
+        if advance(bell, 0, 0) != rung:
+            return
+
+
+@functools.cache
+def atomic(numba: Any) -> None:
+    """Tell Numba what `advance` is."""
+
+    @numba.extending.intrinsic
+    def fetch_add(typing: Any, desk: Any, place: Any, by: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            memory = context.make_array(signature.args[0])(context, builder, args[0]).data
+            return builder.atomic_rmw("add", builder.gep(memory, [args[1]]), args[2], "acq_rel")
+
+        return numba.int64(desk, numba.int64, numba.int64), generate
+
+    numba.extending.overload(advance)(lambda desk, place, by: lambda desk, place, by: fetch_add(desk, place, by))
