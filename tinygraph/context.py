@@ -79,7 +79,11 @@ def composite(function: F) -> F:
 
     @functools.wraps(function)
     def inner(*args: Any, **params: Any) -> Any:
-        with scope(function.__name__):
+        here = CONTEXT.get()
+        token = CONTEXT.set(Context((*here.scope, function.__name__), here.recording))  # `scope`, in half its time
+        try:
             return function(*args, **params)
+        finally:
+            CONTEXT.reset(token)
 
     return inner  # type: ignore[return-value]

@@ -6,6 +6,7 @@ errors and exercises speak of the same things. A NaN makes its own channel NaN a
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +35,13 @@ def named(x: Any, name: str) -> Any:
 
 def axes_of(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
     """Return ``axis`` as sorted, non-negative numbers."""
-    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    return sorted_axes(axis if isinstance(axis, int | tuple) else tuple(np.atleast_1d(axis).tolist()), ndim, what)
+
+
+@functools.lru_cache(4096)
+def sorted_axes(axis: int | tuple[int, ...], ndim: int, what: str) -> tuple[int, ...]:
+    """Return the axes, or raise for ``what`` they are."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
     if not axes or any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) < len(axes):
         raise ValueError(f"{what}: axis={axis} does not name different axes of an array with {ndim} axes")
     return tuple(sorted(a % ndim for a in axes))
@@ -78,8 +85,8 @@ def unaveraged(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
 def check_shapes(what: str, x: Any, shape: tuple[int, ...], **parameters: Any) -> None:
     """Raise where a parameter is given and has not ``shape``."""
     for name, p in parameters.items():
-        if p is not None and np.shape(array_of(p)) != shape:
-            raise ValueError(f"{what}: {name} has shape {np.shape(array_of(p))}; x of shape {x.shape} needs {shape}")
+        if p is not None and (found := p.shape if hasattr(p, "shape") else np.shape(p)) != shape:
+            raise ValueError(f"{what}: {name} has shape {found}; x of shape {x.shape} needs {shape}")
 
 
 def normalized(what: str, x: Any, axes: tuple[int, ...], eps: float, keepdims: bool) -> Any:

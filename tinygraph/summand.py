@@ -6,8 +6,10 @@ them to einsum, which sums without a temporary. The lines do not know; anything 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,17 +49,6 @@ class Summand:
             out = out * factor
         return out if isinstance(self.scale, int) else out * self.scale
 
-    def sum(self) -> Any:
-        """Sum to the shape."""
-        ndim = max(len(self.shape), *(x.ndim for x in self.factors))
-        axes = LETTERS[:ndim]
-        terms = [axes[ndim - x.ndim :] for x in self.factors]
-        target = list(zip(axes[ndim - len(self.shape) :], self.shape))
-        kept = "".join(c for c, n in target if n != 1 and any(c in term for term in terms))
-        out = np.einsum(f"{','.join(terms)}->{kept}", *self.factors)
-        lengths = iter(out.shape)
-        return out.reshape([next(lengths) if c in kept else 1 for c, _ in target]) * self.scale
-
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **params: Any) -> Any:
         if method == "__call__" and not params and ufunc is np.multiply:
             return inputs[1] * self if inputs[0] is self else inputs[1] * inputs[0]
@@ -80,21 +71,36 @@ def undo_broadcast(g: Any, source: tuple[int, ...], shape: tuple[int, ...]) -> A
 
     ``g`` may itself be smaller than ``source`` where all its rows are equal: those are counted, not summed.
     """
-    if not shape and type(g) is np.ndarray and g.shape == source:
-        return np.add.reduce(g, None)
-    lead = len(source) - len(shape)
-    copied = [i for i, n in enumerate(source) if i < lead or shape[i - lead] == 1 != n]
-    if isinstance(g, Summand):
-        length = lambda x, back: x.shape[-back] if back <= x.ndim else 1
-        sizes = [max(length(x, len(source) - i) for x in g.factors) for i in copied]
-        g = g.sum()
-    else:
-        absent = len(source) - g.ndim
-        sizes = [g.shape[i - absent] if i >= absent else 1 for i in copied]
-        axes = tuple(i - absent for i in copied if i >= absent)
-        g = g.sum(axis=axes, keepdims=True) if axes else g
-        g = g.reshape(g.shape[max(g.ndim - len(shape), 0) :])
-    times = 1
-    for i, n in zip(copied, sizes, strict=True):
-        times *= source[i] if n == 1 else 1
-    return g * times if times != 1 else g
+    product = isinstance(g, Summand)
+    if not shape and not product and g.shape == source:
+        return g.sum()
+    factors = g.factors if product else (g,)
+    how = sums(source, shape, tuple([x.shape for x in factors]))
+    out = np.einsum(how.subscripts, *factors) if product else g.sum(axis=how.axes) if how.axes else g
+    out = out.reshape(how.lengths)
+    scale = g.scale * how.times if product else how.times
+    return out if isinstance(scale, int) and scale == 1 else out * scale
+
+
+class Sums(NamedTuple):
+    """How a product becomes the sum of a broadcast."""
+
+    subscripts: str  # for einsum
+    axes: tuple[int, ...]  # of the first factor, that are added up
+    lengths: tuple[int, ...]  # of the result
+    times: int  # how often each element counts
+
+
+@functools.lru_cache(4096)
+def sums(source: tuple[int, ...], shape: tuple[int, ...], factors: tuple[tuple[int, ...], ...]) -> Sums:
+    """Return how to sum the product of factors, which broadcast to ``source``, to ``shape``."""
+    ndim, lead = len(source), len(source) - len(shape)
+    letters = LETTERS[:ndim]
+    terms = [letters[ndim - len(lengths) :] for lengths in factors]
+    length = {c: max(n for f, t in zip(factors, terms) for n, d in zip(f, t) if d == c) for c in set("".join(terms))}
+    copied = [c for i, c in enumerate(letters) if i < lead or shape[i - lead] == 1 != source[i]]
+    kept = "".join(c for c in letters if c in length and c not in copied)
+    axes = tuple(i for i, c in enumerate(terms[0]) if c in copied)
+    times = math.prod(n for n, c in zip(source, letters) if c in copied and length.get(c, 1) == 1)
+    lengths = tuple(length[c] if c in kept else 1 for c in letters[lead:])
+    return Sums(f"{','.join(terms)}->{kept}", axes, lengths, times)

@@ -24,12 +24,22 @@ SAMPLES = [sample((2, 3, 4), axis=a, keepdims=k) for a in (None, 0, -1, (0, 2)) 
 reduction = functools.partial(op, family="reduction", samples=SAMPLES)
 
 
+@functools.lru_cache(4096)
+def reduced(shape: tuple[int, ...], axis: Axis) -> tuple[tuple[int, ...], int]:
+    """Return the shape with length 1 where it is reduced; and how many elements go into one, to divide by.
+
+    Of an empty array that is 1, since there is nothing to divide. NumPy takes any axis of a 0-d array.
+    """
+    wanted = axis if isinstance(axis, tuple) else (axis,)
+    axes = {a % len(shape) for a in wanted if a is not None} if shape and axis is not None else set(range(len(shape)))
+    return tuple(1 if i in axes else n for i, n in enumerate(shape)), math.prod(shape[i] for i in axes) or 1
+
+
 def kept(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool = False) -> Any:
     """Put the reduced axes of ``g`` back, with length 1; a single number broadcasts as it is."""
     if keepdims or not shape or (axis is None and not isinstance(g, Tensor)):
         return g
-    axes = range(len(shape)) if axis is None else {a % len(shape) for a in (axis if np.iterable(axis) else (axis,))}
-    lengths = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    lengths, _ = reduced(shape, axis)
     return reshape(g, lengths) if isinstance(g, Tensor) else g.reshape(lengths)
 
 
@@ -37,13 +47,6 @@ def spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
     """Undo a reduction of ``shape`` over ``axis``: put the axes back, and copy along them where that is drawn."""
     g = kept(g, shape, axis, keepdims)
     return broadcast_to(g, shape) if isinstance(g, Tensor) else g
-
-
-def count(shape: tuple[int, ...], axis: Axis) -> int:
-    """Return how many elements go into one, to divide by: of an empty array 1, since there is nothing to divide."""
-    if axis is None or not shape:  # NumPy takes any axis of a 0-d array
-        return math.prod(shape) or 1
-    return math.prod(shape[a] for a in (axis if np.iterable(axis) else (axis,))) or 1
 
 
 def to_extreme(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
@@ -67,7 +70,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 @reduction(
     r"\operatorname{mean}_{$axis} $x", np.mean, method="mean", onnx="ReduceMean", says="Averages $x over $axis.",
-    x=("1/$n", lambda g, x_shape, axis, keepdims: spread(g * (1 / count(x_shape, axis)), x_shape, axis, keepdims)),
+    x=("1/$n", lambda g, x_shape, axis, keepdims: spread(g * (1 / reduced(x_shape, axis)[1]), x_shape, axis, keepdims)),
 )
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Average over ``axis`` (one, several, or None for all).
