@@ -27,6 +27,7 @@ from tinygraph.fused.backend import RUN, TILE, Kernel
 from tinygraph.fused.crew import PIECE, SHARED, enter, finish, finished, leave, meet, share, ticket, together
 from tinygraph.fused.plan import Plan, backward, on_cpu
 from tinygraph.fusion import fused
+from tinygraph.summand import column_sums, ones
 
 Function = Callable[..., Any]
 FAR = 4  # standard deviations that a mean may be from 0, for the sums to keep their digits
@@ -243,7 +244,7 @@ def numpy_sums(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     def add(tile: Any) -> None:
         xs, dys, here = x[tile[1:]], dy[tile[1:]], out[tile[0], :, tile[2]]
         if x.ndim == 2:
-            here[0], here[1] = np.add.reduce(dys, 0), np.einsum("ij,ij->j", xs, dys)
+            here[0], here[1] = column_sums(dys), np.einsum("ij,ij->j", xs, dys)
             return
         for j in range(0, x.shape[2], RUN):
             part = dys[..., j : j + RUN]
@@ -252,12 +253,6 @@ def numpy_sums(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
 
     share(add, tiles, x.size)
     return layout.gathered(out)
-
-
-@functools.lru_cache(64)
-def ones(length: int, dtype: Any) -> np.ndarray:
-    """Return what makes a dot product a sum."""
-    return np.ones(length, dtype)
 
 
 # Numba. Rows are shared in parts: after the sums, one thread settles the coefficients, and the others wait for them.

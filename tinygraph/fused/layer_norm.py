@@ -27,6 +27,7 @@ from tinygraph.fused.backend import RUN, TILE, Kernel
 from tinygraph.fused.crew import PIECE, SHARED, enter, finish, leave, share, ticket, together
 from tinygraph.fused.plan import Plan, backward, on_cpu
 from tinygraph.fusion import fused
+from tinygraph.summand import column_sums, ones
 
 LONG = 8192  # elements that make a row worth a call
 FAR = 4  # standard deviations that a value may be from the mean, to be taken off before sums are made
@@ -140,7 +141,7 @@ def numpy_differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: A
         x, mean = x - shift[:, None], mean - shift
     product, d = x * dy, x.shape[1]
     sums[0] = rstd.astype(x.dtype) @ product - (mean * rstd).astype(x.dtype) @ dy
-    sums[1] = ones(len(x), x.dtype) @ dy
+    sums[1] = column_sums(dy)
     s, t = dots(dy, gamma), dots(product, gamma)
     along = -(rstd**3) * (t - mean * s) / d
     np.multiply(*long(dy, gamma), out=long(dx, gamma)[0])
@@ -176,12 +177,6 @@ def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the dot products of rows, in float64 from one run to the next."""
     starts = range(0, x.shape[1], RUN)
     return sum(np.vecdot(x[:, j : j + RUN], y[..., j : j + RUN]).astype(np.float64) for j in starts)
-
-
-@functools.lru_cache(64)
-def ones(length: int, dtype: Any) -> np.ndarray:
-    """Return what makes a dot product a sum."""
-    return np.ones(length, dtype)
 
 
 # Numba. Pieces of rows are shared; the parts of dγ and dβ that they find are added up in float64.

@@ -17,6 +17,7 @@ from tinygraph.dispatch import sample
 from tinygraph.op import op
 from tinygraph.ops.elementwise import astype, equal, exp
 from tinygraph.ops.shape import broadcast_to, reshape
+from tinygraph.summand import column_sums
 from tinygraph.tensor import Tensor
 
 Axis = int | Sequence[int] | None
@@ -80,7 +81,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return x.mean(axis=axis, keepdims=keepdims)
-    out = np.add.reduce(x, axis=axis, keepdims=keepdims)  # what x.mean does, without its 2 µs of Python
+    rows = not keepdims and axis in (0, (0,))
+    out = column_sums(x) if rows else np.add.reduce(x, axis=axis, keepdims=keepdims)  # x.mean takes 2 µs more
     return out * (out.size / x.size)
 
 
