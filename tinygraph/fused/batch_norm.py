@@ -33,7 +33,7 @@ Function = Callable[..., Any]
 FAR = 4  # standard deviations that a mean may be from 0, for the sums to keep their digits
 NARROW = 64  # up to this length, runs of a channel's values are laid side by side in rows
 WIDE, LONG = 512, 8192  # elements that make a row worth a call, where columns are summed, and where they are not
-BLOCK = 4 * TILE  # elements of a block of channels: its second sweep finds in the cache what the first one read
+BLOCK = 1 << 20  # elements of a block of channels: its second sweep finds in the cache what the first one read
 
 
 @fused(
@@ -497,7 +497,7 @@ def parts(shape: tuple[int, ...]) -> int:
 
 def block(n: int, c: int, run: int) -> int:
     """Return how many channels are a block."""
-    return max(1, min(BLOCK // (n * run), c // 4))
+    return -(-c // min(c, 4 * -(-n * c * run // (4 * BLOCK))))
 
 
 # CuPy: sums of parts of channels, in each about a value of its own; what follows from all parts; then the output.

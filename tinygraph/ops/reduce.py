@@ -81,7 +81,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return x.mean(axis=axis, keepdims=keepdims)
-    rows = not keepdims and axis in (0, (0,))
+    rows = axis is not None and axis in (0, (0,)) and not keepdims
     out = column_sums(x) if rows else np.add.reduce(x, axis=axis, keepdims=keepdims)  # x.mean takes 2 µs more
     return out * (out.size / x.size)
 
