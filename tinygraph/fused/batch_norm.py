@@ -353,7 +353,8 @@ def rows_normalize(
     desk: Any, bell: Any, leads: bool,
 ) -> bool:  # fmt: skip
     """Write mean and 1/σ of each channel; then, unless x is far from 0, y."""
-    parts, height, far, rung = len(sums), -(-len(x) // len(sums)), False, enter(bell, leads)
+    parts, height, far = len(sums), -(-len(x) // len(sums)), False
+    enter(desk, bell, leads)
     i = ticket(desk, SUMS)
     while i < parts:
         rows_sums(x[i * height : (i + 1) * height], None, sums[i])
@@ -372,7 +373,7 @@ def rows_normalize(
     while i < parts:
         rows_scale(x[i * height : (i + 1) * height], p, y[i * height : (i + 1) * height])
         i = finish(desk, OUTPUTS)
-    leave(desk, OUTPUTS, 0 if far else parts, bell, rung, leads)
+    leave(desk, OUTPUTS, 0 if far else parts, bell, leads)
     return far
 
 
@@ -382,7 +383,8 @@ def rows_differentiate(
     desk: Any, bell: Any, leads: bool,
 ) -> None:  # fmt: skip
     """Write dγ and dβ; then dx."""
-    parts, height, rung = len(sums), -(-len(x) // len(sums)), enter(bell, leads)
+    parts, height = len(sums), -(-len(x) // len(sums))
+    enter(desk, bell, leads)
     i = ticket(desk, SUMS)
     while i < parts:
         rows_sums(x[i * height : (i + 1) * height], dy[i * height : (i + 1) * height], sums[i])
@@ -400,7 +402,7 @@ def rows_differentiate(
         some = slice(i * height, (i + 1) * height)
         rows_combine(x[some], dy[some], p, dx[some])
         i = finish(desk, OUTPUTS)
-    leave(desk, OUTPUTS, parts, bell, rung, leads)
+    leave(desk, OUTPUTS, parts, bell, leads)
 
 
 def runs_sums(x: Any, dy: Any, start: int, stop: int, out: Any) -> None:
@@ -427,7 +429,8 @@ def runs_normalize(
     desk: Any, bell: Any, leads: bool,
 ) -> bool:  # fmt: skip
     """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
-    (n, channels, run), rung = x.shape, enter(bell, leads)
+    n, channels, run = x.shape
+    enter(desk, bell, leads)
     start = each * ticket(desk, DONE)
     while start < channels:
         stop = min(start + each, channels)
@@ -442,7 +445,7 @@ def runs_normalize(
                     for j in range(run):
                         ys[j] = a * xs[j] + b
         start = each * finish(desk, DONE)
-    leave(desk, DONE, -(-channels // each), bell, rung, leads)
+    leave(desk, DONE, -(-channels // each), bell, leads)
     return finished(desk, AWAY) > 0
 
 
@@ -451,7 +454,8 @@ def runs_differentiate(
     x: Any, dy: Any, each: int, gamma: Any, found: Any, dx: Any, out: Any, desk: Any, bell: Any, leads: bool
 ) -> None:
     """Write dγ, dβ and dx."""
-    (n, channels, run), rung = x.shape, enter(bell, leads)
+    n, channels, run = x.shape
+    enter(desk, bell, leads)
     start = each * ticket(desk, DONE)
     while start < channels:
         stop = min(start + each, channels)
@@ -465,7 +469,7 @@ def runs_differentiate(
                 for j in range(run):
                     dxs[j] = f * (dys[j] + (g * xs[j] + h))
         start = each * finish(desk, DONE)
-    leave(desk, DONE, -(-channels // each), bell, rung, leads)
+    leave(desk, DONE, -(-channels // each), bell, leads)
 
 
 def numba_normalize(x: Any, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any) -> bool:

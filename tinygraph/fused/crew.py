@@ -9,6 +9,7 @@ another at a desk, which is a few counters in memory.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -27,9 +28,10 @@ SHARED = 1 << 19  # elements above which a second thread is worth waking for a s
 PIECE = 1 << 18  # elements that a thread takes at once in a compiled kernel; more are shared
 MOST = 8  # threads; more would wait for memory
 STEPS = 3  # of a kernel, in which threads share work or wait for one another
-LINGER = 8000  # looks at the bell, less than a tenth of a millisecond in all
+LINGER = 4000  # looks at the bell, some 40 µs in all
 BELL = np.zeros(1, np.int64)  # rings as a kernel begins
 LINE = 8  # counters to a cache line, so that no two threads write to the same one for different reasons
+RUNG = 2 * LINE * STEPS  # where the desk has how often the bell had rung
 
 
 @functools.cache
@@ -51,7 +53,8 @@ def serve(work: SimpleQueue[Any]) -> None:
     """Do what comes, and hold on to none of it; between two pieces of work, hold Python's lock as briefly as can be."""
     while True:
         function, args = work.get()
-        function(*args)
+        with contextlib.suppress(Exception):  # what fails for want of memory, the calling thread does alone
+            function(*args)
         del function, args
 
 
@@ -97,7 +100,7 @@ def together(kernel: Kernel, elements: int, *args: Any) -> Any:
     It is given a desk, and whether its thread leads; the one that leads must return last. A helper that comes
     later finds no ticket, and touches nothing.
     """
-    desk = np.zeros(2 * LINE * STEPS, np.int64)
+    desk = np.zeros(RUNG + 1, np.int64)
     made = kernel.made_for(*args, desk, BELL, True)
     if elements > PIECE:
         queue, count = helpers()
@@ -136,22 +139,23 @@ def meet(desk: np.ndarray, step: int, count: int) -> None:
         pass
 
 
-def enter(bell: np.ndarray, leads: bool) -> int:
-    """Enter a kernel: the one that leads rings for those that linger. Return how often the bell has rung."""
-    return advance(bell, 0, 1 if leads else 0)
+def enter(desk: np.ndarray, bell: np.ndarray, leads: bool) -> None:
+    """Enter a kernel: the one that leads rings for those that linger."""
+    if leads:
+        advance(desk, RUNG, advance(bell, 0, 1) + 1)
 
 
-def leave(desk: np.ndarray, step: int, count: int, bell: np.ndarray, rung: int, leads: bool) -> None:
-    """Leave it: the one that leads when all is done; helpers when the bell rings again, or after a while.
+def leave(desk: np.ndarray, step: int, count: int, bell: np.ndarray, leads: bool) -> None:
+    """Leave it: the one that leads when all is done; helpers when the next kernel begins, or after a while.
 
-    So a helper is awake for the next kernel; and the one that leads finds Python's lock free, for which it
-    would else have to wait as long as it takes to wake.
+    So a helper is awake for that one; and the one that leads finds Python's lock free, for which it would
+    else have to wait as long as it takes to wake.
     """
     if leads:
         meet(desk, step, count)
         return
     for _ in range(LINGER):
-        if advance(bell, 0, 0) != rung:
+        if advance(bell, 0, 0) != advance(desk, RUNG, 0):
             return
 
 

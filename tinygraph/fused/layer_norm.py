@@ -204,7 +204,8 @@ def normalize(
     x: Any, height: int, gamma: Any, beta: Any, eps: float, y: Any, found: Any, desk: Any, bell: Any, leads: bool
 ) -> None:
     """Write y, and mean and 1/σ of each row."""
-    (m, n), cast, rung = x.shape, x.dtype.type, enter(bell, leads)
+    (m, n), cast = x.shape, x.dtype.type
+    enter(desk, bell, leads)
     start = height * ticket(desk, DONE)
     while start < m:
         for i in range(start, min(start + height, m)):
@@ -219,7 +220,7 @@ def normalize(
             for j in range(n):
                 ys[j] = ((xs[j] - shift) * a + b) * gamma[j] + beta[j]
         start = height * finish(desk, DONE)
-    leave(desk, DONE, -(-m // height), bell, rung, leads)
+    leave(desk, DONE, -(-m // height), bell, leads)
 
 
 def products(x: Any, shift: Any, dy: Any, gamma: Any) -> Any:
@@ -241,7 +242,8 @@ def differentiate(
     x: Any, dy: Any, height: int, gamma: Any, found: Any, dx: Any, sums: Any, desk: Any, bell: Any, leads: bool
 ) -> None:
     """Write dx, and in sums[0] dγ and dβ: over 64 rows in their own precision, else in float64."""
-    (m, n), cast, rung = x.shape, x.dtype.type, enter(bell, leads)
+    (m, n), cast = x.shape, x.dtype.type
+    enter(desk, bell, leads)
     dgamma, dbeta = np.empty(n, x.dtype), np.empty(n, x.dtype)
     part = ticket(desk, DONE)
     while part < len(sums):
@@ -265,7 +267,7 @@ def differentiate(
                 sums[part, 0, j] += dgamma[j]
                 sums[part, 1, j] += dbeta[j]
         part = finish(desk, DONE)
-    leave(desk, DONE, len(sums), bell, rung, leads)
+    leave(desk, DONE, len(sums), bell, leads)
     if leads:
         for part in range(1, len(sums)):
             for j in range(n):
