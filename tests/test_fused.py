@@ -19,6 +19,7 @@ from tests.conftest import why_no_gpu
 from tests.decoy import Decoy
 from tinygraph import Tensor, fused, grad
 from tinygraph.fused import backend, crew, cuda
+from tinygraph.fused.crew import advance, enter, finish, finished, leave, ticket
 
 FUSED = {"batch_norm": fused.batch_norm, "layer_norm": fused.layer_norm}
 DEFINED = {"batch_norm": tg.batch_norm, "layer_norm": tg.layer_norm}
@@ -348,15 +349,39 @@ def test_a_helper_that_comes_late_touches_nothing(crew_of):
     busy, kernel = threading.Event(), MODULES["batch_norm"].rows_normalize
     queue.put((busy.wait, ()))
     x = np.random.default_rng(0).standard_normal((64, 8), np.float32)
-    arrays = np.ones(8, np.float32), np.zeros(8, np.float32), 1e-5, True, np.empty_like(x), np.empty((2, 8))
+    arrays = np.ones(8, np.float32), np.zeros(8, np.float32), 1e-5, np.empty_like(x), np.empty((2, 8))
     far = crew.together(kernel, x.size, x, 1, *arrays, np.empty((2, 2, 8)), np.empty((2, 8), np.float32))
-    y = arrays[4].copy()
+    y = arrays[3].copy()
     close(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5), 1e-5)
-    arrays[4][:] = 7
+    arrays[3][:] = 7
     busy.set()
     done = threading.Event()
     queue.put((done.set, ()))
-    assert done.wait(10) and not far and (arrays[4] == 7).all()
+    assert done.wait(10) and not far and (arrays[3] == 7).all()
+
+
+@backend.Kernel
+def slowly(out, desk, bell, leads):
+    """Write two numbers: the one that leads writes the first, and a helper the other, in its own time."""
+    enter(desk, bell, leads)
+    i = ticket(desk, 0)
+    while i < 2:
+        while leads and advance(desk, 0, 0) < 2:  # until a helper has drawn the other ticket
+            pass
+        for _ in range(0 if leads else 1_000_000):
+            finished(desk, 0)
+        out[i] = 1
+        i = finish(desk, 0)
+    leave(desk, 0, 2, bell, leads)
+
+
+def test_the_one_that_leads_waits_for_what_a_helper_has_begun(crew_of):
+    if not numba_is_there():
+        pytest.skip("Numba is not installed")
+    crew_of(2)
+    out = np.zeros(2)
+    crew.together(slowly, 1 << 30, out)
+    assert out.tolist() == [1, 1]
 
 
 def test_share_does_all_once_and_raises_what_a_piece_raises(crew_of):

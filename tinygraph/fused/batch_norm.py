@@ -115,17 +115,14 @@ def is_far(mean: Any, rstd: Any) -> Any:
 
 
 def centring(normalize: Function, differentiate: Function) -> tuple[Function, Function]:
-    """Make the two passes of kernels. ``normalize`` says where x is far from 0, and is then called again.
-
-    Far from 0, sums are taken of x without the leading part of its mean.
-    """
+    """Make the two passes of kernels: far from 0, they get x without the leading part of its mean."""
 
     def forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
         found = np.empty((2, x.shape[1]))
-        far = normalize(x, gamma, beta, eps, True, y, found)
+        far = normalize(x, gamma, beta, eps, y, found)
         if far:
             shift = found[0].astype(x.dtype)
-            normalize(x - shift[:, None], gamma, beta, eps, False, y, found)
+            normalize(x - shift[:, None], gamma, beta, eps, y, found)
             found[0] += shift
         return found, far
 
@@ -194,14 +191,12 @@ class Layout(NamedTuple):
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any) -> bool:
-    """Write mean and 1/σ of each channel; then, unless x is far from 0, y."""
+def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: Any) -> bool:
+    """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
     n, c, run = x.shape
     s, q = numpy_sums(x, x)
     p = np.empty((2, c), x.dtype)
     found[0], found[1], p[0], p[1] = statistics(s, q, n * run, gamma, beta, eps)
-    if wary and is_far(*found):
-        return True
     layout = Layout.of(n, c, run, LONG if x.size > TILE else WIDE)
     x, y, p = x.reshape(layout.shape), y.reshape(layout.shape), layout.spread(p)
 
@@ -211,12 +206,12 @@ def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, wary: bool, y: An
         out += p[1, tile[2]]
 
     share(scale, layout.tiles(), x.size)
-    return False
+    return is_far(*found)
 
 
 @np.errstate(invalid="ignore")
 def numpy_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, sums: Any) -> None:
-    """Write dγ and dβ; then dx."""
+    """Write dγ, dβ and dx."""
     n, c, run = x.shape
     sums[1], product = numpy_sums(x, dy)
     p = np.empty((3, c), x.dtype)
@@ -349,10 +344,10 @@ SUMS, SETTLED, OUTPUTS = 0, 1, 2  # steps over rows
 
 @Kernel
 def rows_normalize(
-    x: Any, repeats: int, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any, sums: Any, p: Any,
+    x: Any, repeats: int, gamma: Any, beta: Any, eps: float, y: Any, found: Any, sums: Any, p: Any,
     desk: Any, bell: Any, leads: bool,
 ) -> bool:  # fmt: skip
-    """Write mean and 1/σ of each channel; then, unless x is far from 0, y."""
+    """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
     parts, height, far = len(sums), -(-len(x) // len(sums)), False
     enter(desk, bell, leads)
     i = ticket(desk, SUMS)
@@ -363,17 +358,15 @@ def rows_normalize(
         meet(desk, SUMS, parts)
         settled = np.empty((2, gamma.size), x.dtype)
         total, n = gathered(sums, gamma.size, repeats), x.size // gamma.size
-        far = settle(settled, total, n, gamma, beta, eps, found) and wary
+        far = settle(settled, total, n, gamma, beta, eps, found)
         spread(settled, repeats, p)
-        while far and ticket(desk, OUTPUTS) < parts:  # leave nothing to do
-            pass
         finish(desk, SETTLED)
     meet(desk, SETTLED, 1)
     i = ticket(desk, OUTPUTS)
     while i < parts:
         rows_scale(x[i * height : (i + 1) * height], p, y[i * height : (i + 1) * height])
         i = finish(desk, OUTPUTS)
-    leave(desk, OUTPUTS, 0 if far else parts, bell, leads)
+    leave(desk, OUTPUTS, parts, bell, leads)
     return far
 
 
@@ -382,7 +375,7 @@ def rows_differentiate(
     x: Any, dy: Any, repeats: int, gamma: Any, found: Any, dx: Any, out: Any, sums: Any, p: Any,
     desk: Any, bell: Any, leads: bool,
 ) -> None:  # fmt: skip
-    """Write dγ and dβ; then dx."""
+    """Write dγ, dβ and dx."""
     parts, height = len(sums), -(-len(x) // len(sums))
     enter(desk, bell, leads)
     i = ticket(desk, SUMS)
@@ -425,7 +418,7 @@ DONE, AWAY = 0, 1  # steps over runs: blocks that are done, and those that are f
 
 @Kernel
 def runs_normalize(
-    x: Any, each: int, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any,
+    x: Any, each: int, gamma: Any, beta: Any, eps: float, y: Any, found: Any,
     desk: Any, bell: Any, leads: bool,
 ) -> bool:  # fmt: skip
     """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
@@ -436,14 +429,13 @@ def runs_normalize(
         stop = min(start + each, channels)
         sums, p = np.zeros((2, stop - start)), np.empty((2, stop - start), x.dtype)
         runs_sums(x, None, start, stop, sums)
-        if settle(p, sums, n * run, gamma[start:stop], beta[start:stop], eps, found[:, start:stop]) and wary:
+        if settle(p, sums, n * run, gamma[start:stop], beta[start:stop], eps, found[:, start:stop]):
             finish(desk, AWAY)
-        else:
-            for i in range(n):
-                for c in range(start, stop):
-                    xs, ys, a, b = x[i, c], y[i, c], p[0, c - start], p[1, c - start]
-                    for j in range(run):
-                        ys[j] = a * xs[j] + b
+        for i in range(n):
+            for c in range(start, stop):
+                xs, ys, a, b = x[i, c], y[i, c], p[0, c - start], p[1, c - start]
+                for j in range(run):
+                    ys[j] = a * xs[j] + b
         start = each * finish(desk, DONE)
     leave(desk, DONE, -(-channels // each), bell, leads)
     return finished(desk, AWAY) > 0
@@ -472,19 +464,19 @@ def runs_differentiate(
     leave(desk, DONE, -(-channels // each), bell, leads)
 
 
-def numba_normalize(x: Any, gamma: Any, beta: Any, eps: float, wary: bool, y: Any, found: Any) -> bool:
-    """Write mean and 1/σ of each channel; then, unless x is far from 0, y."""
+def numba_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: Any) -> bool:
+    """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
     n, c, run = x.shape
     shape = Layout.of(n, c, run).shape
     if len(shape) == 3:
-        return together(runs_normalize, x.size, x, block(n, c, run), gamma, beta, eps, wary, y, found)
+        return together(runs_normalize, x.size, x, block(n, c, run), gamma, beta, eps, y, found)
     sums, p = np.empty((parts(shape), 2, shape[1])), np.empty((2, shape[1]), x.dtype)
     x, y = x.reshape(shape), y.reshape(shape)
-    return together(rows_normalize, x.size, x, run, gamma, beta, eps, wary, y, found, sums, p)
+    return together(rows_normalize, x.size, x, run, gamma, beta, eps, y, found, sums, p)
 
 
 def numba_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, out: Any) -> None:
-    """Write dγ and dβ; then dx."""
+    """Write dγ, dβ and dx."""
     n, c, run = x.shape
     shape = Layout.of(n, c, run).shape
     if len(shape) == 3:
