@@ -58,10 +58,11 @@ def walk(
                 watch(node, gx)
             if x not in grads:
                 grads[x] = gx
-                if x.op and ready and x.id < ready[-1].id:
-                    insort(ready, x, key=AGE)
-                elif x.op:
-                    ready.append(x)
+                if x.op is not None:
+                    if ready and x.id < ready[-1].id:
+                        insort(ready, x, key=AGE)
+                    else:
+                        ready.append(x)
             elif x in owned:
                 grads[x] += gx
                 continue

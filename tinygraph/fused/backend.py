@@ -87,9 +87,9 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         """Call it, compiled."""
-        return self.made_for(*args)(*args)
+        return self.made_for(args)(*args)
 
-    def made_for(self, *args: Any) -> Callable[..., Any]:
+    def made_for(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         """Return what is compiled for such arguments."""
         return self.made.get(args[0].dtype.char) or self.compile(args)
 

@@ -101,12 +101,13 @@ def together(kernel: Kernel, elements: int, *args: Any) -> Any:
     later finds no ticket, and touches nothing.
     """
     desk = np.zeros(RUNG + 1, np.int64)
-    made = kernel.made_for(*args, desk, BELL, True)
+    leading = (*args, desk, BELL, True)
+    made = kernel.made_for(leading)
     if elements > PIECE:
         queue, count = helpers()
         for _ in range(count):
             queue.put((made, (*args, desk, BELL, False)))
-    return made(*args, desk, BELL, True)
+    return made(*leading)
 
 
 # What kernels do at the desk.

@@ -50,7 +50,8 @@ class Plan(NamedTuple):
 
     def arranged(self, x: Any) -> Any:
         """Return x with its axes merged; a view of it, where it lies so in memory."""
-        return (x.transpose(self.order) if self.inverse else x).reshape(self.lengths)
+        x = x.transpose(self.order) if self.inverse else x
+        return x if x.shape == self.lengths else x.reshape(self.lengths)
 
     def empty(self, x: Any) -> Any:
         """Return memory for a result, its axes in this order."""
@@ -97,7 +98,9 @@ def backward(g: Any, operands: Any, extras: Any, **_: Any) -> Any:
 
 def like(dp: Any, p: Any) -> Any:
     """Give the gradient of a parameter its shape and dtype; None for what is no array."""
-    return dp.reshape(p.shape).astype(p.dtype) if hasattr(p, "dtype") else None
+    if not hasattr(p, "dtype"):
+        return None
+    return (dp if dp.shape == p.shape else dp.reshape(p.shape)).astype(p.dtype)
 
 
 def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
@@ -107,7 +110,10 @@ def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
         return x.astype(dtype, "C", copy=False)
 
     def vector(p: Any, x: Any, default: float, dtype: Any) -> Any:
-        return np.full(x.shape[1], default, dtype) if p is None else np.asarray(p, dtype).reshape(-1)
+        if p is None:
+            return np.full(x.shape[1], default, dtype)
+        p = np.asarray(p, dtype)
+        return p if p.ndim == 1 else p.reshape(-1)
 
     def both(x: Any, gamma: Any, beta: Any, eps: float, y: Any, dtype: Any) -> Any:
         out = y if y.dtype == dtype else np.empty(y.shape, dtype)
