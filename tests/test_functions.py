@@ -167,3 +167,19 @@ def test_var_and_std_as_numpy(rng):
     np.testing.assert_allclose(tg.var(x), x.var())
     np.testing.assert_allclose(tg.var(x, 0, True, 1), x.var(0, ddof=1, keepdims=True))
     np.testing.assert_allclose(tg.std(x, (0, 1), correction=2), x.std(ddof=2))
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "layer_norm"])
+def test_an_axis_is_an_integer_and_stays_one(name):
+    x = np.arange(12.0).reshape(4, 3)
+    for function in (getattr(tg, name), getattr(tg.fused, name)):
+        for wrong in (1.0, (1.0,)):
+            with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+                function(x, axis=wrong)
+        np.testing.assert_array_equal(function(x, axis=(1,)), function(x, axis=np.int64(1)))  # 1.0 == 1, in a cache
+
+
+def test_arrays_may_have_more_axes_than_the_alphabet_letters():
+    few, many = tg.Tensor(np.ones(3)), np.full((1,) * 28 + (2, 3), 2.0)
+    np.testing.assert_array_equal(tg.grad((few * many).sum(), few)[0], [4.0, 4.0, 4.0])
+    np.testing.assert_array_equal(tg.grad((few + many).sum(), few)[0], [2.0, 2.0, 2.0])

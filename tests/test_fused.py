@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.conftest import why_no_gpu
 from tests.decoy import Decoy
 from tinygraph import Tensor, fused, grad
 from tinygraph.fused import backend, crew, cuda
-from tinygraph.fused.crew import advance, enter, finish, finished, leave, ticket
+from tinygraph.fused.crew import LINE, advance, enter, finish, finished, leave, ticket
 
 FUSED = {"batch_norm": fused.batch_norm, "layer_norm": fused.layer_norm}
 DEFINED = {"batch_norm": tg.batch_norm, "layer_norm": tg.layer_norm}
@@ -311,7 +312,7 @@ def test_arrays_of_a_device_stay_there(name, shape, axis, device_array):
 @pytest.fixture
 def crew_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Have so many threads share all work."""
-    caches = (crew.helpers, MODULES["batch_norm"].Layout.tiles, MODULES["layer_norm"].tiles)
+    caches = (crew.helpers, MODULES["batch_norm"].Layout.tiles)
 
     def start(threads: int) -> None:
         for module in (crew, *MODULES.values()):
@@ -350,7 +351,7 @@ def test_a_helper_that_comes_late_touches_nothing(crew_of):
     queue.put((busy.wait, ()))
     x = np.random.default_rng(0).standard_normal((64, 8), np.float32)
     arrays = np.ones(8, np.float32), np.zeros(8, np.float32), 1e-5, np.empty_like(x), np.empty((2, 8))
-    far = crew.together(kernel, x.size, x, 1, *arrays, np.empty((2, 2, 8)), np.empty((2, 8), np.float32))
+    far = crew.together(kernel, 2, x, 1, *arrays, np.empty((2, 2, 8)), np.empty((2, 8), np.float32))
     y = arrays[3].copy()
     close(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5), 1e-5)
     arrays[3][:] = 7
@@ -366,7 +367,7 @@ def slowly(out, desk, bell, leads):
     enter(desk, bell, leads)
     i = ticket(desk, 0)
     while i < 2:
-        while leads and advance(desk, 0, 0) < 2:  # until a helper has drawn the other ticket
+        while leads and advance(desk, LINE, 0) < 2:  # until a helper has drawn the other ticket
             pass
         for _ in range(0 if leads else 1_000_000):
             finished(desk, 0)
@@ -380,8 +381,56 @@ def test_the_one_that_leads_waits_for_what_a_helper_has_begun(crew_of):
         pytest.skip("Numba is not installed")
     crew_of(2)
     out = np.zeros(2)
-    crew.together(slowly, 1 << 30, out)
+    crew.together(slowly, 2, out)
     assert out.tolist() == [1, 1]
+
+
+def test_a_call_that_fails_keeps_nobody_waiting(crew_of):
+    """A helper that has drawn a ticket waits for the one that leads: also when that one was interrupted."""
+    if not numba_is_there():
+        pytest.skip("Numba is not installed")
+    crew_of(2)
+    kernel, x = MODULES["batch_norm"].rows_normalize, np.ones((64, 8), np.float32)
+    queue, _ = crew.helpers()
+
+    def interrupted(*args: Any) -> bool:
+        if args[-1]:
+            while args[-3][LINE] < 2:  # until the helper has drawn all tickets
+                pass
+            raise KeyboardInterrupt
+        return made(*args)
+
+    p, y, found, sums = x[0], np.empty_like(x), np.empty((2, 8)), np.empty((2, 2, 8))
+    args = x, 1, p, p, 1e-5, y, found, sums, np.empty((2, 8), np.float32)
+    made = kernel.made_for((*args, np.zeros(crew.DESK, np.int64), crew.BELL, True))
+    with pytest.raises(KeyboardInterrupt):
+        crew.together(types.SimpleNamespace(made_for=lambda args: interrupted), 2, *args)
+    done = threading.Event()
+    queue.put((done.set, ()))
+    assert done.wait(10), "the helper waits for what will not come"
+
+
+def test_work_does_not_pile_up_behind_a_helper(crew_of):
+    if not numba_is_there():
+        pytest.skip("Numba is not installed")
+    crew_of(2)
+    queue, _ = crew.helpers()
+    busy = threading.Event()
+    queue.put((busy.wait, ()))
+    for _ in range(5):
+        fused.batch_norm(np.random.default_rng(0).standard_normal((64, 80)))
+        crew.share(abs, range(3), 1 << 30)
+    assert queue.qsize() <= 2
+    busy.set()
+
+
+@pytest.mark.parametrize("shape", [(20_000, 100), (4096, 128), (262_139, 2), (8191, 64)])
+@pytest.mark.parametrize("name", FUSED)
+def test_a_mean_near_the_limit_costs_few_digits(name, shape, monkeypatch):
+    """Three standard deviations from 0, and rows that cannot be laid end to end, since their number is prime."""
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numpy")
+    check(name, batch(name, shape, {"batch_norm": 0, "layer_norm": -1}[name], np.float32, 3.0), 1e-5,
+          axis={"batch_norm": 0, "layer_norm": -1}[name])  # fmt: skip
 
 
 def test_share_does_all_once_and_raises_what_a_piece_raises(crew_of):
@@ -444,8 +493,8 @@ def test_a_coefficient_off_by_a_thousandth_is_caught(monkeypatch):
 @pytest.mark.parametrize("name", FUSED)
 def test_leaving_the_mean_in_is_caught(name, monkeypatch):
     monkeypatch.setenv("TINYGRAPH_FUSED", "numpy")
-    module, axis = MODULES[name], {"batch_norm": 0, "layer_norm": -1}[name]
-    monkeypatch.setattr(module, "FAR", np.inf)
+    axis = {"batch_norm": 0, "layer_norm": -1}[name]
+    monkeypatch.setattr(MODULES[name], {"batch_norm": "FAR", "layer_norm": "NEAR"}[name], np.inf)
     with pytest.raises(AssertionError, match="is off by"), np.errstate(all="ignore"):
         check(name, batch(name, (900, 9000), axis, np.float32, 1e4), 3e-6, axis=axis)
 

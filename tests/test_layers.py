@@ -18,7 +18,7 @@ ENGINE = ("tensor.py", "op.py", "grad.py")
 FLOORS = {
     "context": 0, "errors": 0, "later": 0,
     "tensor": 1, "graph": 1,
-    "dispatch": 2, "device": 2, "summand": 2, "render": 2, "rewrite": 2, "optim": 2,
+    "dispatch": 2, "device": 2, "rows": 1, "summand": 2, "render": 2, "rewrite": 2, "optim": 2,
     "op": 3, "variadic": 3,
     "fused.backend": 3, "fused.crew": 3, "fused.convolution": 4,  # below the ops that go through them
     "ops.elementwise": 4, "ops.shape": 4,

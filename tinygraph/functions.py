@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,15 +36,16 @@ def named(x: Any, name: str) -> Any:
 
 def axes_of(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
     """Return ``axis`` as sorted, non-negative numbers."""
-    return sorted_axes(axis if isinstance(axis, int | tuple) else tuple(np.atleast_1d(axis).tolist()), ndim, what)
+    axes = tuple(map(operator.index, axis if isinstance(axis, Sequence) else (axis,)))
+    return sorted_axes(axes, ndim, what)
 
 
 @functools.lru_cache(4096)
-def sorted_axes(axis: int | tuple[int, ...], ndim: int, what: str) -> tuple[int, ...]:
-    """Return the axes, or raise for ``what`` they are."""
-    axes = axis if isinstance(axis, tuple) else (axis,)
+def sorted_axes(axes: tuple[int, ...], ndim: int, what: str) -> tuple[int, ...]:
+    """Return them sorted and not negative, or raise for ``what`` they are."""
     if not axes or any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) < len(axes):
-        raise ValueError(f"{what}: axis={axis} does not name different axes of an array with {ndim} axes")
+        given = axes[0] if len(axes) == 1 else axes
+        raise ValueError(f"{what}: axis={given} does not name different axes of an array with {ndim} axes")
     return tuple(sorted(a % ndim for a in axes))
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 import math
+import string
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygraph.rows import column_sums
+
 SMALL = 1 << 14  # elements below which one temporary is cheaper than this
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = string.ascii_letters
 
 
 class Summand:
@@ -98,25 +101,18 @@ class Sums(NamedTuple):
 def sums(source: tuple[int, ...], shape: tuple[int, ...], factors: tuple[tuple[int, ...], ...]) -> Sums:
     """Return how to sum the product of factors, which broadcast to ``source``, to ``shape``."""
     ndim, lead = len(source), len(source) - len(shape)
-    letters = LETTERS[:ndim]
-    terms = [letters[ndim - len(lengths) :] for lengths in factors]
-    length = {c: max(n for f, t in zip(factors, terms) for n, d in zip(f, t) if d == c) for c in set("".join(terms))}
-    copied = [c for i, c in enumerate(letters) if i < lead or shape[i - lead] == 1 != source[i]]
-    kept = "".join(c for c in letters if c in length and c not in copied)
-    axes = tuple(i for i, c in enumerate(terms[0]) if c in copied)
-    times = math.prod(n for n, c in zip(source, letters) if c in copied and length.get(c, 1) == 1)
-    lengths = tuple(length[c] if c in kept else 1 for c in letters[lead:])
-    return Sums(f"{','.join(terms)}->{kept}", axes, lengths, times)
-
-
-def column_sums(x: Any) -> Any:
-    """Return ``x.sum(0)``; of a large matrix as a product with ones, for which BLAS takes half the time."""
-    if x.size >= SMALL and type(x) is np.ndarray and x.ndim == 2 and x.dtype.char in "fd" and x.flags.c_contiguous:
-        return ones(len(x), x.dtype).dot(x)
-    return np.add.reduce(x, 0) if type(x) is np.ndarray else x.sum(0)
-
-
-@functools.lru_cache(64)
-def ones(length: int, dtype: Any) -> np.ndarray:
-    """Return a vector whose dot product is a sum."""
-    return np.ones(length, dtype)
+    axes_of = [range(ndim - len(lengths), ndim) for lengths in factors]  # as axes of ``source``
+    length = [1] * ndim
+    for lengths, axes in zip(factors, axes_of):
+        for i, n in zip(axes, lengths):
+            length[i] = n if n != 1 else length[i]
+    copied = [i for i, n in enumerate(source) if i < lead or shape[i - lead] == 1 != n]
+    present = {i for axes in axes_of for i in axes}
+    kept = [i for i in range(lead, ndim) if i in present and i not in copied]
+    terms = ["".join(LETTERS[i] for i in axes) for axes in axes_of] if ndim <= len(LETTERS) else []
+    return Sums(
+        f"{','.join(terms)}->{''.join(LETTERS[i] for i in kept)}" if terms else "",
+        tuple(i - axes_of[0].start for i in copied if i in axes_of[0]),
+        tuple(length[i] if i in kept else 1 for i in range(lead, ndim)),
+        math.prod(source[i] for i in copied if length[i] == 1),
+    )

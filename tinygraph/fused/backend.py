@@ -5,7 +5,7 @@ array                                                               route
 ==================================================================  ========================================
 ``cupy.ndarray`` of float16, float32 or float64                     "cupy": CUDA kernels
 ``numpy.ndarray`` of float32 or float64, from `COMPILED` elements   "numba", where Numba is installed
-``numpy.ndarray`` of float16, float32 or float64                    "numpy": tiles that fit into the cache
+``numpy.ndarray`` of float16, float32 or float64                    "numpy": few passes, and products of BLAS
 anything else                                                       "plain": array operations in float64
 ==================================================================  ========================================
 
@@ -30,7 +30,7 @@ import numpy as np
 from tinygraph.fused import crew
 
 COMPILED = 1 << 12  # elements from which Numba is worth its start
-TILE = 100_000  # elements of a tile, 400 KB in float32: it stays in the cache from one operation to the next
+TILE = 100_000  # elements of a tile for NumPy, 400 KB in float32, where an operation finds what the last one wrote
 RUN = 8192  # elements of a dot product; for longer ones OpenBLAS wakes its threads
 OPTIONS = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}  # of Numba; NaN stays NaN
 ROUTES = ("plain", "numpy", "numba")
@@ -120,7 +120,7 @@ def compiled(function: Callable[..., Any], args: tuple[Any, ...], cache: bool) -
 
 @functools.cache
 def admit_callees(function: Callable[..., Any]) -> None:
-    """Tell Numba that it may compile the plain functions of the same module that a function calls."""
+    """Tell Numba that it may compile the plain functions that a function calls by their names."""
     for name in function.__code__.co_names:
         called = function.__globals__.get(name)
         if inspect.isfunction(called) and called is not crew.advance:

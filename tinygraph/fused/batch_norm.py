@@ -14,7 +14,7 @@ An array comes as (N, C, L): C channels, and the axes that are averaged over on 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,15 +24,16 @@ from tinygraph.dispatch import sample
 from tinygraph.functions import Axis, axes_of
 from tinygraph.fused import cuda
 from tinygraph.fused.backend import RUN, TILE, Kernel
-from tinygraph.fused.crew import PIECE, SHARED, enter, finish, finished, leave, meet, share, ticket, together
-from tinygraph.fused.plan import Plan, backward, on_cpu
+from tinygraph.fused.crew import SHARED, cut, enter, finish, finished, leave, meet, pieces, share, ticket, together
+from tinygraph.fused.plan import LONG, Plan, backward, is_far, on_cpu
 from tinygraph.fusion import fused
-from tinygraph.summand import column_sums, ones
+from tinygraph.rows import column_sums, ones
 
 Function = Callable[..., Any]
-FAR = 4  # standard deviations that a mean may be from 0, for the sums to keep their digits
+FAR = 4  # standard deviations that a mean may be from 0, for sums in float32 to keep their digits
 NARROW = 64  # up to this length, runs of a channel's values are laid side by side in rows
-WIDE, LONG = 512, 8192  # elements that make a row worth a call, where columns are summed, and where they are not
+WIDE = 512  # elements that make a row worth a call, where columns are summed
+DEPTH = 128  # rows that NumPy sums in their own precision
 BLOCK = 1 << 20  # elements of a block of channels: its second sweep finds in the cache what the first one read
 
 
@@ -78,14 +79,13 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
     array([[-1.],
            [ 3.]])
     """
-    axis = tuple(axis) if isinstance(axis, Sequence) else axis
-    return planned(x.shape, x.dtype, axis).forward(x, gamma, beta, eps)
+    return planned(x.shape, x.dtype, axes_of(axis, len(x.shape), "batch_norm")).forward(x, gamma, beta, eps)
 
 
 @functools.lru_cache(1024)
-def planned(shape: tuple[int, ...], dtype: Any, axis: Axis) -> Plan:
-    """Return the plan for such an array, averaged over ``axis``."""
-    axes, every = axes_of(axis, len(shape), "batch_norm"), tuple(range(len(shape)))
+def planned(shape: tuple[int, ...], dtype: Any, axes: tuple[int, ...]) -> Plan:
+    """Return the plan for such an array, averaged over ``axes``."""
+    every = tuple(range(len(shape)))
     kept = tuple(a for a in every if a not in axes)
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
     merged = (every[:first], kept, every[last:]) if kept == every[first:last] else (axes, kept, ())
@@ -107,11 +107,6 @@ def coefficients(s: Any, p: Any, n: int, gamma: Any, mean: Any, rstd: Any) -> An
     p = (p - mean * s) * rstd
     b = -rstd * p / n
     return p, gamma * rstd, b, -s / n - b * mean
-
-
-def is_far(mean: Any, rstd: Any) -> Any:
-    """Whether x must be centred before it is summed: a mean is many σ from 0, or a square was too large."""
-    return not ((np.abs(mean) * rstd <= FAR) & (rstd > 0)).all()
 
 
 def centring(normalize: Function, differentiate: Function) -> tuple[Function, Function]:
@@ -178,8 +173,7 @@ class Layout(NamedTuple):
         width = min(columns, max(1, TILE // run))
         height = max(1, TILE // (width * run))
         if len(self.shape) == 2:
-            pieces = 4 * -(-rows * columns // (16 * TILE)) if rows * columns > SHARED else 1
-            height = -(-rows // pieces)
+            width, height = columns, -(-rows // (pieces(rows * columns, 4 * TILE) if rows * columns > SHARED else 1))
         return [
             (i // height, slice(i, i + height), slice(j, j + width))
             for i in range(0, rows, height)
@@ -206,7 +200,7 @@ def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: An
         out += p[1, tile[2]]
 
     share(scale, layout.tiles(), x.size)
-    return is_far(*found)
+    return is_far(*found, FAR)
 
 
 @np.errstate(invalid="ignore")
@@ -239,7 +233,12 @@ def numpy_sums(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     def add(tile: Any) -> None:
         xs, dys, here = x[tile[1:]], dy[tile[1:]], out[tile[0], :, tile[2]]
         if x.ndim == 2:
-            here[0], here[1] = column_sums(dys), np.einsum("ij,ij->j", xs, dys)
+            deep = len(xs) // DEPTH * DEPTH
+            for some, depth in ((slice(deep), DEPTH), (slice(deep, None), len(xs) - deep)):
+                if len(part := dys[some]):
+                    shape = (-1, depth, xs.shape[1])
+                    here[0] += column_sums(part)
+                    here[1] += np.einsum("kij,kij->kj", xs[some].reshape(shape), part.reshape(shape)).sum(0, np.float64)
             return
         for j in range(0, x.shape[2], RUN):
             part = dys[..., j : j + RUN]
@@ -254,10 +253,9 @@ def numpy_sums(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
 # Runs are shared in blocks of channels, each of which is done with in one go.
 
 
-def rows_sums(x: Any, dy: Any, out: Any) -> None:
+def rows_sums(x: Any, dy: Any, scratch: Any, out: Any) -> None:
     """Take Σdy and Σdy x over rows: over 64 of them in their own precision, over all in float64. dy None is x."""
-    rows, width = x.shape
-    s, p = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    (rows, width), s, p = x.shape, scratch[0], scratch[1]
     out[:] = 0
     for first in range(0, rows, 64):
         s[:] = 0
@@ -314,7 +312,7 @@ def settle(p: Any, sums: Any, n: int, gamma: Any, beta: Any, eps: float, found: 
     """Write what follows from the sums of x: `statistics`; return whether x is far from 0."""
     for c in range(gamma.size):
         found[0, c], found[1, c], p[0, c], p[1, c] = statistics(sums[0, c], sums[1, c], n, gamma[c], beta[c], eps)
-    return is_far(found[0], found[1])
+    return is_far(found[0], found[1], FAR)
 
 
 def resolve(p: Any, sums: Any, n: int, gamma: Any, found: Any, out: Any) -> None:
@@ -349,10 +347,11 @@ def rows_normalize(
 ) -> bool:  # fmt: skip
     """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
     parts, height, far = len(sums), -(-len(x) // len(sums)), False
+    scratch = np.empty((2, x.shape[1]), x.dtype)
     enter(desk, bell, leads)
     i = ticket(desk, SUMS)
     while i < parts:
-        rows_sums(x[i * height : (i + 1) * height], None, sums[i])
+        rows_sums(x[i * height : (i + 1) * height], None, scratch, sums[i])
         i = finish(desk, SUMS)
     if leads:
         meet(desk, SUMS, parts)
@@ -377,10 +376,12 @@ def rows_differentiate(
 ) -> None:  # fmt: skip
     """Write dγ, dβ and dx."""
     parts, height = len(sums), -(-len(x) // len(sums))
+    scratch = np.empty((2, x.shape[1]), x.dtype)
     enter(desk, bell, leads)
     i = ticket(desk, SUMS)
     while i < parts:
-        rows_sums(x[i * height : (i + 1) * height], dy[i * height : (i + 1) * height], sums[i])
+        some = slice(i * height, (i + 1) * height)
+        rows_sums(x[some], dy[some], scratch, sums[i])
         i = finish(desk, SUMS)
     if leads:
         meet(desk, SUMS, parts)
@@ -400,6 +401,7 @@ def rows_differentiate(
 
 def runs_sums(x: Any, dy: Any, start: int, stop: int, out: Any) -> None:
     """Take Σdy and Σdy x of channels: over 4096 values in their own precision, over all in float64. dy None is x."""
+    out[:] = 0
     for i in range(x.shape[0]):
         for c in range(start, stop):
             for first in range(0, x.shape[2], 4096):
@@ -423,15 +425,15 @@ def runs_normalize(
 ) -> bool:  # fmt: skip
     """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
     n, channels, run = x.shape
+    sums, p = np.empty((2, each)), np.empty((2, each), x.dtype)
     enter(desk, bell, leads)
     start = each * ticket(desk, DONE)
     while start < channels:
         stop = min(start + each, channels)
-        sums, p = np.zeros((2, stop - start)), np.empty((2, stop - start), x.dtype)
         runs_sums(x, None, start, stop, sums)
         if settle(p, sums, n * run, gamma[start:stop], beta[start:stop], eps, found[:, start:stop]):
             finish(desk, AWAY)
-        for i in range(n):
+        for i in range(n - 1, -1, -1):  # the last images are still in the cache
             for c in range(start, stop):
                 xs, ys, a, b = x[i, c], y[i, c], p[0, c - start], p[1, c - start]
                 for j in range(run):
@@ -447,14 +449,14 @@ def runs_differentiate(
 ) -> None:
     """Write dγ, dβ and dx."""
     n, channels, run = x.shape
+    sums, p = np.empty((2, each)), np.empty((3, each), x.dtype)
     enter(desk, bell, leads)
     start = each * ticket(desk, DONE)
     while start < channels:
         stop = min(start + each, channels)
-        sums, p = np.zeros((2, stop - start)), np.empty((3, stop - start), x.dtype)
         runs_sums(x, dy, start, stop, sums)
         resolve(p, sums, n * run, gamma[start:stop], found[:, start:stop], out[:, start:stop])
-        for i in range(n):
+        for i in range(n - 1, -1, -1):
             for c in range(start, stop):
                 xs, dys, dxs = x[i, c], dy[i, c], dx[i, c]
                 f, g, h = p[0, c - start], p[1, c - start], p[2, c - start]
@@ -469,10 +471,12 @@ def numba_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: An
     n, c, run = x.shape
     shape = Layout.of(n, c, run).shape
     if len(shape) == 3:
-        return together(runs_normalize, x.size, x, block(n, c, run), gamma, beta, eps, y, found)
-    sums, p = np.empty((parts(shape), 2, shape[1])), np.empty((2, shape[1]), x.dtype)
+        each, blocks = cut(c, pieces(x.size, BLOCK))
+        return together(runs_normalize, blocks, x, each, gamma, beta, eps, y, found)
+    _, parts = cut(shape[0], pieces(x.size))
+    sums, p = np.empty((parts, 2, shape[1])), np.empty((2, shape[1]), x.dtype)
     x, y = x.reshape(shape), y.reshape(shape)
-    return together(rows_normalize, x.size, x, run, gamma, beta, eps, y, found, sums, p)
+    return together(rows_normalize, parts, x, run, gamma, beta, eps, y, found, sums, p)
 
 
 def numba_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, out: Any) -> None:
@@ -480,20 +484,12 @@ def numba_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, out: A
     n, c, run = x.shape
     shape = Layout.of(n, c, run).shape
     if len(shape) == 3:
-        return together(runs_differentiate, x.size, x, dy, block(n, c, run), gamma, found, dx, out)
-    sums, p = np.empty((parts(shape), 2, shape[1])), np.empty((3, shape[1]), x.dtype)
+        each, blocks = cut(c, pieces(x.size, BLOCK))
+        return together(runs_differentiate, blocks, x, dy, each, gamma, found, dx, out)
+    _, parts = cut(shape[0], pieces(x.size))
+    sums, p = np.empty((parts, 2, shape[1])), np.empty((3, shape[1]), x.dtype)
     x, dy, dx = x.reshape(shape), dy.reshape(shape), dx.reshape(shape)
-    return together(rows_differentiate, x.size, x, dy, run, gamma, found, dx, out, sums, p)
-
-
-def parts(shape: tuple[int, ...]) -> int:
-    """Return how many parts rows are cut into."""
-    return max(1, min(-(-shape[0] * shape[1] // PIECE), shape[0], 64))
-
-
-def block(n: int, c: int, run: int) -> int:
-    """Return how many channels are a block."""
-    return -(-c // min(c, 4 * -(-n * c * run // (4 * BLOCK))))
+    return together(rows_differentiate, parts, x, dy, run, gamma, found, dx, out, sums, p)
 
 
 # CuPy: sums of parts of channels, in each about a value of its own; what follows from all parts; then the output.

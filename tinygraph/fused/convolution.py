@@ -90,7 +90,7 @@ class Windows(NamedTuple):
 
         def work(number: int) -> None:
             images, rows = laid_out(frame, x[cuts[number]]), images_last(y[cuts[number]])
-            together(
+            multiply(
                 images.reshape(-1),
                 rows.reshape(len(rows), len(self.places), -1),
                 self.taps,
@@ -177,7 +177,7 @@ def lay_down(y: Any, w: Any, taps: Any, places: Any, group: int, groups: int, x:
 
 
 @Kernel
-def together(x: Any, y: Any, taps: Any, places: Any, group: int, groups: int, out: Any) -> None:  # pragma: no cover
+def multiply(x: Any, y: Any, taps: Any, places: Any, group: int, groups: int, out: Any) -> None:  # pragma: no cover
     """Add the sums of y[o, p] · x[place p + tap t] over places and images into out[o, t]."""
     n, each, count = y.shape[2], y.shape[0] // groups, taps.size
     for p in range(places.size):

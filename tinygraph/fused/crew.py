@@ -4,7 +4,11 @@ Whoever is free takes the next piece, so that a helper that wakes late, or whose
 Helpers are threads of Python's that sleep while there is nothing to do: a pool that spins, as those of OpenMP do,
 slows every matrix product beside it down. But to wake one takes as long as a sweep over a megabyte. So a compiled
 kernel is called once by each thread, for all of its sweeps (`together`); in it they draw tickets and wait for one
-another at a desk, which is a few counters in memory.
+another at a desk, which is a few counters in memory. A kernel allocates before it draws its first ticket: who has
+drawn one must not fail.
+
+Numba keeps kernels on disk for as long as their own file does not change. After a change to what they call from
+here, touch that one too.
 """
 
 from __future__ import annotations
@@ -25,13 +29,12 @@ if TYPE_CHECKING:
     from tinygraph.fused.backend import Kernel
 
 SHARED = 1 << 19  # elements above which a second thread is worth waking for a sweep
-PIECE = 1 << 18  # elements that a thread takes at once in a compiled kernel; more are shared
+PIECE = 1 << 18  # elements of a piece, for a compiled kernel
 MOST = 8  # threads; more would wait for memory
-STEPS = 3  # of a kernel, in which threads share work or wait for one another
 LINGER = 4000  # looks at the bell, some 40 µs in all
 BELL = np.zeros(1, np.int64)  # rings as a kernel begins
 LINE = 8  # counters to a cache line, so that no two threads write to the same one for different reasons
-RUNG = 2 * LINE * STEPS  # where the desk has how often the bell had rung
+DESK = 7 * LINE  # counters: how often the bell had rung, then tickets drawn and pieces done of each of three steps
 
 
 @functools.cache
@@ -39,7 +42,7 @@ def helpers() -> tuple[SimpleQueue[Any], int]:
     """Return where threads that help the calling one look for work, and how many they are."""
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count, work = min(int(limit) if limit.isdigit() else cores, MOST) - 1, SimpleQueue[Any]()
+    count, work = min(int(limit) if limit.isdigit() else cores, cores, MOST) - 1, SimpleQueue[Any]()
     for _ in range(count):
         threading.Thread(target=serve, args=(work,), name="tinygraph", daemon=True).start()
     return work, count
@@ -50,10 +53,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def serve(work: SimpleQueue[Any]) -> None:
-    """Do what comes, and hold on to none of it; between two pieces of work, hold Python's lock as briefly as can be."""
+    """Do what comes, and hold on to none of it."""
     while True:
         function, args = work.get()
-        with contextlib.suppress(Exception):  # what fails for want of memory, the calling thread does alone
+        with contextlib.suppress(Exception):  # where memory is wanting, the calling thread goes on alone
             function(*args)
         del function, args
 
@@ -83,7 +86,7 @@ def share(work: Callable[[Any], None], pieces: Sequence[Any], elements: int) -> 
             left.clear()
             ended.put(error)
 
-    for _ in range(min(count, len(pieces) - 1)):
+    for _ in range(min(count, len(pieces) - 1) - queue.qsize()):
         queue.put((help_out, (copy_context(),)))
     try:
         take()
@@ -94,20 +97,35 @@ def share(work: Callable[[Any], None], pieces: Sequence[Any], elements: int) -> 
         raise errors[0]
 
 
-def together(kernel: Kernel, elements: int, *args: Any) -> Any:
-    """Call a kernel in this thread and, where there are elements enough, in all others; return what it returns here.
+def pieces(size: int, most: int = PIECE) -> int:
+    """Return in how many pieces to cut so many elements: not by the number of threads, for sums depend on it."""
+    return 1 if size <= PIECE else 4 * -(-size // (4 * most))
+
+
+def cut(length: int, count: int) -> tuple[int, int]:
+    """Return how long the pieces are of which there are at most so many, and how many that makes."""
+    each = -(-length // min(count, length))
+    return each, -(-length // each)
+
+
+def together(kernel: Kernel, count: int, *args: Any) -> Any:
+    """Call a kernel that works on ``count`` pieces in this thread and in helpers; return what it returns here.
 
     It is given a desk, and whether its thread leads; the one that leads must return last. A helper that comes
     later finds no ticket, and touches nothing.
     """
-    desk = np.zeros(RUNG + 1, np.int64)
+    desk = np.zeros(DESK, np.int64)
     leading = (*args, desk, BELL, True)
     made = kernel.made_for(leading)
-    if elements > PIECE:
-        queue, count = helpers()
-        for _ in range(count):
-            queue.put((made, (*args, desk, BELL, False)))
-    return made(*leading)
+    try:
+        if count > 1:
+            queue, most = helpers()
+            for _ in range(min(most, count - 1) - queue.qsize()):  # what waits there keeps its arrays
+                queue.put((made, (*args, desk, BELL, False)))
+        return made(*leading)
+    except BaseException:  # out of memory, or interrupted
+        desk[:] = 1 << 60  # no ticket is left, and nobody waits
+        raise
 
 
 # What kernels do at the desk.
@@ -120,18 +138,18 @@ def advance(desk: np.ndarray, place: int, by: int) -> int:
 
 def ticket(desk: np.ndarray, step: int) -> int:
     """Return the number of the next piece of a step."""
-    return advance(desk, 2 * LINE * step, 1)
+    return advance(desk, (2 * step + 1) * LINE, 1)
 
 
 def finish(desk: np.ndarray, step: int) -> int:
     """Report a piece of a step as done, and return the number of the next one."""
-    advance(desk, 2 * LINE * step + LINE, 1)
+    advance(desk, (2 * step + 2) * LINE, 1)
     return ticket(desk, step)
 
 
 def finished(desk: np.ndarray, step: int) -> int:
     """Return how many pieces of a step are done."""
-    return advance(desk, 2 * LINE * step + LINE, 0)
+    return advance(desk, (2 * step + 2) * LINE, 0)
 
 
 def meet(desk: np.ndarray, step: int, count: int) -> None:
@@ -143,7 +161,7 @@ def meet(desk: np.ndarray, step: int, count: int) -> None:
 def enter(desk: np.ndarray, bell: np.ndarray, leads: bool) -> None:
     """Enter a kernel: the one that leads rings for those that linger."""
     if leads:
-        advance(desk, RUNG, advance(bell, 0, 1) + 1)
+        advance(desk, 0, advance(bell, 0, 1) + 1)
 
 
 def leave(desk: np.ndarray, step: int, count: int, bell: np.ndarray, leads: bool) -> None:
@@ -156,7 +174,7 @@ def leave(desk: np.ndarray, step: int, count: int, bell: np.ndarray, leads: bool
         meet(desk, step, count)
         return
     for _ in range(LINGER):
-        if advance(bell, 0, 0) != advance(desk, RUNG, 0):
+        if advance(bell, 0, 0) != advance(desk, 0, 0):
             return
 
 

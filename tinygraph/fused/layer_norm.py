@@ -14,7 +14,6 @@ An array comes as (M, D): M rows, each averaged over its D values.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +22,15 @@ from tinygraph import functions
 from tinygraph.dispatch import sample
 from tinygraph.functions import Axis, axes_of
 from tinygraph.fused import cuda
-from tinygraph.fused.backend import RUN, TILE, Kernel
-from tinygraph.fused.crew import PIECE, SHARED, enter, finish, leave, share, ticket, together
-from tinygraph.fused.plan import Plan, backward, on_cpu
+from tinygraph.fused.backend import RUN, Kernel
+from tinygraph.fused.crew import cut, enter, finish, leave, pieces, ticket, together
+from tinygraph.fused.plan import Plan, backward, is_far, on_cpu
 from tinygraph.fusion import fused
-from tinygraph.summand import column_sums, ones
+from tinygraph.rows import DEPTH, column_sums, ones
 
-LONG = 8192  # elements that make a row worth a call
+LARGE = 1 << 20  # elements of a tile
 FAR = 4  # standard deviations that a value may be from the mean, to be taken off before sums are made
+NEAR = 1  # the same where sums are of BLAS's making, in float32
 
 
 @fused(
@@ -73,47 +73,36 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, 
     >>> layer_norm(np.array([[1.0, 3.0]]), np.array([2.0, 2.0]), np.array([1.0, 1.0]), eps=0.0)
     array([[-1.,  3.]])
     """
-    axis = tuple(axis) if isinstance(axis, Sequence) else axis
-    return planned(x.shape, x.dtype, axis).forward(x, gamma, beta, eps)
+    return planned(x.shape, x.dtype, axes_of(axis, len(x.shape), "layer_norm")).forward(x, gamma, beta, eps)
 
 
 @functools.lru_cache(1024)
-def planned(shape: tuple[int, ...], dtype: Any, axis: Axis) -> Plan:
-    """Return the plan for such an array, averaged over ``axis``."""
-    axes = axes_of(axis, len(shape), "layer_norm")
+def planned(shape: tuple[int, ...], dtype: Any, axes: tuple[int, ...]) -> Plan:
+    """Return the plan for such an array, averaged over ``axes``."""
     rest = tuple(a for a in range(len(shape)) if a not in axes)
     return Plan.of("layer_norm", ROUTES, shape, dtype, axes, axes, rest, axes)
 
 
-# NumPy.
+# NumPy, in one thread: what takes long are products of matrices, which BLAS shares among its own.
 
 
 def numpy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
     """Write y, and return mean and 1/σ of each row."""
     found = np.empty((2, len(x)))
-    share(lambda rows: numpy_normalize(x[rows], gamma, beta, eps, y[rows], *found[:, rows]), tiles(x.shape), x.size)
+    for rows in tiles(x.shape):
+        numpy_normalize(x[rows], gamma, beta, eps, y[rows], *found[:, rows])
     return found, None
 
 
 def numpy_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any) -> Any:
     """Write dx, and return dγ and dβ."""
-    cuts = tiles(x.shape)
-    sums = np.empty((len(cuts), 2, x.shape[1]))
-
-    def work(i: int) -> None:
-        rows = cuts[i]
-        numpy_differentiate(x[rows], dy[rows], gamma, *found[:, rows], dx[rows], sums[i])
-
-    share(work, range(len(cuts)), x.size)
-    return sums.sum(0)
+    return sum(numpy_differentiate(x[r], dy[r], gamma, *found[:, r], dx[r]) for r in tiles(x.shape))
 
 
-@functools.lru_cache(1024)
 def tiles(shape: tuple[int, int]) -> list[slice]:
-    """Cut rows into tiles: few and large ones, for what NumPy does at once must outlast the wait for Python's lock."""
-    rows, size = shape[0], shape[0] * shape[1]
-    height = -(-rows // (4 * -(-size // (16 * TILE)))) if size > SHARED else rows
-    return [slice(i, min(i + height, rows)) for i in range(0, rows, height)]
+    """Cut rows into tiles."""
+    height = max(1, min(LARGE // shape[1], DEPTH))
+    return [slice(i, i + height) for i in range(0, shape[0], height)]
 
 
 @np.errstate(divide="ignore", invalid="ignore")
@@ -121,33 +110,34 @@ def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any
     """Write y of some rows, and their mean and 1/σ."""
     mean[:], rstd[:] = moments(x, eps)
     shift: Any = 0
-    if is_far(mean, rstd):
+    if is_far(mean, rstd, NEAR):
         shift = mean.astype(x.dtype)
         x = x - shift[:, None]
         mean[:], rstd[:] = moments(x, eps)
-    np.multiply(x, column(rstd, x), out=y)
-    y -= column(mean * rstd, x)
-    y, gamma, beta = long(y, gamma, beta)
-    y *= gamma
-    y += beta
+    scale = plane(rstd, gamma)
+    scale *= x
+    plane(-mean * rstd, gamma, beta, out=y)
+    y += scale
     mean += shift
 
 
 @np.errstate(invalid="ignore")
-def numpy_differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any, sums: Any) -> None:
-    """Write dx of some rows, and what they add to dγ and dβ."""
-    if is_far(mean, rstd):
-        shift = mean.astype(x.dtype)
+def numpy_differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> np.ndarray:
+    """Write dx of some rows, and return what they add to dγ and dβ."""
+    d, dtype = x.shape[1], x.dtype
+    if is_far(mean, rstd, NEAR):
+        shift = mean.astype(dtype)
         x, mean = x - shift[:, None], mean - shift
-    product, d = x * dy, x.shape[1]
-    sums[0] = rstd.astype(x.dtype) @ product - (mean * rstd).astype(x.dtype) @ dy
-    sums[1] = column_sums(dy)
+    product = np.multiply(x, dy, out=dx)
+    dgamma = rstd.astype(dtype) @ product - (mean * rstd).astype(dtype) @ dy
     s, t = dots(dy, gamma), dots(product, gamma)
     along = -(rstd**3) * (t - mean * s) / d
-    np.multiply(*long(dy, gamma), out=long(dx, gamma)[0])
-    dx *= column(rstd, x)
-    dx += np.multiply(x, column(along, x), out=product)
-    dx -= column(rstd * s / d + along * mean, x)
+    np.multiply(x, along.astype(dtype)[:, None], out=dx)
+    dx -= (rstd * s / d + along * mean).astype(dtype)[:, None]
+    scale = plane(rstd, gamma)
+    scale *= dy
+    dx += scale
+    return np.stack([dgamma, column_sums(dy)]).astype(np.float64)
 
 
 def moments(x: np.ndarray, eps: float) -> Any:
@@ -156,27 +146,17 @@ def moments(x: np.ndarray, eps: float) -> Any:
     return mean, 1 / np.sqrt(np.maximum(dots(x, x) / x.shape[1] - mean * mean, 0) + eps)
 
 
-def is_far(mean: np.ndarray, rstd: np.ndarray) -> bool:
-    """Whether x must be centred before it is summed: a mean is many σ from 0, or a square was too large."""
-    return not ((np.abs(mean) * rstd <= FAR) & (rstd > 0)).all()
-
-
-def column(p: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Lay out a value for each row of x, in its dtype."""
-    return p.astype(x.dtype)[:, None]
-
-
-def long(x: np.ndarray, *features: np.ndarray) -> Any:
-    """Lay rows end to end, and features with them: to broadcast along short rows takes twice as long."""
-    rows, width = x.shape
-    folds = next(f for f in range(max(1, LONG // width), 0, -1) if rows % f == 0) if x.size > TILE else 1
-    return x.reshape(rows // folds, -1), *(np.tile(p, folds) for p in features)
+def plane(p: np.ndarray, row: np.ndarray, other: Any = 0, out: Any = None) -> np.ndarray:
+    """Return p ⊗ row + other, as a matrix product: in less time than it takes to multiply where one broadcasts."""
+    left, right = np.ones((len(p), 2), row.dtype), np.empty((2, len(row)), row.dtype)
+    left[:, 0], right[0], right[1] = p, row, other
+    return np.matmul(left, right, out=out)
 
 
 def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the dot products of rows, in float64 from one run to the next."""
-    starts = range(0, x.shape[1], RUN)
-    return sum(np.vecdot(x[:, j : j + RUN], y[..., j : j + RUN]).astype(np.float64) for j in starts)
+    """Return the dot products of rows with a vector, or with other rows: in float64 from one run to the next."""
+    product = np.matmul if y.ndim == 1 else np.vecdot
+    return sum(product(x[:, j : j + RUN], y[..., j : j + RUN]).astype(np.float64) for j in range(0, x.shape[1], RUN))
 
 
 # Numba. Pieces of rows are shared; the parts of dγ and dβ that they find are added up in float64.
@@ -277,22 +257,18 @@ def differentiate(
 
 def numba_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
     """Write y, and return mean and 1/σ of each row."""
+    height, count = cut(len(x), pieces(x.size))
     found = np.empty((2, len(x)))
-    together(normalize, x.size, x, height_of(x), gamma, beta, eps, y, found)
+    together(normalize, count, x, height, gamma, beta, eps, y, found)
     return found, None
 
 
 def numba_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any) -> Any:
     """Write dx, and return dγ and dβ."""
-    height = height_of(x)
-    sums = np.empty((-(-len(x) // height), 2, x.shape[1]))
-    together(differentiate, x.size, x, dy, height, gamma, found, dx, sums)
+    height, count = cut(len(x), pieces(x.size))
+    sums = np.empty((count, 2, x.shape[1]))
+    together(differentiate, count, x, dy, height, gamma, found, dx, sums)
     return sums[0]
-
-
-def height_of(x: Any) -> int:
-    """Return how many rows a thread takes at once."""
-    return -(-len(x) // min(-(-x.size // PIECE), 64))
 
 
 # CuPy: blockDim.x threads to a row, blockDim.y rows to a block; a row that is read again is in the cache.

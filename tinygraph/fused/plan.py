@@ -16,6 +16,7 @@ from tinygraph.fused import plain
 from tinygraph.fused.backend import route
 
 Pass = Callable[..., Any]
+LONG = 8192  # elements that make a row worth a call of NumPy's, where it broadcasts along rows
 Axes = tuple[int, ...]
 Routes = Mapping[str, tuple[Pass, Pass]]
 
@@ -96,6 +97,11 @@ def backward(g: Any, operands: Any, extras: Any, **_: Any) -> Any:
     return plan.backward(g, operands, *kept)
 
 
+def is_far(mean: Any, rstd: Any, limit: float) -> Any:
+    """Whether x must be centred before it is summed: a mean is so many σ from 0, or a square was too large."""
+    return not ((np.abs(mean) * rstd <= limit) & (rstd > 0)).all()
+
+
 def like(dp: Any, p: Any) -> Any:
     """Give the gradient of a parameter its shape and dtype; None for what is no array."""
     if not hasattr(p, "dtype"):
@@ -106,18 +112,9 @@ def like(dp: Any, p: Any) -> Any:
 def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
     """Give kernels what they take: arrays that are contiguous, of one dtype, and a parameter for every channel."""
 
-    def wide(x: Any, dtype: Any) -> Any:
-        return x.astype(dtype, "C", copy=False)
-
-    def vector(p: Any, x: Any, default: float, dtype: Any) -> Any:
-        if p is None:
-            return np.full(x.shape[1], default, dtype)
-        p = np.asarray(p, dtype)
-        return p if p.ndim == 1 else p.reshape(-1)
-
-    def both(x: Any, gamma: Any, beta: Any, eps: float, y: Any, dtype: Any) -> Any:
+    def forth(x: Any, gamma: Any, beta: Any, eps: float, y: Any, dtype: Any) -> Any:
         out = y if y.dtype == dtype else np.empty(y.shape, dtype)
-        found = forward(wide(x, dtype), vector(gamma, x, 1, dtype), vector(beta, x, 0, dtype), eps, out)
+        found = forward(wide(x, dtype), vector(gamma, x, 1, dtype), vector(beta, x, 0, dtype), float(eps), out)
         if out is not y:
             y[...] = out
         return found
@@ -129,4 +126,17 @@ def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
             dx[...] = out
         return sums
 
-    return both, back
+    return forth, back
+
+
+def wide(x: Any, dtype: Any) -> Any:
+    """Return an array contiguous, in a dtype."""
+    return x.astype(dtype, "C", copy=False)
+
+
+def vector(p: Any, x: Any, default: float, dtype: Any) -> Any:
+    """Return a parameter with a value for each channel of x."""
+    if p is None:
+        return np.full(x.shape[1], default, dtype)
+    p = np.asarray(p, dtype, "C")
+    return p if p.ndim == 1 else p.reshape(-1)
