@@ -50,7 +50,7 @@ class Summand:
         out = self.factors[0]
         for factor in self.factors[1:]:
             out = out * factor
-        return out if isinstance(self.scale, int) else out * self.scale
+        return scaled(out, self.scale)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **params: Any) -> Any:
         if method == "__call__" and not params and ufunc is np.multiply:
@@ -85,6 +85,11 @@ def undo_broadcast(g: Any, source: tuple[int, ...], shape: tuple[int, ...]) -> A
         out = np.einsum(how.subscripts, *factors) if product else g.sum(axis=how.axes) if how.axes else g
     out = out.reshape(how.lengths)
     scale = g.scale * how.times if product else how.times
+    return scaled(out, scale)
+
+
+def scaled(out: Any, scale: Any) -> Any:
+    """Multiply by a scale; by 1, not at all."""
     return out if isinstance(scale, int) and scale == 1 else out * scale
 
 
