@@ -238,7 +238,8 @@ def numpy_sums(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
                 if len(part := dys[some]):
                     shape = (-1, depth, xs.shape[1])
                     here[0] += column_sums(part)
-                    here[1] += np.einsum("kij,kij->kj", xs[some].reshape(shape), part.reshape(shape)).sum(0, np.float64)
+                    products = np.einsum("kij,kij->kj", xs[some].reshape(shape), part.reshape(shape))
+                    here[1] += np.add.reduce(products, 0, np.float64)
             return
         for j in range(0, x.shape[2], RUN):
             part = dys[..., j : j + RUN]

@@ -26,19 +26,19 @@ SAMPLES = [sample((2, 3, 4), axis=a, keepdims=k) for a in (None, 0, -1, (0, 2)) 
 reduction = functools.partial(op, family="reduction", samples=SAMPLES)
 
 
-def reduced(shape: tuple[int, ...], axis: Axis) -> tuple[tuple[int, ...], int]:
+def reduced(shape: tuple[int, ...], axis: Any) -> tuple[tuple[int, ...], int]:
     """Return the shape with length 1 where it is reduced; and how many elements go into one, to divide by."""
-    axes = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
-    return without(shape, None if axis is None else tuple(map(operator.index, axes)))
+    return without(shape, axis if axis is None or type(axis) in (int, tuple) else operator.index(axis))
 
 
 @functools.lru_cache(4096)
-def without(shape: tuple[int, ...], over: tuple[int, ...] | None) -> tuple[tuple[int, ...], int]:
-    """Do what `reduced` says, for axes that are integers; None is all.
+def without(shape: tuple[int, ...], over: int | tuple[int, ...] | None) -> tuple[tuple[int, ...], int]:
+    """Do what `reduced` says, and remember it.
 
     Of an empty array the number is 1, since there is nothing to divide. NumPy takes any axis of a 0-d array.
     """
-    axes = {a % len(shape) for a in over} if shape and over is not None else set(range(len(shape)))
+    given: Any = over if isinstance(over, tuple) else (over,)
+    axes = {a % len(shape) for a in given} if shape and over is not None else set(range(len(shape)))
     return tuple(1 if i in axes else n for i, n in enumerate(shape)), math.prod(shape[i] for i in axes) or 1
 
 
@@ -87,7 +87,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return x.mean(axis=axis, keepdims=keepdims)
-    rows = axis in (0, (0,)) and not keepdims
+    rows = type(axis) in (int, tuple) and axis in (0, (0,)) and not keepdims
     out = column_sums(x) if rows else np.add.reduce(x, axis=axis, keepdims=keepdims)  # x.mean has 2 µs of Python
     return out * (out.size / x.size)
 
