@@ -161,7 +161,8 @@ class Layout(NamedTuple):
         """Lay out values of channels beside what they belong to."""
         if len(self.shape) == 3:
             return p[..., None]
-        return np.tile(np.repeat(p, self.repeats, axis=1), self.folds) if self.folds * self.repeats > 1 else p
+        p = np.repeat(p, self.repeats, axis=1) if self.repeats > 1 else p
+        return np.concatenate([p] * self.folds, axis=1) if self.folds > 1 else p
 
     @functools.lru_cache(1024)  # noqa: B019
     def tiles(self) -> list[tuple[int, slice, slice]]:
@@ -191,7 +192,7 @@ def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: An
     s, q = numpy_sums(x, x)
     p = np.empty((2, c), x.dtype)
     found[0], found[1], p[0], p[1] = statistics(s, q, n * run, gamma, beta, eps)
-    layout = Layout.of(n, c, run, LONG if x.size > TILE else WIDE)
+    layout = Layout.of(n, c, run, LONG if x.size >= 4 * LONG else WIDE)
     x, y, p = x.reshape(layout.shape), y.reshape(layout.shape), layout.spread(p)
 
     def scale(tile: Any) -> None:
@@ -210,7 +211,7 @@ def numpy_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, sums: 
     sums[1], product = numpy_sums(x, dy)
     p = np.empty((3, c), x.dtype)
     sums[0], p[0], p[1], p[2] = coefficients(sums[1], product, n * run, gamma, *found)
-    layout = Layout.of(n, c, run, LONG if x.size > TILE else WIDE)
+    layout = Layout.of(n, c, run, LONG if x.size >= 4 * LONG else WIDE)
     x, dy, dx = x.reshape(layout.shape), dy.reshape(layout.shape), dx.reshape(layout.shape)
     p = layout.spread(p)
 
