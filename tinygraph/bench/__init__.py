@@ -23,7 +23,7 @@ import numpy as np
 __all__ = ["ROWS", "Result", "Row", "chart", "report", "run", "table"]
 
 SPAN = 0.05  # seconds that one turn of a library lasts, at least
-QUIET = 0.03  # seconds before it: the threads of OpenMP spin that long after a library's last operation
+QUIET = 0.03  # seconds before it: the threads of OpenMP spin for most of that after a library's last operation
 
 
 @dataclasses.dataclass(frozen=True)

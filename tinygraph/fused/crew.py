@@ -4,8 +4,8 @@ Whoever is free takes the next piece, so that a helper that wakes late, or whose
 Helpers are threads of Python's that sleep while there is nothing to do: a pool that spins, as those of OpenMP do,
 slows every matrix product beside it down. But to wake one takes as long as a sweep over a megabyte. So a compiled
 kernel is called once by each thread, for all of its sweeps (`together`); in it they draw tickets and wait for one
-another at a desk, which is a few counters in memory. A kernel allocates before it draws its first ticket: who has
-drawn one must not fail.
+another at a desk, which is a few counters in memory. A kernel allocates before it draws its first ticket, for a
+helper that has drawn one must not fail. If the calling thread fails, `together` lets the helpers go.
 
 Numba keeps kernels on disk for as long as their own file does not change. After a change to what they call from
 here, touch that one too.
