@@ -14,7 +14,6 @@ An array comes as (N, C, L): C channels, and the axes that are averaged over on 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +24,10 @@ from tinygraph.functions import Axis, axes_of
 from tinygraph.fused import cuda
 from tinygraph.fused.backend import RUN, TILE, Kernel
 from tinygraph.fused.crew import SHARED, cut, enter, finish, finished, leave, meet, pieces, share, ticket, together
-from tinygraph.fused.plan import LONG, Plan, backward, is_far, on_cpu
+from tinygraph.fused.plan import LONG, Plan, backward, centring, is_far
 from tinygraph.fusion import fused
 from tinygraph.rows import column_sums, ones
 
-Function = Callable[..., Any]
 FAR = 4  # standard deviations that a mean may be from 0, for sums in float32 to keep their digits
 NARROW = 64  # up to this length, runs of a channel's values are laid side by side in rows
 WIDE = 512  # elements that make a row worth a call, where columns are summed
@@ -107,29 +105,6 @@ def coefficients(s: Any, p: Any, n: int, gamma: Any, mean: Any, rstd: Any) -> An
     p = (p - mean * s) * rstd
     b = -rstd * p / n
     return p, gamma * rstd, b, -s / n - b * mean
-
-
-def centring(normalize: Function, differentiate: Function) -> tuple[Function, Function]:
-    """Make the two passes of kernels: far from 0, they get x without the leading part of its mean."""
-
-    def forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
-        found = np.empty((2, x.shape[1]))
-        far = normalize(x, gamma, beta, eps, y, found)
-        if far:
-            shift = found[0].astype(x.dtype)
-            normalize(x - shift[:, None], gamma, beta, eps, y, found)
-            found[0] += shift
-        return found, far
-
-    def backward(x: Any, dy: Any, gamma: Any, found: Any, far: bool, dx: Any) -> Any:
-        sums = np.empty((2, x.shape[1]))
-        if far:
-            shift = found[0].astype(x.dtype)
-            x, found = x - shift[:, None], np.stack([found[0] - shift, found[1]])
-        differentiate(x, dy, gamma, found, dx, sums)
-        return sums
-
-    return on_cpu(forward, backward)
 
 
 class Layout(NamedTuple):
@@ -828,7 +803,7 @@ def cupy_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any, d
 
 
 ROUTES = {
-    "numpy": centring(numpy_normalize, numpy_differentiate),
-    "numba": centring(numba_normalize, numba_differentiate),
+    "numpy": centring(numpy_normalize, numpy_differentiate, 1),
+    "numba": centring(numba_normalize, numba_differentiate, 1),
     "cupy": (cupy_forward, cupy_backward),
 }

@@ -14,6 +14,7 @@ An array comes as (M, D): M rows, each averaged over its D values.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,12 @@ from tinygraph.dispatch import sample
 from tinygraph.functions import Axis, axes_of
 from tinygraph.fused import cuda
 from tinygraph.fused.backend import RUN, Kernel
-from tinygraph.fused.crew import cut, enter, finish, leave, pieces, ticket, together
-from tinygraph.fused.plan import Plan, backward, is_far, on_cpu
+from tinygraph.fused.crew import cut, enter, finish, leave, pieces, share, ticket, together
+from tinygraph.fused.plan import Plan, backward, centring, is_far, on_cpu
 from tinygraph.fusion import fused
 from tinygraph.rows import DEPTH, column_sums, ones
 
-LARGE = 1 << 20  # elements of a tile
+TILE = 1 << 17  # elements of a tile for NumPy
 FAR = 4  # standard deviations that a value may be from the mean, to be taken off before sums are made
 NEAR = 1  # the same where sums are of BLAS's making, in float32
 
@@ -83,80 +84,85 @@ def planned(shape: tuple[int, ...], dtype: Any, axes: tuple[int, ...]) -> Plan:
     return Plan.of("layer_norm", ROUTES, shape, dtype, axes, axes, rest, axes)
 
 
-# NumPy, in one thread: what takes long are products of matrices, which BLAS shares among its own.
-
-
-def numpy_forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
-    """Write y, and return mean and 1/σ of each row."""
-    found = np.empty((2, len(x)))
-    for rows in tiles(x.shape):
-        numpy_normalize(x[rows], gamma, beta, eps, y[rows], *found[:, rows])
-    return found, None
-
-
-def numpy_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any) -> Any:
-    """Write dx, and return dγ and dβ."""
-    return sum(numpy_differentiate(x[r], dy[r], gamma, *found[:, r], dx[r]) for r in tiles(x.shape))
-
-
-def tiles(shape: tuple[int, int]) -> list[slice]:
-    """Cut rows into tiles."""
-    height = max(1, min(LARGE // shape[1], DEPTH))
-    return [slice(i, i + height) for i in range(0, shape[0], height)]
+# NumPy: a sweep over tiles of rows for the sums, then what follows from them for all rows, then a sweep for the output.
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, mean: Any, rstd: Any) -> None:
-    """Write y of some rows, and their mean and 1/σ."""
-    mean[:], rstd[:] = moments(x, eps)
-    shift: Any = 0
-    if is_far(mean, rstd, NEAR):
-        shift = mean.astype(x.dtype)
-        x = x - shift[:, None]
-        mean[:], rstd[:] = moments(x, eps)
-    scale = plane(rstd, gamma)
-    scale *= x
-    plane(-mean * rstd, gamma, beta, out=y)
-    y += scale
-    mean += shift
+def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: Any) -> bool:
+    """Write mean and 1/σ of each row, and y; return whether x is far from 0."""
+    d, rows = x.shape[1], tiles(x.shape)
+    sums = np.empty((2, len(x)))
+
+    def add(r: slice) -> None:
+        sums[0, r], sums[1, r] = dots(x[r], ones(d, x.dtype)), dots(x[r], x[r])
+
+    share(add, rows, x.size)
+    mean, rstd = found
+    mean[:], squares = sums / d
+    rstd[:] = 1 / np.sqrt(np.maximum(squares - mean * mean, 0) + eps)
+    scales, offsets = plane(rstd, gamma), plane(-mean * rstd, gamma, beta)
+
+    def scale(r: slice) -> None:
+        slope = scales(r)
+        slope *= x[r]
+        offsets(r, y[r])
+        y[r] += slope
+
+    share(scale, rows, x.size)
+    return is_far(mean, rstd, NEAR)
 
 
 @np.errstate(invalid="ignore")
-def numpy_differentiate(x: Any, dy: Any, gamma: Any, mean: Any, rstd: Any, dx: Any) -> np.ndarray:
-    """Write dx of some rows, and return what they add to dγ and dβ."""
-    d, dtype = x.shape[1], x.dtype
-    if is_far(mean, rstd, NEAR):
-        shift = mean.astype(dtype)
-        x, mean = x - shift[:, None], mean - shift
-    product = np.multiply(x, dy, out=dx)
-    dgamma = rstd.astype(dtype) @ product - (mean * rstd).astype(dtype) @ dy
-    s, t = dots(dy, gamma), dots(product, gamma)
+def numpy_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, sums: Any) -> None:
+    """Write dγ, dβ and dx."""
+    d, rows, (mean, rstd) = x.shape[1], tiles(x.shape), found
+    inner, parts = np.empty((2, len(x))), np.empty((len(rows), 2, d))
+    p = np.array([rstd, mean * rstd], x.dtype)
+
+    def add(i: int) -> None:
+        r = rows[i]
+        product = np.multiply(x[r], dy[r], out=dx[r])
+        inner[0, r], inner[1, r] = dots(dy[r], gamma), dots(product, gamma)
+        parts[i, 0], parts[i, 1] = p[0, r] @ product - p[1, r] @ dy[r], column_sums(dy[r])
+
+    share(add, range(len(rows)), x.size)
+    sums[:] = parts.sum(0)
+    s, t = inner
     along = -(rstd**3) * (t - mean * s) / d
-    np.multiply(x, along.astype(dtype)[:, None], out=dx)
-    dx -= (rstd * s / d + along * mean).astype(dtype)[:, None]
-    scale = plane(rstd, gamma)
-    scale *= dy
-    dx += scale
-    return np.stack([dgamma, column_sums(dy)]).astype(np.float64)
+    slope, offset = np.array([along, -rstd * s / d - along * mean], x.dtype)[..., None]
+    scales = plane(rstd, gamma)
+
+    def combine(r: slice) -> None:
+        out, scale = dx[r], scales(r)
+        scale *= dy[r]
+        np.multiply(x[r], slope[r], out=out)
+        out += offset[r]
+        out += scale
+
+    share(combine, rows, x.size)
 
 
-def moments(x: np.ndarray, eps: float) -> Any:
-    """Return mean and 1/σ of each row."""
-    mean = dots(x, ones(x.shape[1], x.dtype)) / x.shape[1]
-    return mean, 1 / np.sqrt(np.maximum(dots(x, x) / x.shape[1] - mean * mean, 0) + eps)
+def tiles(shape: tuple[int, int]) -> list[slice]:
+    """Cut rows into tiles, on which products of BLAS's stay in their thread."""
+    height = max(1, min(TILE // shape[1], DEPTH))
+    return [slice(i, i + height) for i in range(0, shape[0], height)]
 
 
-def plane(p: np.ndarray, row: np.ndarray, other: Any = 0, out: Any = None) -> np.ndarray:
-    """Return p ⊗ row + other, as a matrix product: in less time than it takes to multiply where one broadcasts."""
+def plane(p: np.ndarray, row: np.ndarray, other: Any = 0) -> Callable[..., np.ndarray]:
+    """Return what makes rows of p ⊗ row + other.
+
+    A matrix product takes less time than to multiply where one broadcasts.
+    """
     left, right = np.ones((len(p), 2), row.dtype), np.empty((2, len(row)), row.dtype)
     left[:, 0], right[0], right[1] = p, row, other
-    return np.matmul(left, right, out=out)
+    return lambda r, out=None: np.matmul(left[r], right, out=out)
 
 
 def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the dot products of rows with a vector, or with other rows: in float64 from one run to the next."""
-    product = np.matmul if y.ndim == 1 else np.vecdot
-    return sum(product(x[:, j : j + RUN], y[..., j : j + RUN]).astype(np.float64) for j in range(0, x.shape[1], RUN))
+    if x.shape[1] <= RUN:
+        return np.vecdot(x, y)
+    return sum(np.vecdot(x[:, j : j + RUN], y[..., j : j + RUN]).astype(np.float64) for j in range(0, x.shape[1], RUN))
 
 
 # Numba. Pieces of rows are shared; the parts of dγ and dβ that they find are added up in float64.
@@ -440,7 +446,7 @@ def cupy_backward(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any, d
 
 
 ROUTES = {
-    "numpy": on_cpu(numpy_forward, numpy_backward),
+    "numpy": centring(numpy_normalize, numpy_differentiate, 0),
     "numba": on_cpu(numba_forward, numba_backward),
     "cupy": (cupy_forward, cupy_backward),
 }

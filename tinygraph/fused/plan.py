@@ -97,11 +97,6 @@ def backward(g: Any, operands: Any, extras: Any, **_: Any) -> Any:
     return plan.backward(g, operands, *kept)
 
 
-def is_far(mean: Any, rstd: Any, limit: float) -> Any:
-    """Whether x must be centred before it is summed: a mean is so many σ from 0, or a square was too large."""
-    return not ((np.abs(mean) * rstd <= limit) & (rstd > 0)).all()
-
-
 def like(dp: Any, p: Any) -> Any:
     """Give the gradient of a parameter its shape and dtype; None for what is no array."""
     if not hasattr(p, "dtype"):
@@ -127,6 +122,34 @@ def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
         return sums
 
     return forth, back
+
+
+def is_far(mean: Any, rstd: Any, limit: float) -> Any:
+    """Whether x must be centred before it is summed: a mean is so many σ from 0, or a square was too large."""
+    return not ((np.abs(mean) * rstd <= limit) & (rstd > 0)).all()
+
+
+def centring(normalize: Pass, differentiate: Pass, axis: int) -> tuple[Pass, Pass]:
+    """Make the two passes of kernels with statistics along an axis: far from 0, they get x less what leads its mean."""
+
+    def forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
+        found = np.empty((2, x.shape[axis]))
+        far = normalize(x, gamma, beta, eps, y, found)
+        if far:
+            shift = found[0].astype(x.dtype)
+            normalize(x - shift[:, None], gamma, beta, eps, y, found)
+            found[0] += shift
+        return found, far
+
+    def backward(x: Any, dy: Any, gamma: Any, found: Any, far: bool, dx: Any) -> Any:
+        sums = np.empty((2, len(gamma)))
+        if far:
+            shift = found[0].astype(x.dtype)
+            x, found = x - shift[:, None], np.stack([found[0] - shift, found[1]])
+        differentiate(x, dy, gamma, found, dx, sums)
+        return sums
+
+    return on_cpu(forward, backward)
 
 
 def wide(x: Any, dtype: Any) -> Any:
