@@ -29,7 +29,8 @@ from tinygraph.fused.plan import Plan, backward, centring, is_far, on_cpu
 from tinygraph.fusion import fused
 from tinygraph.rows import DEPTH, column_sums, ones
 
-TILE = 1 << 17  # elements of a tile for NumPy
+TILE = 1 << 18  # elements of a tile for NumPy
+ALONE = 1 << 17  # elements of a product of two thin matrices, for BLAS to leave its other threads asleep
 FAR = 4  # standard deviations that a value may be from the mean, to be taken off before sums are made
 NEAR = 1  # the same where sums are of BLAS's making, in float32
 
@@ -103,10 +104,10 @@ def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: An
     scales, offsets = plane(rstd, gamma), plane(-mean * rstd, gamma, beta)
 
     def scale(r: slice) -> None:
-        slope = scales(r)
+        slope = scales(r, np.empty_like(x[r]))
         slope *= x[r]
-        offsets(r, y[r])
-        y[r] += slope
+        out = offsets(r, y[r])
+        out += slope
 
     share(scale, rows, x.size)
     return is_far(mean, rstd, NEAR)
@@ -133,7 +134,7 @@ def numpy_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, sums: 
     scales = plane(rstd, gamma)
 
     def combine(r: slice) -> None:
-        out, scale = dx[r], scales(r)
+        out, scale = dx[r], scales(r, np.empty_like(x[r]))
         scale *= dy[r]
         np.multiply(x[r], slope[r], out=out)
         out += offset[r]
@@ -143,19 +144,23 @@ def numpy_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, sums: 
 
 
 def tiles(shape: tuple[int, int]) -> list[slice]:
-    """Cut rows into tiles, on which products of BLAS's stay in their thread."""
+    """Cut rows into tiles."""
     height = max(1, min(TILE // shape[1], DEPTH))
     return [slice(i, i + height) for i in range(0, shape[0], height)]
 
 
 def plane(p: np.ndarray, row: np.ndarray, other: Any = 0) -> Callable[..., np.ndarray]:
-    """Return what makes rows of p ⊗ row + other.
-
-    A matrix product takes less time than to multiply where one broadcasts.
-    """
+    """Return what writes rows of p ⊗ row + other: a matrix product takes less time than a product that broadcasts."""
     left, right = np.ones((len(p), 2), row.dtype), np.empty((2, len(row)), row.dtype)
     left[:, 0], right[0], right[1] = p, row, other
-    return lambda r, out=None: np.matmul(left[r], right, out=out)
+    few = max(1, ALONE // len(row))
+
+    def write(r: slice, out: np.ndarray) -> np.ndarray:
+        for i in range(0, len(out), few):
+            np.matmul(left[r][i : i + few], right, out=out[i : i + few])
+        return out
+
+    return write
 
 
 def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
