@@ -219,9 +219,15 @@ def test_layouts_in_memory(name, shape, axis, dtype, way):
 @SMALL
 def test_operands_are_left_alone(name, shape, axis, way):
     inputs = batch(name, shape, axis, np.float32)
+    before = [p.copy() for p in inputs]
+    passes(FUSED[name], before, axis=axis)
     for p in inputs:
         p.flags.writeable = False
     passes(FUSED[name], inputs, axis=axis)
+    for p, q in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(p, q)
+    made = [f for kernel in every_kernel(MODULES[name]) for f in kernel.made.values()]
+    assert all(len(f.signatures) == 1 for f in made), "compiled once more for what is read-only"
 
 
 @SMALL

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,7 +155,7 @@ def centring(normalize: Pass, differentiate: Pass, axis: int) -> tuple[Pass, Pas
 
 def wide(x: Any, dtype: Any) -> Any:
     """Return an array contiguous, in a dtype."""
-    return x.astype(dtype, "C", copy=False)
+    return writable(x.astype(dtype, "C", copy=False))
 
 
 def vector(p: Any, x: Any, default: float, dtype: Any) -> Any:
@@ -162,4 +163,15 @@ def vector(p: Any, x: Any, default: float, dtype: Any) -> Any:
     if p is None:
         return np.full(x.shape[1], default, dtype)
     p = np.asarray(p, dtype, "C")
-    return p if p.ndim == 1 else p.reshape(-1)
+    return writable(p if p.ndim == 1 else p.reshape(-1))
+
+
+def writable(x: Any) -> Any:
+    """Return an array that is not marked as read-only, over the same memory.
+
+    Kernels do not write to what they are given to read, but Numba would compile them once more for it.
+    """
+    if x.flags.writeable:
+        return x
+    interface = {**x.__array_interface__, "data": (x.__array_interface__["data"][0], False)}
+    return np.asarray(SimpleNamespace(__array_interface__=interface, owner=x))
