@@ -322,7 +322,7 @@ def crew_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
 
     def start(threads: int) -> None:
         for module in (crew, *MODULES.values()):
-            for name in {"SHARED", "PIECE"} & vars(module).keys():
+            for name in {"SHARED", "PIECE", "LARGE"} & vars(module).keys():
                 monkeypatch.setattr(module, name, 256)
         for cache in caches:
             cache.cache_clear()

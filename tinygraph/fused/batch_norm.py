@@ -33,6 +33,8 @@ NARROW = 64  # up to this length, runs of a channel's values are laid side by si
 WIDE = 512  # elements that make a row worth a call, where columns are summed
 DEPTH = 128  # rows that NumPy sums in their own precision
 BLOCK = 1 << 20  # elements of a block of channels: its second sweep finds in the cache what the first one read
+LARGE = 1 << 22  # elements that overflow the cache which cores share: then a block is to fit into that of one core,
+SPAN = 2048  # with so many values of an image next to one another, for shorter runs of memory are slow
 
 
 @fused(
@@ -443,12 +445,17 @@ def runs_differentiate(
     leave(desk, DONE, -(-channels // each), bell, leads)
 
 
+def blocks_of(c: int, run: int, size: int) -> tuple[int, int]:
+    """Return how many channels make a block, and how many blocks that makes."""
+    return cut(c, -(-c // -(-SPAN // run)) if size > LARGE else pieces(size, BLOCK))
+
+
 def numba_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: Any) -> bool:
     """Write mean and 1/σ of each channel, and y; return whether x is far from 0."""
     n, c, run = x.shape
     shape = Layout.of(n, c, run).shape
     if len(shape) == 3:
-        each, blocks = cut(c, pieces(x.size, BLOCK))
+        each, blocks = blocks_of(c, run, x.size)
         return together(runs_normalize, blocks, x, each, gamma, beta, eps, y, found)
     _, parts = cut(shape[0], pieces(x.size))
     sums, p = np.empty((parts, 2, shape[1])), np.empty((2, shape[1]), x.dtype)
@@ -461,7 +468,7 @@ def numba_differentiate(x: Any, dy: Any, gamma: Any, found: Any, dx: Any, out: A
     n, c, run = x.shape
     shape = Layout.of(n, c, run).shape
     if len(shape) == 3:
-        each, blocks = cut(c, pieces(x.size, BLOCK))
+        each, blocks = blocks_of(c, run, x.size)
         return together(runs_differentiate, blocks, x, dy, each, gamma, found, dx, out)
     _, parts = cut(shape[0], pieces(x.size))
     sums, p = np.empty((parts, 2, shape[1])), np.empty((3, shape[1]), x.dtype)
