@@ -20,7 +20,8 @@ from tests.conftest import why_no_gpu
 from tests.decoy import Decoy
 from tinygraph import Tensor, fused, grad
 from tinygraph.fused import backend, crew, cuda
-from tinygraph.fused.crew import LINE, advance, enter, finish, finished, leave, ticket
+from tinygraph.fused.crew import LINE, enter, finish, finished, leave, ticket
+from tinygraph.fused.instructions import advance
 
 FUSED = {"batch_norm": fused.batch_norm, "layer_norm": fused.layer_norm}
 DEFINED = {"batch_norm": tg.batch_norm, "layer_norm": tg.layer_norm}

@@ -20,7 +20,8 @@ FLOORS = {
     "tensor": 1, "graph": 1,
     "dispatch": 2, "device": 2, "rows": 1, "summand": 2, "render": 2, "rewrite": 2, "optim": 2,
     "op": 3, "variadic": 3,
-    "fused.backend": 3, "fused.crew": 3, "fused.convolution": 4,  # below the ops that go through them
+    "fused.backend": 3, "fused.crew": 3, "fused.instructions": 3,  # below the ops that go through them
+    "fused.convolution": 4,
     "ops.elementwise": 4, "ops.shape": 4,
     "ops.reduce": 5, "ops.linear": 5, "ops.window": 5, "ops": 5,
     "walk": 6, "grad": 6, "trace": 6,

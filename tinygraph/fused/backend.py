@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.fused import crew
+from tinygraph.fused import instructions
 
 COMPILED = 1 << 12  # elements from which Numba is worth its start
 TILE = 100_000  # elements of a tile for NumPy, 400 KB in float32, where an operation finds what the last one wrote
@@ -68,7 +68,7 @@ def numba() -> Any:
     except ImportError:
         return None
     if module:
-        crew.atomic(module)
+        instructions.teach(module)
     return module
 
 
@@ -123,7 +123,7 @@ def admit_callees(function: Callable[..., Any]) -> None:
     """Tell Numba that it may compile the plain functions that a function calls by their names."""
     for name in function.__code__.co_names:
         called = function.__globals__.get(name)
-        if inspect.isfunction(called) and called is not crew.advance:
+        if inspect.isfunction(called) and called.__module__ != instructions.__name__:
             admit_callees(called)
             numba().extending.register_jitable(**OPTIONS)(called)
 

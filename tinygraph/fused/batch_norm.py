@@ -24,6 +24,7 @@ from tinygraph.functions import Axis, axes_of
 from tinygraph.fused import cuda
 from tinygraph.fused.backend import RUN, TILE, Kernel
 from tinygraph.fused.crew import SHARED, cut, enter, finish, finished, leave, meet, pieces, share, ticket, together
+from tinygraph.fused.instructions import fetch
 from tinygraph.fused.plan import LONG, Plan, backward, centring, is_far
 from tinygraph.fusion import fused
 from tinygraph.rows import column_sums, ones
@@ -34,7 +35,8 @@ WIDE = 512  # elements that make a row worth a call, where columns are summed
 DEPTH = 128  # rows that NumPy sums in their own precision
 BLOCK = 1 << 20  # elements of a block of channels: its second sweep finds in the cache what the first one read
 LARGE = 1 << 22  # elements that overflow the cache which cores share: then a block is to fit into that of one core,
-SPAN = 2048  # with so many values of an image next to one another, for shorter runs of memory are slow
+SPAN = 3072  # with so many values of an image next to one another, for shorter runs of memory are slow
+SHORT = 512  # runs of fewer values are fetched an image ahead in such blocks, which pay sooner then
 
 
 @fused(
@@ -380,9 +382,14 @@ def rows_differentiate(
 
 def runs_sums(x: Any, dy: Any, start: int, stop: int, out: Any) -> None:
     """Take Σdy and Σdy x of channels: over 4096 values in their own precision, over all in float64. dy None is x."""
+    ahead = x.shape[2] < SHORT and (stop - start) * x.shape[2] < 2 * SPAN
     out[:] = 0
     for i in range(x.shape[0]):
         for c in range(start, stop):
+            if ahead and i + 1 < x.shape[0]:
+                fetch(x[i + 1, c])
+                if dy is not None:
+                    fetch(dy[i + 1, c])
             for first in range(0, x.shape[2], 4096):
                 xs, s, p = x[i, c, first:], x.dtype.type(0), x.dtype.type(0)
                 dys = None if dy is None else dy[i, c, first:]
@@ -447,7 +454,8 @@ def runs_differentiate(
 
 def blocks_of(c: int, run: int, size: int) -> tuple[int, int]:
     """Return how many channels make a block, and how many blocks that makes."""
-    return cut(c, -(-c // -(-SPAN // run)) if size > LARGE else pieces(size, BLOCK))
+    small = size > (LARGE if run >= SHORT else LARGE // 2)
+    return cut(c, -(-c // -(-SPAN // run)) if small else pieces(size, BLOCK))
 
 
 def numba_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: Any) -> bool:

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygraph.fused.instructions import advance
+
 if TYPE_CHECKING:
     from tinygraph.fused.backend import Kernel
 
@@ -131,11 +133,6 @@ def together(kernel: Kernel, count: int, *args: Any) -> Any:
 # What kernels do at the desk.
 
 
-def advance(desk: np.ndarray, place: int, by: int) -> int:
-    """Add to a counter and return what it was: one atomic instruction, once `atomic` has told Numba."""
-    raise NotImplementedError("advance is for compiled kernels")
-
-
 def ticket(desk: np.ndarray, step: int) -> int:
     """Return the number of the next piece of a step."""
     return advance(desk, (2 * step + 1) * LINE, 1)
@@ -176,18 +173,3 @@ def leave(desk: np.ndarray, step: int, count: int, bell: np.ndarray, leads: bool
     for _ in range(LINGER):
         if advance(bell, 0, 0) != advance(desk, 0, 0):
             return
-
-
-@functools.cache
-def atomic(numba: Any) -> None:
-    """Tell Numba what `advance` is."""
-
-    @numba.extending.intrinsic
-    def fetch_add(typing: Any, desk: Any, place: Any, by: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            memory = context.make_array(signature.args[0])(context, builder, args[0]).data
-            return builder.atomic_rmw("add", builder.gep(memory, [args[1]]), args[2], "acq_rel")
-
-        return numba.int64(desk, numba.int64, numba.int64), generate
-
-    numba.extending.overload(advance)(lambda desk, place, by: lambda desk, place, by: fetch_add(desk, place, by))
