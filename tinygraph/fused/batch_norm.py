@@ -101,7 +101,8 @@ def statistics(s: Any, q: Any, n: int, gamma: Any, beta: Any, eps: float) -> Any
     """Return mean and 1/σ of n values from Σx and Σx²; then a and b of y = a x + b."""
     mean = s / n
     rstd = 1 / np.sqrt(np.maximum(q / n - mean * mean, 0.0) + eps)
-    return mean, rstd, gamma * rstd, beta - mean * rstd * gamma
+    a = gamma * rstd
+    return mean, rstd, a, beta - mean * a
 
 
 def coefficients(s: Any, p: Any, n: int, gamma: Any, mean: Any, rstd: Any) -> Any:
@@ -141,7 +142,7 @@ class Layout(NamedTuple):
         if len(self.shape) == 3:
             return p[..., None]
         p = np.repeat(p, self.repeats, axis=1) if self.repeats > 1 else p
-        return np.concatenate([p] * self.folds, axis=1) if self.folds > 1 else p
+        return np.repeat(p[:, None], self.folds, axis=1).reshape(len(p), -1) if self.folds > 1 else p
 
     @functools.lru_cache(1024)  # noqa: B019
     def tiles(self) -> list[tuple[int, slice, slice]]:

@@ -127,7 +127,7 @@ def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
 
 def is_far(mean: Any, rstd: Any, limit: float) -> Any:
     """Whether x must be centred before it is summed: a mean is so many σ from 0, or a square was too large."""
-    return not ((np.abs(mean) * rstd <= limit) & (rstd > 0)).all()
+    return not ((np.abs(mean * rstd) <= limit).all() and rstd.all())
 
 
 def centring(normalize: Pass, differentiate: Pass, axis: int) -> tuple[Pass, Pass]:
