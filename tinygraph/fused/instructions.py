@@ -1,4 +1,7 @@
-"""Two instructions of a processor for which Python has no word, told to Numba's compiler in LLVM's terms."""
+"""Two instructions of a processor for which Python has no word, told to Numba's compiler in LLVM's terms.
+
+Nothing else in the project speaks to that compiler. After a change here, touch the files of the kernels, as for `crew`.
+"""
 
 from __future__ import annotations
 
