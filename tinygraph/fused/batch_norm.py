@@ -25,7 +25,7 @@ from tinygraph.fused import cuda
 from tinygraph.fused.backend import RUN, TILE, Kernel
 from tinygraph.fused.crew import SHARED, cut, enter, finish, finished, leave, meet, pieces, share, ticket, together
 from tinygraph.fused.instructions import fetch
-from tinygraph.fused.plan import LONG, Plan, backward, centring, is_far
+from tinygraph.fused.plan import LONG, Plan, backward, centring, is_far, moments
 from tinygraph.fusion import fused
 from tinygraph.rows import column_sums, ones
 
@@ -99,8 +99,7 @@ def planned(shape: tuple[int, ...], dtype: Any, axes: tuple[int, ...]) -> Plan:
 
 def statistics(s: Any, q: Any, n: int, gamma: Any, beta: Any, eps: float) -> Any:
     """Return mean and 1/σ of n values from Σx and Σx²; then a and b of y = a x + b."""
-    mean = s / n
-    rstd = 1 / np.sqrt(np.maximum(q / n - mean * mean, 0.0) + eps)
+    mean, rstd = moments(s, q, n, eps)
     a = gamma * rstd
     return mean, rstd, a, beta - mean * a
 

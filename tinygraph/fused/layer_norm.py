@@ -25,7 +25,7 @@ from tinygraph.functions import Axis, axes_of
 from tinygraph.fused import cuda
 from tinygraph.fused.backend import RUN, Kernel
 from tinygraph.fused.crew import cut, enter, finish, leave, pieces, share, ticket, together
-from tinygraph.fused.plan import Plan, backward, centring, is_far, on_cpu
+from tinygraph.fused.plan import Plan, backward, centring, is_far, moments, on_cpu
 from tinygraph.fusion import fused
 from tinygraph.rows import DEPTH, column_sums, ones
 
@@ -98,9 +98,7 @@ def numpy_normalize(x: Any, gamma: Any, beta: Any, eps: float, y: Any, found: An
         sums[0, r], sums[1, r] = dots(x[r], ones(d, x.dtype)), dots(x[r], x[r])
 
     share(add, rows, x.size)
-    mean, rstd = found
-    mean[:], squares = sums / d
-    rstd[:] = 1 / np.sqrt(np.maximum(squares - mean * mean, 0) + eps)
+    found[:] = mean, rstd = moments(*sums, d, eps)
     scales, offsets = plane(rstd, gamma), plane(-mean * rstd, gamma, beta)
 
     def scale(r: slice) -> None:

@@ -125,6 +125,12 @@ def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
     return forth, back
 
 
+def moments(s: Any, q: Any, n: int, eps: float) -> tuple[Any, Any]:
+    """Return mean and 1/σ of n values from Σx and Σx²."""
+    mean = s / n
+    return mean, 1 / np.sqrt(np.maximum(q / n - mean * mean, 0.0) + eps)
+
+
 def is_far(mean: Any, rstd: Any, limit: float) -> Any:
     """Whether x must be centred before it is summed: a mean is so many σ from 0, or a square was too large."""
     return not ((np.abs(mean * rstd) <= limit).all() and rstd.all())
