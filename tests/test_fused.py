@@ -61,9 +61,10 @@ def fresh() -> Iterator[None]:
     made, patience = [dict(k.made) for k in kernels], backend.Kernel.patience
     for kernel in kernels:
         kernel.made.clear()
-    backend.numba.cache_clear()
+    forget = lambda: (backend.numba.cache_clear(), backend.route_of.cache_clear())
+    forget()
     yield
-    backend.numba.cache_clear()
+    forget()
     backend.Kernel.patience = patience
     for kernel, before in zip(kernels, made, strict=True):
         kernel.made.update(before)

@@ -474,7 +474,7 @@ def torch_twin(composed: Function) -> Function:
     eps, name = keywords.get("eps", 1e-5), label(composed).removeprefix("fused.")
 
     def batch_norm(x: Any, gamma: Any = None, beta: Any = None) -> Any:
-        axes = axes_of(keywords.get("axis", 0), x.ndim, name)
+        axes = axes_of(keywords.get("axis", 0), x, name)
         order = [*axes, *(a for a in range(x.ndim) if a not in axes)]
         if order[-1] == 1 and len(axes) == x.ndim - 1:  # channels come second, as PyTorch has them
             return functional.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
@@ -485,7 +485,7 @@ def torch_twin(composed: Function) -> Function:
         return y.reshape(rows.shape).permute([order.index(a) for a in range(x.ndim)])
 
     def layer_norm(x: Any, gamma: Any = None, beta: Any = None) -> Any:
-        axes = axes_of(keywords.get("axis", -1), x.ndim, name)
+        axes = axes_of(keywords.get("axis", -1), x, name)
         if axes != tuple(range(x.ndim - len(axes), x.ndim)):
             raise ValueError(f"PyTorch's layer_norm takes the last axes, and axis is {axes}")
         return functional.layer_norm(x, [x.shape[a] for a in axes], gamma, beta, eps)

@@ -34,10 +34,17 @@ def named(x: Any, name: str) -> Any:
     return x.named(name) if isinstance(x, Tensor) else x
 
 
-def axes_of(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
-    """Return ``axis`` as sorted, non-negative numbers."""
-    axes = tuple(map(operator.index, axis if isinstance(axis, Sequence) else (axis,)))
-    return sorted_axes(axes, ndim, what)
+def shape_of(what: str, x: Any) -> tuple[int, ...]:
+    """Return the shape of ``x``, or raise where it is no array."""
+    if not hasattr(x, "shape"):
+        raise TypeError(f"{what}: x must be an array or a Tensor, not {type(x).__name__}: convert it with numpy.array")
+    return x.shape
+
+
+def axes_of(axis: Axis, x: Any, what: str) -> tuple[int, ...]:
+    """Return ``axis``, of the array ``x``, as sorted, non-negative numbers."""
+    axes = tuple(map(operator.index, axis if isinstance(axis, (tuple, Sequence)) else (axis,)))  # asks a tuple first
+    return sorted_axes(axes, len(shape_of(what, x)), what)
 
 
 @functools.lru_cache(4096)
@@ -49,26 +56,30 @@ def sorted_axes(axes: tuple[int, ...], ndim: int, what: str) -> tuple[int, ...]:
     return tuple(sorted(a % ndim for a in axes))
 
 
-def check_floating(what: str, x: Any, eps: float) -> None:
-    """Raise where ``x`` has nothing to normalize, or eps is negative."""
-    if getattr(x, "dtype", np.dtype(object)).kind != "f":
-        found = getattr(x, "dtype", type(x).__name__)
-        raise TypeError(f"{what}: x must be of floating point, not {found}: convert it with .astype(numpy.float32)")
-    if x.size == 0:
-        raise ValueError(f"{what}: x is empty: its shape is {x.shape}")
-    if not eps >= 0:
-        raise ValueError(f"{what}: eps is {eps}; it is added to a variance and must not be negative")
+def check_floating(what: str, shape: tuple[int, ...], dtype: Any) -> None:
+    """Raise where there is nothing to normalize."""
+    if dtype.kind != "f":
+        raise TypeError(f"{what}: x must be of floating point, not {dtype}: convert it with .astype(numpy.float32)")
+    if 0 in shape:
+        raise ValueError(f"{what}: x is empty: its shape is {shape}")
 
 
-def check_batch(what: str, x: Any, axes: tuple[int, ...], eps: float) -> None:
-    """As `check_floating`; and raise where there is one value to take a variance of."""
-    check_floating(what, x, eps)
-    if all(x.shape[a] == 1 for a in axes):
+@functools.lru_cache(4096)
+def check_batch(what: str, shape: tuple[int, ...], dtype: Any, axes: tuple[int, ...]) -> None:
+    """As `check_floating`; and raise where there is one value to take a variance of. Done once for each of these."""
+    check_floating(what, shape, dtype)
+    if all(shape[a] == 1 for a in axes):
         raise ValueError(
-            f"{what}: one value per channel (shape {x.shape}, averaged over axes {axes}) has variance 0, and the "
+            f"{what}: one value per channel (shape {shape}, averaged over axes {axes}) has variance 0, and the "
             "output would be β whatever x is"
             + ": take a larger batch, or batch_norm_inference with statistics from training" * (what == "batch_norm")
         )
+
+
+def check_eps(what: str, eps: float) -> None:
+    """Raise where eps is negative, or no number."""
+    if not eps >= 0:
+        raise ValueError(f"{what}: eps is {eps}; it is added to a variance and must not be negative")
 
 
 def check_variance(what: str, v: Any, eps: float) -> None:
@@ -79,9 +90,15 @@ def check_variance(what: str, v: Any, eps: float) -> None:
         )
 
 
-def unaveraged(x: Any, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the lengths of the axes of ``x`` that are not in ``axes``: the shape of γ and β."""
-    return tuple(n for a, n in enumerate(x.shape) if a not in axes)
+@functools.lru_cache(4096)
+def unaveraged(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lengths of the axes that are not in ``axes``: the shape of γ and β."""
+    return tuple(n for a, n in enumerate(shape) if a not in axes)
+
+
+def are_first(axes: tuple[int, ...]) -> bool:
+    """Whether sorted axes are the first ones, so that what has the others broadcasts."""
+    return not axes or axes[-1] < len(axes)
 
 
 def check_shapes(what: str, x: Any, shape: tuple[int, ...], **parameters: Any) -> None:
@@ -93,7 +110,8 @@ def check_shapes(what: str, x: Any, shape: tuple[int, ...], **parameters: Any) -
 
 def normalized(what: str, x: Any, axes: tuple[int, ...], eps: float, keepdims: bool) -> Any:
     """Take the mean from ``x`` and divide by the standard deviation (biased, as all normalizations do)."""
-    check_batch(what, x, axes, eps)
+    check_batch(what, x.shape, x.dtype, axes)
+    check_eps(what, eps)
     mu = named(mean(x, axis=axes, keepdims=keepdims), "μ")
     x_c = named(x - mu, "x_c")
     v = named(mean(named(square(x_c), "q"), axis=axes, keepdims=keepdims), "v")
@@ -109,7 +127,7 @@ def affine(x_hat: Any, gamma: Any, beta: Any) -> Any:
 
 def beside(p: Any, axes: tuple[int, ...], ndim: int) -> Any:
     """Give a parameter of the axes that are not in ``axes`` length 1 along those, where it would not broadcast."""
-    if p is None or set(axes) == set(range(len(axes))):
+    if p is None or are_first(axes):
         return p
     lengths = iter(p.shape)
     shape = tuple(1 if a in axes else next(lengths) for a in range(ndim))
@@ -143,11 +161,9 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
     array([[-1.],
            [ 3.]])
     """
-    ndim = len(np.shape(array_of(x)))
-    axes = axes_of(axis, ndim, "batch_norm")
-    check_shapes("batch_norm", x, unaveraged(x, axes), gamma=gamma, beta=beta)
-    keepdims = axes != tuple(range(len(axes)))
-    x_hat = normalized("batch_norm", x, axes, eps, keepdims)
+    axes, ndim = axes_of(axis, x, "batch_norm"), len(x.shape)
+    check_shapes("batch_norm", x, unaveraged(x.shape, axes), gamma=gamma, beta=beta)
+    x_hat = normalized("batch_norm", x, axes, eps, keepdims=not are_first(axes))
     return affine(x_hat, beside(gamma, axes, ndim), beside(beta, axes, ndim))
 
 
@@ -171,7 +187,7 @@ def batch_norm_spatial(x: Any, gamma: Any = None, beta: Any = None, *, eps: floa
     >>> batch_norm_spatial(np.ones((2, 3, 4, 4))).shape
     (2, 3, 4, 4)
     """
-    if len(x.shape) < 3:
+    if len(shape_of("batch_norm_spatial", x)) < 3:
         raise ValueError(f"batch_norm_spatial: x must have shape (N, C, H, W), not {x.shape}")
     last = (0, *range(2, len(x.shape)), 1)
     pixels = transpose(x, last)
@@ -200,9 +216,10 @@ def batch_norm_inference(
     >>> batch_norm_inference(np.array([[3.0]]), np.array([1.0]), np.array([4.0]), eps=0.0)
     array([[1.]])
     """
-    axes = axes_of(axis, len(x.shape), "batch_norm_inference")
-    check_floating("batch_norm_inference", x, eps)
-    check_shapes("batch_norm_inference", x, unaveraged(x, axes), mean=mean, var=var, gamma=gamma, beta=beta)
+    axes = axes_of(axis, x, "batch_norm_inference")
+    check_floating("batch_norm_inference", x.shape, x.dtype)
+    check_eps("batch_norm_inference", eps)
+    check_shapes("batch_norm_inference", x, unaveraged(x.shape, axes), mean=mean, var=var, gamma=gamma, beta=beta)
     if not (array_of(var) + eps > 0).all():
         raise ValueError("batch_norm_inference: var + eps must be positive in every channel")
     mean, var, gamma, beta = (beside(p, axes, len(x.shape)) for p in (mean, var, gamma, beta))
@@ -230,8 +247,7 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, 
     >>> layer_norm(np.array([[1.0, 3.0]]), eps=0.0)
     array([[-1.,  1.]])
     """
-    ndim = len(np.shape(array_of(x)))
-    axes = axes_of(axis, ndim, "layer_norm")
+    axes, ndim = axes_of(axis, x, "layer_norm"), len(x.shape)
     check_shapes("layer_norm", x, tuple(x.shape[a] for a in axes), gamma=gamma, beta=beta)
     rest = tuple(a for a in range(ndim) if a not in axes)
     x_hat = normalized("layer_norm", x, axes, eps, keepdims=True)
@@ -259,7 +275,7 @@ def group_norm(x: Any, gamma: Any = None, beta: Any = None, *, groups: int, eps:
     >>> group_norm(np.arange(4.0).reshape(1, 4), groups=2, eps=0.0)
     array([[-1.,  1., -1.,  1.]])
     """
-    if len(x.shape) < 2 or groups < 1 or x.shape[1] % groups:
+    if len(shape_of("group_norm", x)) < 2 or groups < 1 or x.shape[1] % groups:
         raise ValueError(f"group_norm: {groups} groups do not divide the channels of x, whose shape is {x.shape}")
     split = reshape(x, (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]))
     axes = tuple(range(2, len(split.shape)))
@@ -289,7 +305,7 @@ def instance_norm(x: Any, gamma: Any = None, beta: Any = None, *, eps: float = 1
     >>> instance_norm(np.array([[[1.0, 3.0]]]), eps=0.0)
     array([[[-1.,  1.]]])
     """
-    if len(x.shape) < 3:
+    if len(shape_of("instance_norm", x)) < 3:
         raise ValueError(f"instance_norm: x must have shape (N, C, H, W) or (N, C, L), not {x.shape}")
     axes, rest = tuple(range(2, len(x.shape))), (0, *range(2, len(x.shape)))
     check_shapes("instance_norm", x, x.shape[1:2], gamma=gamma, beta=beta)
@@ -460,10 +476,11 @@ def batch_norm_stepwise(
     >>> list(steps)[:5], steps["dbeta"]
     (['mu', 'x_c', 'q', 'v', 'sigma'], array([1.]))
     """
-    axes = axes_of(axis, x.ndim, "batch_norm_stepwise")
-    check_shapes("batch_norm_stepwise", x, unaveraged(x, axes), gamma=gamma, beta=beta)
+    axes = axes_of(axis, x, "batch_norm_stepwise")
+    check_shapes("batch_norm_stepwise", x, unaveraged(x.shape, axes), gamma=gamma, beta=beta)
     check_shapes("batch_norm_stepwise", x, x.shape, dy=dy)
-    check_batch("batch_norm_stepwise", x, axes, eps)
+    check_batch("batch_norm_stepwise", x.shape, x.dtype, axes)
+    check_eps("batch_norm_stepwise", eps)
     n = math.prod(x.shape[a] for a in axes)
     column = [1 if a in axes else length for a, length in enumerate(x.shape)]
     over = lambda a: a.sum(axes, keepdims=True)

@@ -78,14 +78,14 @@ def undo_broadcast(g: Any, source: tuple[int, ...], shape: tuple[int, ...]) -> A
         return np.add.reduce(g, None)
     product = isinstance(g, Summand)
     factors = g.factors if product else (g,)
-    how = sums(source, shape, tuple([x.shape for x in factors]))
-    if how.axes == (0,) and len(factors) == 1:
+    subscripts, axes, lengths, times = sums(source, shape, tuple([x.shape for x in factors]))
+    if axes == (0,) and len(factors) == 1:
         out = column_sums(factors[0])
     else:
-        out = np.einsum(how.subscripts, *factors) if product else g.sum(axis=how.axes) if how.axes else g
-    out = out.reshape(how.lengths)
-    scale = g.scale * how.times if product else how.times
-    return scaled(out, scale)
+        out = np.einsum(subscripts, *factors) if product else g.sum(axis=axes) if axes else g
+    if out.shape != lengths:
+        out = out.reshape(lengths)
+    return scaled(out, g.scale * times if product else times)
 
 
 def scaled(out: Any, scale: Any) -> Any:

@@ -42,16 +42,19 @@ def route(x: Any) -> str:
     >>> route(np.ones(3, np.float32))
     'numpy'
     """
-    wanted = os.environ.get("TINYGRAPH_FUSED", "")
+    return route_of(type(x), x.dtype, x.size >= COMPILED, os.environ.get("TINYGRAPH_FUSED", ""))
+
+
+@functools.lru_cache(1024)
+def route_of(array: type, dtype: Any, large: bool, wanted: str) -> str:
+    """Do what `route` says, and remember it."""
     if wanted not in ("", *ROUTES):
         raise ValueError(f"TINYGRAPH_FUSED is {wanted!r}; there are {', '.join(ROUTES)}")
-    of = type(x)
-    kind = (
-        "numpy" if of is np.ndarray else "cupy" if of.__module__.startswith("cupy") and of.__name__ == "ndarray" else ""
-    )
-    if wanted == "plain" or not kind or x.dtype.char not in "efd" or not x.dtype.isnative:
+    cupy = array.__module__.startswith("cupy") and array.__name__ == "ndarray"
+    kind = "numpy" if array is np.ndarray else "cupy" if cupy else ""
+    if wanted == "plain" or not kind or dtype.char not in "efd" or not dtype.isnative:
         return "plain"
-    if kind == "cupy" or wanted == "numpy" or x.dtype.char == "e" or (not wanted and x.size < COMPILED):
+    if kind == "cupy" or wanted == "numpy" or dtype.char == "e" or not (wanted or large):
         return kind
     if numba():
         return "numba"

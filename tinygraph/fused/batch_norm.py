@@ -81,7 +81,8 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
     array([[-1.],
            [ 3.]])
     """
-    return planned(x.shape, x.dtype, axes_of(axis, len(x.shape), "batch_norm")).forward(x, gamma, beta, eps)
+    axes = axes_of(axis, x, "batch_norm")
+    return planned(x.shape, x.dtype, axes).forward(x, gamma, beta, eps)
 
 
 @functools.lru_cache(1024)

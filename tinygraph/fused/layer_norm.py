@@ -75,7 +75,8 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, 
     >>> layer_norm(np.array([[1.0, 3.0]]), np.array([2.0, 2.0]), np.array([1.0, 1.0]), eps=0.0)
     array([[-1.,  3.]])
     """
-    return planned(x.shape, x.dtype, axes_of(axis, len(x.shape), "layer_norm")).forward(x, gamma, beta, eps)
+    axes = axes_of(axis, x, "layer_norm")
+    return planned(x.shape, x.dtype, axes).forward(x, gamma, beta, eps)
 
 
 @functools.lru_cache(1024)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.functions import check_batch, check_shapes, check_variance
+from tinygraph.functions import check_batch, check_eps, check_shapes, check_variance
 from tinygraph.fused import plain
 from tinygraph.fused.backend import route
 
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
 
         Of two values, dx is ε/σ² of dy: float32 has not the digits for it, and float64 computes.
         """
-        check_batch(name, np.broadcast_to(np.empty((), dtype), shape), axes, 0.0)
+        check_batch(name, shape, dtype, axes)
         order, every = sum(merged, ()), tuple(range(len(shape)))
         inverse = None if order == every else tuple(map(order.index, every))
         lengths = tuple(math.prod(shape[a] for a in some) for some in merged)
@@ -66,10 +66,9 @@ class Plan(NamedTuple):
     def forward(self, x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any, Any, str, Plan]:
         """Return y; then what the way back needs: (mean, 1/σ), what else the route keeps, the route, and this plan."""
         for p in (gamma, beta):
-            if p is not None and np.shape(p) != self.kept:
+            if p is not None and getattr(p, "shape", None) != self.kept:
                 check_shapes(self.name, x, self.kept, gamma=gamma, beta=beta)
-        if not eps > 0:
-            check_batch(self.name, x, self.axes, eps)
+        check_eps(self.name, eps)
         kind = route(x)
         if kind == "plain":
             y, *found = plain.forward(self.name, x, gamma, beta, self.axes, self.copied, eps)
