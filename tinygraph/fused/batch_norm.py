@@ -345,7 +345,8 @@ def rows_normalize(
     meet(desk, SETTLED, 1)
     i = ticket(desk, OUTPUTS)
     while i < parts:
-        rows_scale(x[i * height : (i + 1) * height], p, y[i * height : (i + 1) * height])
+        some = slice((parts - 1 - i) * height, (parts - i) * height)  # the last rows are still in the cache
+        rows_scale(x[some], p, y[some])
         i = finish(desk, OUTPUTS)
     leave(desk, OUTPUTS, parts, bell, leads)
     return far
@@ -375,7 +376,7 @@ def rows_differentiate(
     meet(desk, SETTLED, 1)
     i = ticket(desk, OUTPUTS)
     while i < parts:
-        some = slice(i * height, (i + 1) * height)
+        some = slice((parts - 1 - i) * height, (parts - i) * height)
         rows_combine(x[some], dy[some], p, dx[some])
         i = finish(desk, OUTPUTS)
     leave(desk, OUTPUTS, parts, bell, leads)
