@@ -54,9 +54,10 @@ def device_array(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
 
 @pytest.fixture(params=["small", "large"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Walk with small arrays as they are, and then as with large ones: sums of products by einsum, totals in place."""
+    """Walk with small arrays as they are, and then as with large ones: products that wait, totals in place."""
     if request.param == "large":
-        monkeypatch.setattr(importlib.import_module("tinygraph.walk"), "SMALL", 0)
+        for limit in ("SMALL", "LARGE"):
+            monkeypatch.setattr(importlib.import_module("tinygraph.walk"), limit, 0)
     return request.param
 
 

@@ -267,6 +267,147 @@ def test_totals_in_place_reach_no_other_gradient(size, flipped):
         del OPS["mixed"]
 
 
+ROW = np.array([2.0, 3.0, 5.0])
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+@pytest.mark.parametrize("owned", [0, 1])
+def test_a_gradient_that_waits_as_a_product_leaves_the_seed_alone(size, owned):
+    x, scale, w = tensor(), tensor(ROW), X + 0
+    h = x - x.mean(0)
+    d = ROW * w / 4 if owned else w / 4
+    scaled = h * scale
+    y = square(h) + scaled / (scale * 4.0)
+    y = y * scale if owned else y
+    seen = grad(y, [x, h, scale, scaled], w)
+    y.backward(w)
+    np.testing.assert_array_equal(w, X)
+    dh = d + 8 * d * h.data
+    out = square(h.data) + h.data / 4
+    wanted = [dh - dh.mean(0), dh, (w * out).sum(0) if owned else np.zeros(3)]
+    for a, b in zip([*seen, x.grad, scale.grad], [*wanted, d / ROW, wanted[0], wanted[2]], strict=True):
+        assert type(a) is np.ndarray
+        np.testing.assert_allclose(a, b, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_leaf_gets_no_product_that_waits(size):
+    x, a, b, c = tensor(), tensor(ROW), tensor(2 * ROW), tensor(3 * ROW)
+    ((x - c) * a / b).backward(X)
+    assert type(x.grad) is np.ndarray
+    np.testing.assert_allclose(x.grad, X / 2)
+    np.testing.assert_allclose(c.grad, -X.sum(0) / 2)
+    np.testing.assert_allclose(b.grad, -(X * (X - 3 * ROW) / (4 * ROW)).sum(0))
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_float32_gradient_may_wait_for_a_float64_scale(size):
+    x, three, ones = tensor(), tensor([3.0, 7.0, 11.0]), np.ones((2, 3), np.float32)
+    h = x - ROW
+    (square(h) + h / three * ones).backward(2 * ones)
+    np.testing.assert_allclose(x.grad, 4 * h.data + 2 / three.data, rtol=1e-14)
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_an_op_that_is_not_elementwise_gets_arrays(size):
+    seen = []
+
+    @tg.op("$x", family="shape", x=("1", lambda g, y: seen.append(type(g)) or g), y=("1", lambda g: g))
+    def same(x, y):
+        return x + 0.0
+
+    try:
+        x, a = tensor(), tensor(ROW)
+        (same((x + a) * a, X) * a / a).backward(X)
+        assert seen == [np.ndarray]
+        np.testing.assert_allclose(x.grad, X * ROW)
+    finally:
+        del OPS["same"]
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_equal_sums_are_arrays_of_their_own(size):
+    """Two scales of the same x ask for the same sum; of other shapes, for other sums of the same arrays."""
+    x, a, b, row, column = tensor(), tensor(ROW), tensor(ROW), tensor([ROW]), tensor([[2.0], [3.0]])
+    (a * x + b * x + row * x + column * x).backward(X)
+    np.testing.assert_allclose(a.grad, (X * X).sum(0))
+    a.grad += 1
+    np.testing.assert_allclose(b.grad, (X * X).sum(0))
+    np.testing.assert_allclose(row.grad, (X * X).sum(0, keepdims=True))
+    np.testing.assert_allclose(column.grad, (X * X).sum(1, keepdims=True))
+    np.testing.assert_allclose(x.grad, X * (3 * ROW + column.data))
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_sum_that_grows_is_nobody_elses(size):
+    x, a, b = tensor(), tensor(ROW), tensor(ROW)
+    scales = a * 1.0, b * 1.0
+    more = scales[1] * 3.0
+    (scales[0] * x + scales[1] * x + more).backward(X)
+    np.testing.assert_allclose(a.grad, (X * X).sum(0))
+    np.testing.assert_allclose(b.grad, (X * X).sum(0) + 3 * X.sum(0))
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_sum_of_another_product_is_another_sum(size):
+    x, z, a, b = tensor(), tensor(3 * X), tensor(ROW), tensor(ROW)
+    (a * x + b * z).backward(X)
+    np.testing.assert_allclose(a.grad, (X * X).sum(0))
+    np.testing.assert_allclose(b.grad, 3 * (X * X).sum(0))
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_product_that_waits_is_not_of_what_grows_meanwhile(size):
+    """One line hands on g as it is, to an operand that has more to come; the other makes a product of it."""
+
+    @tg.op("$x + $y$z", x=("1", lambda g: g), y=("$z", lambda g, z: g * z), z=("$y", lambda g, y: g * y))
+    def multiplied_and_added(x, y, z):
+        return x + y * z
+
+    try:
+        u, v, scale = tensor(), tensor(2 * X), tensor(ROW)
+        y = v * scale
+        x = u * scale
+        more = x * X
+        both = multiplied_and_added(x, y, scale)
+        (2.0 * both + more).backward(X)
+        dx, dy = 2 * X + X * X, 2 * X * ROW
+        wanted = [dx * ROW, dy * ROW, (dx * X + dy * 2 * X + 2 * X * y.data).sum(0)]
+        for a, b in zip([u.grad, v.grad, scale.grad], wanted, strict=True):
+            np.testing.assert_allclose(a, b)
+    finally:
+        del OPS["multiplied_and_added"]
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_sum_is_made_again_when_what_it_is_of_has_grown(size):
+    """The same two arrays are asked for twice, and one of them was added into in between."""
+
+    @tg.op("$x", forward=lambda x, y: x, x=("1", lambda g: g), y=("$x", lambda g, x: g * x))
+    def remembered(x, y):
+        pass
+
+    try:
+        x, a, b = tensor(), tensor(ROW), tensor(ROW)
+        h = remembered(x, a)
+        more = h * 1.0
+        ((remembered(h, b) + 0.0) * 1.0 + more).backward(X)
+        np.testing.assert_allclose(b.grad, (X * X).sum(0))
+        np.testing.assert_allclose(a.grad, 2 * (X * X).sum(0))
+    finally:
+        del OPS["remembered"]
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_divisor_whose_reciprocal_overflows_divides(size):
+    """1e-39 has a reciprocal above what float32 holds; the quotients are moderate, or 0."""
+    x, tiny = Tensor(X.astype(np.float32)), Tensor(np.full(3, 1e-39, np.float32))
+    g = np.array([[1e-38, 0.0, 2e-38], [0.0, 3e-39, 0.0]], np.float32)
+    with np.errstate(all="ignore"):
+        ((x - x.data.mean(0)) / tiny).backward(g)
+    np.testing.assert_allclose(x.grad, g.astype(float) / tiny.data.astype(float), rtol=1e-6)
+
+
 @pytest.mark.parametrize("size", ["small", "large"], indirect=True)
 def test_contributions_that_were_watched_stay_as_they_were(size):
     x = tensor()
@@ -275,7 +416,9 @@ def test_contributions_that_were_watched_stay_as_they_were(size):
     seen = []
     walk({y.node: X + 0}, watch=lambda node, gx: seen.append((gx, gx.copy())))
     assert len(seen) == 7
+    walk({(x * tensor(ROW) / tensor(ROW)).node: X + 0}, watch=lambda node, gx: seen.append((gx, gx.copy())))
     for now, then in seen:
+        assert type(now) is np.ndarray
         np.testing.assert_array_equal(now, then)
 
 

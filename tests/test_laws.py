@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.cases import Case, close, gradients, inner
-from tinygraph import Tensor, grad
+from tinygraph import Tensor, grad, walk
 from tinygraph.ops import elementwise, linear, reduce
 from tinygraph.ops.shape import broadcast_to, index, scatter, sum_to
 from tinygraph.summand import Summand, undo_broadcast
@@ -101,6 +101,8 @@ def test_a_summand_is_the_sum_of_its_product(shapes, seed):
         lambda g: g / (np.abs(x) + 1),
         lambda g: -g / (np.abs(x) + 1),
         lambda g: 3 * g + y,
+        lambda g: g - g * x,
+        lambda g: (1 - g) ** 2,
         lambda g: np.where(x > 0, -2 * g, 0),
         lambda g: np.where(x > 0, g, 0),
         lambda g: g * x + y,
@@ -109,10 +111,45 @@ def test_a_summand_is_the_sum_of_its_product(shapes, seed):
     for i, line in enumerate(lines):
         wanted = gathered(np.broadcast_to(line(np.broadcast_to(g, source)), source), small)
         for start in (g, Summand((g,), small)):
-            found = np.broadcast_to(undo_broadcast(line(start), source, small), small)  # it may stay small
+            found = np.broadcast_to(undo_broadcast(line(start), source, small, []), small)  # it may stay small
             assert found.ndim == len(small)
             found = np.broadcast_to(found, small)
             np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10, err_msg=f"line {i}")
+
+
+OPERATIONS = [
+    lambda x, y: x + y,
+    lambda x, y: x - y,
+    lambda x, y: x * y,
+    lambda x, y: x / (y * y + 1.0),
+    lambda x, y: elementwise.where(x.data > 0, x, y),
+    elementwise.maximum,
+    elementwise.logaddexp,
+    lambda x, y: elementwise.tanh(x) * 2.0,
+    lambda x, y: x - reduce.mean(x, axis=0),
+    lambda x, y: x / elementwise.sqrt(reduce.mean(x * x) + 0.5),
+]
+
+
+@settings(law, max_examples=200)
+@given(st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 99), st.integers(0, 99)), min_size=4), seeds)
+def test_gradients_that_wait_as_products_are_those_that_are_recorded(steps, seed):
+    """In any net of elementwise ops whose operands copy one another; recorded, none waits."""
+    leaves = [Tensor(x) for x in normal(seed, (4,), (3, 1), (1, 4), (2, 3, 4), (2, 1, 1), (), (3, 4))]
+    values = list(leaves)
+    for operation, i, k in steps:
+        values.append(operation(values[-1 - i % 2], values[k % len(values)]))
+    y = values[-1]
+    (g,) = normal(seed + 1, y.shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk, "SMALL", 0)
+        patch.setattr(walk, "LARGE", 0)
+        y.backward(g)
+    wanted = grad(y, leaves, g, create_graph=True, allow_unused=True)
+    for x, gx in zip(leaves, wanted, strict=True):
+        assert (x.grad is None) == (gx is None)
+        if gx is not None:
+            np.testing.assert_allclose(x.grad, gx.data, rtol=1e-9, atol=1e-9 * (1 + abs(gx.data).max()))
 
 
 @law

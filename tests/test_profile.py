@@ -29,6 +29,16 @@ def test_calls_scopes_and_bytes():
     assert 0 < sum(e.seconds for e in p.entries) < p.seconds
 
 
+@pytest.mark.parametrize("size", ["large"], indirect=True)
+def test_each_line_is_charged_for_the_array_it_makes(size):
+    """No product waits for the next line; one that is to be summed is no array."""
+    x, scale = tg.Tensor(np.ones((64, 8))), tg.Tensor(np.ones(8))
+    with tg.profile() as p:
+        (x * scale / scale).backward(np.ones((64, 8)))
+    found = {e.op: e.nbytes for e in p.entries if e.phase == "backward"}
+    assert found == {"mul": x.data.nbytes, "div": x.data.nbytes}
+
+
 def test_ops_that_a_line_calls_are_the_lines():
     x = tg.Tensor(np.linspace(-1, 1, 5))
     with tg.profile() as p:

@@ -17,6 +17,7 @@ from tinygraph.context import CONTEXT
 from tinygraph.device import synchronize
 from tinygraph.dispatch import OPS
 from tinygraph.graph import Graph
+from tinygraph.summand import Summand
 
 __all__ = ["Profile", "profile"]
 
@@ -65,8 +66,9 @@ class Profile:
             try:
                 out = function(*args, **params)
                 for array in out if isinstance(out, tuple | list) else (out,):
-                    synchronize(array)
-                    entry.nbytes += getattr(array, "nbytes", 0)
+                    if not isinstance(array, Summand):  # which is no array, and would become one
+                        synchronize(array)
+                        entry.nbytes += getattr(array, "nbytes", 0)
                 return out
             finally:
                 entry.seconds += time.perf_counter() - started

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygraph.context import within
 from tinygraph.ops.shape import sum_to
-from tinygraph.summand import SMALL, Summand, undo_broadcast
+from tinygraph.summand import LARGE, SMALL, Summand, basis, multiplied_out, summand, undo_broadcast
 from tinygraph.tensor import Node
 
 __all__ = ["freed", "order_of", "walk", "walk_recorded"]
@@ -34,6 +34,9 @@ def walk(
     The newest node comes first, so all that it was used for has been met. With ``only``, gradients go
     nowhere else, and all of them stay in ``grads``; ``watch`` sees each contribution, in the order of inputs.
     """
+    recent: list[Any] = []  # the last sum over copies, for `undo_broadcast`
+    seeds, unseen = list(grads.values()), only is None and not watch
+    waiting: set[Node] = set()  # whose gradient is a product as yet
     owned: set[Node] = set()  # whose gradient, a large array, nobody else holds: it can be added into
     ready = sorted((node for node in grads if node.op), key=AGE)  # the newest is last, and new ones are often newest
     while ready:
@@ -44,6 +47,7 @@ def walk(
             raise freed(node)
         g = grads.pop(node) if only is None else grads[node]
         elementwise, large = op.elementwise, g.size >= SMALL
+        lazy = large and g.size >= LARGE and elementwise and op.plain and unseen and (node in owned or kept(g, seeds))
         heir = node if large and only is None and node in owned else None
         if not elementwise and g.shape != shape:
             g = np.broadcast_to(g, shape)
@@ -51,9 +55,17 @@ def walk(
             if args is None or (only is not None and x not in only):
                 continue
             if elementwise and x.shape != shape:
-                gx = undo_broadcast(line(Summand((g,), x.shape) if large else g, *args), shape, x.shape)
+                gx = line(summand(g, x.shape) if large else g, *args)
+                gx = undo_broadcast(gx, shape, x.shape, recent if lazy else None)
+            elif lazy and args and (small := copied(x)):
+                gx = line(summand(g, small), *args)
+                if type(gx) is Summand:
+                    if x in grads or not gx.is_scaled():
+                        gx = gx.product()
+                    else:
+                        waiting.add(x)
             else:
-                gx = line(g, *args)
+                gx = line(multiplied_out(g) if large else g, *args)
             if watch:
                 watch(node, gx)
             if x not in grads:
@@ -63,18 +75,24 @@ def walk(
                         insort(ready, x, key=AGE)
                     else:
                         ready.append(x)
-            elif x in owned:
+            elif x in owned or x in waiting:
+                recent.clear()  # it may be of what changes now
+                if x in waiting:
+                    grads[x] = grads[x].product(in_place=x in owned)
+                    owned.add(x)
+                    waiting.remove(x)
                 grads[x] += gx
                 continue
             else:
                 grads[x] = gx = grads[x] + gx
             if not large:
                 continue
-            if gx is not g and gx.base is not None:  # a view, of g as a rule: then nobody is alone with g
+            array, source = basis(gx), basis(g)
+            if array is not source and array.base is not None:  # a view, of g as a rule: then nobody is alone with g
                 owned.discard(heir)
                 heir = None
-            elif gx.shape == x.shape and not watch:
-                if gx is not g:
+            elif array.shape == x.shape and not watch:
+                if array is not source:
                     owned.add(x)
                 elif heir is node:  # nobody else held g; now this input does, unless another one gets it too
                     owned.add(heir := x)
@@ -82,6 +100,20 @@ def walk(
                     owned.discard(heir)
         if free:
             node.saved, node.inputs = None, ()
+
+
+def kept(g: Any, seeds: list[Any]) -> bool:
+    """Whether a gradient is there for as long as it may wait, or waits already: a seed is the caller's."""
+    return type(g) is Summand or any(g is seed for seed in seeds)
+
+
+def copied(x: Node) -> Any:
+    """Return the shape of an operand that node ``x`` copies along another; None where it copies none."""
+    if x.op is not None and x.op.elementwise:
+        for operand in x.inputs:
+            if (shape := getattr(operand, "shape", ())) and shape != x.shape:
+                return shape
+    return None
 
 
 def freed(node: Node) -> RuntimeError:
