@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from tests.cases import close
 from tests.conftest import why_no_gpu
 from tests.decoy import Decoy
 from tinygraph import Tensor, fused, grad
-from tinygraph.fused import backend, crew, cuda
-from tinygraph.fused.crew import LINE, enter, finish, finished, leave, ticket
+from tinygraph.fused import backend, crew, cuda, instructions
+from tinygraph.fused.crew import LINE, enter, finish, finished, leave, meet, ticket
 from tinygraph.fused.instructions import advance
 
 FUSED = {"batch_norm": fused.batch_norm, "layer_norm": fused.layer_norm}
@@ -391,6 +392,46 @@ def test_the_one_that_leads_waits_for_what_a_helper_has_begun(crew_of):
     out = np.zeros(2)
     crew.together(slowly, 2, out)
     assert out.tolist() == [1, 1]
+
+
+def wait(desk):
+    meet(desk, 0, 3)
+
+
+def test_who_waits_long_gives_way():
+    """To a function of ours in place of the system's, which does what is waited for."""
+    if not numba_is_there():
+        pytest.skip("Numba is not installed")
+    from llvmlite import binding
+
+    desk, calls = np.zeros(crew.DESK, np.int64), []
+    alarm = threading.Timer(10, desk.fill, (3,))  # where it gives way to nobody
+
+    @ctypes.CFUNCTYPE(ctypes.c_int)
+    def work() -> int:
+        calls.append(1)
+        desk[2 * LINE] += 1
+        return 0
+
+    binding.add_symbol(instructions.YIELD, ctypes.cast(work, ctypes.c_void_p).value)
+    try:
+        waiting = backend.compiled(wait, (desk,), cache=False)
+        alarm.start()
+        waiting(desk)
+    finally:
+        alarm.cancel()
+        binding.add_symbol(instructions.YIELD, ctypes.cast(instructions.system_yield(), ctypes.c_void_p).value)
+    assert len(calls) == 3
+
+
+def test_code_on_disk_is_not_taken_for_another_version(monkeypatch, tmp_path):
+    """Numba looks at the file of a kernel alone, not at those of the functions that it calls."""
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    hits = lambda: sum(backend.compiled(wait, (np.zeros(crew.DESK, np.int64),), cache=True).stats.cache_hits.values())
+    assert [hits(), hits()] == [0, 1]
+    monkeypatch.setattr(backend, "version", lambda: b"another")
+    assert [hits(), hits()] == [0, 1]
 
 
 def test_a_call_that_fails_keeps_nobody_waiting(crew_of):

@@ -16,6 +16,7 @@ that it can take.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import inspect
 import os
@@ -23,6 +24,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -115,10 +118,26 @@ class Kernel:
 
 def compiled(function: Callable[..., Any], args: tuple[Any, ...], cache: bool) -> Callable[..., Any]:
     """Return a function as machine code for the types of these arguments."""
-    made = numba().njit(function, nogil=True, cache=cache, **OPTIONS)
+    made = numba().njit(stamped(function), nogil=True, cache=cache, **OPTIONS)
     admit_callees(function)
     made.compile(tuple(map(numba().typeof, args)))
     return made
+
+
+def stamped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that Numba will not take for the one of another version of this folder.
+
+    It keeps machine code for as long as the file of a kernel is the same, whatever has become of those that the kernel
+    calls; but what a function encloses belongs to the key.
+    """
+    code = function.__code__.replace(co_freevars=("version",))
+    return FunctionType(code, function.__globals__, function.__name__, None, (CellType(version()),))
+
+
+@functools.cache
+def version() -> bytes:
+    """Return a digest of the files from which kernels are made."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).digest()
 
 
 @functools.cache

@@ -5,10 +5,8 @@ Helpers are threads of Python's that sleep while there is nothing to do: a pool 
 slows every matrix product beside it down. But to wake one takes as long as a sweep over a megabyte. So a compiled
 kernel is called once by each thread, for all of its sweeps (`together`); in it they draw tickets and wait for one
 another at a desk, which is a few counters in memory. A kernel allocates before it draws its first ticket, for a
-helper that has drawn one must not fail. If the calling thread fails, `together` lets the helpers go.
-
-Numba keeps kernels on disk for as long as their own file does not change. After a change to what they call from
-here, touch that one too.
+helper that has drawn one must not fail. If the calling thread fails, `together` lets the helpers go. Who waits long
+gives way: there may be more threads at work than cores, and the one that is waited for has to run.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygraph.fused.instructions import advance
+from tinygraph.fused.instructions import advance, give_way
 
 if TYPE_CHECKING:
     from tinygraph.fused.backend import Kernel
@@ -34,6 +32,7 @@ SHARED = 1 << 19  # elements above which a second thread is worth waking for a s
 PIECE = 1 << 18  # elements of a piece, for a compiled kernel
 MOST = 8  # threads; more would wait for memory
 LINGER = 4000  # looks at the bell, some 40 µs in all
+PATIENCE = 1000  # looks at what others have done
 BELL = np.zeros(1, np.int64)  # rings as a kernel begins
 LINE = 8  # counters to a cache line, so that no two threads write to the same one for different reasons
 DESK = 7 * LINE  # counters: how often the bell had rung, then tickets drawn and pieces done of each of three steps
@@ -150,9 +149,12 @@ def finished(desk: np.ndarray, step: int) -> int:
 
 
 def meet(desk: np.ndarray, step: int, count: int) -> None:
-    """Wait until so many pieces of a step are done."""
+    """Wait until so many pieces of a step are done; if that takes long, whoever does them may want this core."""
+    looks = 0
     while finished(desk, step) < count:
-        pass
+        looks += 1
+        if looks > PATIENCE:
+            give_way()
 
 
 def enter(desk: np.ndarray, bell: np.ndarray, leads: bool) -> None:

@@ -1,16 +1,19 @@
-"""Two instructions of a processor for which Python has no word, told to Numba's compiler in LLVM's terms.
+"""What a compiled kernel does and Python has no word for, told to Numba's compiler in LLVM's terms.
 
-Nothing else in the project speaks to that compiler. After a change here, touch the files of the kernels, as for `crew`.
+Nothing else in the project speaks to that compiler.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import sys
 from typing import Any
 
 import numpy as np
 
 CACHE_LINE = 64  # bytes
+YIELD = "tinygraph_give_way"  # what compiled code calls the system's function
 
 
 def advance(counters: np.ndarray, place: int, by: int) -> int:
@@ -22,10 +25,23 @@ def fetch(x: np.ndarray) -> None:
     """Have a vector loaded into the cache while other work is done."""
 
 
+def give_way() -> None:
+    """Let another thread have this core, if one is waiting for it."""
+
+
+def system_yield() -> Any:
+    """Return the system's function for that."""
+    if sys.platform == "win32":
+        return ctypes.windll.kernel32.SwitchToThread
+    return ctypes.CDLL(None).sched_yield
+
+
 @functools.cache
 def teach(numba: Any) -> None:
-    """Tell Numba what `advance` and `fetch` are."""
-    from llvmlite import ir
+    """Tell Numba what `advance`, `fetch` and `give_way` are."""
+    from llvmlite import binding, ir
+
+    binding.add_symbol(YIELD, ctypes.cast(system_yield(), ctypes.c_void_p).value)
 
     def address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -49,6 +65,22 @@ def teach(numba: Any) -> None:
             return context.get_dummy_value()
 
         return numba.void(x, numba.int64), generate
+
+    @numba.extending.intrinsic
+    def yield_core(typing: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            known = builder.module.globals.get(YIELD)
+            builder.call(known or ir.Function(builder.module, ir.FunctionType(ir.IntType(32), []), YIELD), [])
+            return context.get_dummy_value()
+
+        return numba.void(), generate
+
+    @numba.extending.overload(give_way)
+    def giving_way() -> Any:
+        def call() -> Any:
+            yield_core()
+
+        return call
 
     @numba.extending.overload(advance)
     def advancing(counters: Any, place: Any, by: Any) -> Any:
