@@ -35,7 +35,7 @@ def walk(
     nowhere else, and all of them stay in ``grads``; ``watch`` sees each contribution, in the order of inputs.
     """
     recent: list[Any] = []  # the last sum over copies, for `undo_broadcast`
-    seeds, unseen = list(grads.values()), only is None and not watch
+    seeds = list(grads.values())
     waiting: set[Node] = set()  # whose gradient is a product as yet
     owned: set[Node] = set()  # whose gradient, a large array, nobody else holds: it can be added into
     ready = sorted((node for node in grads if node.op), key=AGE)  # the newest is last, and new ones are often newest
@@ -47,16 +47,21 @@ def walk(
             raise freed(node)
         g = grads.pop(node) if only is None else grads[node]
         elementwise, large = op.elementwise, g.size >= SMALL
-        lazy = large and g.size >= LARGE and elementwise and op.plain and unseen and (node in owned or kept(g, seeds))
-        heir = node if large and only is None and node in owned else None
+        heir = lazy = None
+        if large and only is None:
+            heir = node if node in owned else None
+            lazy = g.size >= LARGE and elementwise and op.plain and not watch and (heir or kept(g, seeds))
         if not elementwise and g.shape != shape:
             g = np.broadcast_to(g, shape)
         for x, line, args in zip(node.inputs, op.lines if op.plain else op.lines_for(node, g), saved):
             if args is None or (only is not None and x not in only):
                 continue
-            if elementwise and x.shape != shape:
-                gx = line(summand(g, x.shape) if large else g, *args)
-                gx = undo_broadcast(gx, shape, x.shape, recent if lazy else None)
+            if not large:
+                gx = line(g, *args)
+                if elementwise and x.shape != shape:
+                    gx = undo_broadcast(gx, shape, x.shape)
+            elif elementwise and x.shape != shape:
+                gx = undo_broadcast(line(summand(g, x.shape), *args), shape, x.shape, recent if lazy else None)
             elif lazy and args and (small := copied(x)):
                 gx = line(summand(g, small), *args)
                 if type(gx) is Summand:
@@ -65,7 +70,7 @@ def walk(
                     else:
                         waiting.add(x)
             else:
-                gx = line(multiplied_out(g) if large else g, *args)
+                gx = line(multiplied_out(g), *args)
             if watch:
                 watch(node, gx)
             if x not in grads:
