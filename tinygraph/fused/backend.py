@@ -16,7 +16,6 @@ that it can take.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import inspect
 import os
@@ -24,7 +23,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import CellType, FunctionType
 from typing import Any
 
@@ -137,6 +135,9 @@ def stamped(function: Callable[..., Any]) -> Callable[..., Any]:
 @functools.cache
 def version() -> bytes:
     """Return a digest of the files from which kernels are made."""
+    import hashlib  # these two take as long to load as the rest of this file
+    from pathlib import Path
+
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).digest()
 
 
