@@ -33,10 +33,10 @@ def walk(
 
     The newest node comes first, so all that it was used for has been met. With ``only``, gradients go
     nowhere else, and all of them stay in ``grads``; ``watch`` sees each contribution, in the order of inputs.
+    Where nobody looks, a large one may be a `Summand` on its way.
     """
     recent: list[Any] = []  # the last sum over copies, for `undo_broadcast`
     seeds = list(grads.values())
-    waiting: set[Node] = set()  # whose gradient is a product as yet
     owned: set[Node] = set()  # whose gradient, a large array, nobody else holds: it can be added into
     ready = sorted((node for node in grads if node.op), key=AGE)  # the newest is last, and new ones are often newest
     while ready:
@@ -64,11 +64,8 @@ def walk(
                 gx = undo_broadcast(line(summand(g, x.shape), *args), shape, x.shape, recent if lazy else None)
             elif lazy and args and (small := copied(x)):
                 gx = line(summand(g, small), *args)
-                if type(gx) is Summand:
-                    if x in grads or not gx.is_scaled():
-                        gx = gx.product()
-                    else:
-                        waiting.add(x)
+                if type(gx) is Summand and (x in grads or not gx.is_scaled()):
+                    gx = gx.product()
             else:
                 gx = line(multiplied_out(g), *args)
             if watch:
@@ -80,12 +77,11 @@ def walk(
                         insort(ready, x, key=AGE)
                     else:
                         ready.append(x)
-            elif x in owned or x in waiting:
+            elif x in owned or type(grads[x]) is Summand:
                 recent.clear()  # it may be of what changes now
-                if x in waiting:
+                if type(grads[x]) is Summand:
                     grads[x] = grads[x].product(in_place=x in owned)
                     owned.add(x)
-                    waiting.remove(x)
                 grads[x] += gx
                 continue
             else:
