@@ -276,8 +276,9 @@ def test_a_gradient_that_waits_as_a_product_leaves_the_seed_alone(size, owned):
     x, scale, w = tensor(), tensor(ROW), X + 0
     h = x - x.mean(0)
     d = ROW * w / 4 if owned else w / 4
+    squared = square(h)  # older, so that its gradient comes to what waits at h
     scaled = h * scale
-    y = square(h) + scaled / (scale * 4.0)
+    y = squared + scaled / (scale * 4.0)
     y = y * scale if owned else y
     seen = grad(y, [x, h, scale, scaled], w)
     y.backward(w)
