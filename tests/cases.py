@@ -17,7 +17,7 @@ import numpy as np
 
 import tinygraph
 from tinygraph import Tensor, functions, grad
-from tinygraph.dispatch import OPS
+from tinygraph.engine.registry import OPS
 from tinygraph.ops import linear, shape
 from tinygraph.ops.elementwise import square
 

@@ -57,7 +57,7 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Walk with small arrays as they are, and then as with large ones: products that wait, totals in place."""
     if request.param == "large":
         for limit in ("SMALL", "LARGE"):
-            monkeypatch.setattr(importlib.import_module("tinygraph.walk"), limit, 0)
+            monkeypatch.setattr(importlib.import_module("tinygraph.autodiff.backward"), limit, 0)
     return request.param
 
 

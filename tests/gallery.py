@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tinygraph import Parameter, Tensor, scope, snapshot
-from tinygraph.graph import Graph
+from tinygraph.graph.data import Graph
 
 FOLDER = Path(__file__).parent.parent / "docs" / "gallery"
 

@@ -21,10 +21,10 @@ import pytest
 import tinygraph as tg
 from tests import gallery
 from tests.test_svg import hostile_graph
-from tinygraph.graph import Graph
-from tinygraph.render.html import html
-from tinygraph.render.mermaid import mermaid
-from tinygraph.render.svg import svg
+from tinygraph.drawing.formats.html import html
+from tinygraph.drawing.formats.mermaid import mermaid
+from tinygraph.drawing.formats.svg import svg
+from tinygraph.graph.data import Graph
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 ROOT = Path(__file__).parent.parent
@@ -122,6 +122,8 @@ def test_mermaid_reads_its_charts(graphs: dict[str, Graph], opened: Callable[[st
         "try{await mermaid.parse(charts[k]);r[k]='ok'}catch(e){r[k]=String(e).slice(0,200)}}"
         "document.getElementById('out').textContent=JSON.stringify(r)})()"
     )
-    found = opened(f'<meta charset="utf-8"><script src="{MERMAID.as_uri()}"></script><pre id="out"></pre><script>{script}</script>')
+    found = opened(
+        f'<meta charset="utf-8"><script src="{MERMAID.as_uri()}"></script><pre id="out"></pre><script>{script}</script>'
+    )
     assert found.pop("control") != "ok"
     assert {name: said for name, said in found.items() if said != "ok"} == {}

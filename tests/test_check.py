@@ -10,11 +10,11 @@ import pytest
 
 import tinygraph as tg
 from tinygraph import OPS, DegenerateCheck, Tensor, compare, gradcheck, gradgradcheck
-from tinygraph.check import GradcheckError
-from tinygraph.comparison import kept_for_backward
+from tinygraph.autodiff.fused_op import fused
 from tinygraph.data import digits
-from tinygraph.fusion import fused
-from tinygraph.op import op
+from tinygraph.engine.op import op
+from tinygraph.verify.comparison import kept_for_backward
+from tinygraph.verify.gradients import GradcheckError
 
 RANDOM = np.random.default_rng(5)
 X, GAMMA, BETA, W = RANDOM.normal(size=(5, 3)), RANDOM.normal(size=3), RANDOM.normal(size=3), RANDOM.normal(size=(5, 3))
@@ -565,7 +565,7 @@ def test_inputs_that_cannot_be_compared_are_refused(inputs, kind, message):
 
 def test_arrays_of_a_device_stay_there(device_array, monkeypatch):
     put = lambda values, backend, dtype: device_array(values.astype(dtype))
-    monkeypatch.setattr(sys.modules["tinygraph.comparison"], "asarray", put)
+    monkeypatch.setattr(sys.modules["tinygraph.verify.comparison"], "asarray", put)
     arrays = [device_array(a) for a in (X, GAMMA, BETA)]
     assert gradcheck(tg.batch_norm, tuple(arrays)) and gradgradcheck(tg.batch_norm, tuple(arrays))
     assert compare(tg.batch_norm, tg.batch_norm, *arrays).composed == "batch_norm"

@@ -87,8 +87,14 @@ def bad(tmp_path, name, content=b""):
         (lambda d: ["--input", bad(d, "x.csv", b"a,b\n1,x\n")], "cannot be read as .csv"),
         (lambda d: ["--input", bad(d, "x.csv")], "holds no rows"),
         (lambda d: ["--input", bad(d, "x.csv", b"1,nan\n2,3\n"), "--batch", 2], "1 elements of the batch are nan"),
-        (lambda d: ["--input", bad(d, "x.csv", b"1,,3\n4,5,6\n7,8,9\n")], "could not convert string '' to float64 at row 0"),
-        (lambda d: ["--input", bad(d, "x.csv", b"1e300,1\n2,3\n")], "1 elements of the batch are nan or infinite in float32"),
+        (
+            lambda d: ["--input", bad(d, "x.csv", b"1,,3\n4,5,6\n7,8,9\n")],
+            "could not convert string '' to float64 at row 0",
+        ),
+        (
+            lambda d: ["--input", bad(d, "x.csv", b"1e300,1\n2,3\n")],
+            "1 elements of the batch are nan or infinite in float32",
+        ),
         (lambda d: ["--input", bad(d, "x.csv", b"1,2\n")], "--input: there is one value a feature"),
         (lambda d: ["--seed", -1], "--seed -1: must be 0 or more"),
         (lambda d: ["--out", bad(d, "file")], "file: cannot be made a folder: File exists"),

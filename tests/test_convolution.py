@@ -7,7 +7,7 @@ import pytest
 
 from tests.decoy import Decoy
 from tinygraph import Tensor, grad
-from tinygraph.ops.window import conv2d
+from tinygraph.ops.convolution import conv2d
 
 COMPILED = [
     ((3, 2, 9, 8), (4, 2, 3, 2), {}),
@@ -24,7 +24,8 @@ COMPILED = [
 def test_compiled_loops_are_the_same_function(monkeypatch, rng, x, w, options, dtype, tolerance, shared):
     """Values and both gradients, also where threads share the tiles."""
     pytest.importorskip("numba")
-    from tinygraph.fused import convolution, crew
+    from tinygraph.kernels import convolution
+    from tinygraph.kernels import threads as crew
 
     monkeypatch.setattr(convolution, "LEAST", 0)
     monkeypatch.setattr(crew, "SHARED", 0 if shared else 1 << 60)
@@ -43,7 +44,7 @@ def test_compiled_loops_are_the_same_function(monkeypatch, rng, x, w, options, d
 def test_compiled_loops_take_what_they_can(monkeypatch, rng):
     """Large arrays of NumPy's, of one floating type; read-only and strided ones too."""
     pytest.importorskip("numba")
-    from tinygraph.fused import convolution
+    from tinygraph.kernels import convolution
 
     monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
     x, w = rng.standard_normal((8, 10, 10, 16)).transpose(0, 3, 1, 2), rng.standard_normal((16, 16, 3, 3))[..., ::-1]
@@ -60,7 +61,7 @@ def test_compiled_loops_take_what_they_can(monkeypatch, rng):
 
 def test_a_nan_stays_in_its_window_when_compiled(monkeypatch, rng):
     pytest.importorskip("numba")
-    from tinygraph.fused import convolution
+    from tinygraph.kernels import convolution
 
     monkeypatch.setattr(convolution, "LEAST", 0)
     monkeypatch.setenv("TINYGRAPH_FUSED", "numba")

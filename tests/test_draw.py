@@ -53,7 +53,9 @@ def test_text_says_what_it_means_in_few_signs():
     assert chart.startswith("3 ops * x_bar float64(2,)") and "e^(-ete)" in chart
     assert tg.snapshot((x * 2).named("y")).text().startswith("1 op · → y (2,)")
     b = tg.Parameter([0.3, 0.1], name="b")  # before a batch norm: it is taken off with the mean
-    loss = (tg.batch_norm(tg.Tensor([[0.1, 2.0], [0.7, 0.3], [0.2, 0.9]]) + b) * [[0.3, 1.0], [2.0, 0.1], [0.7, 5]]).sum()
+    loss = (
+        tg.batch_norm(tg.Tensor([[0.1, 2.0], [0.7, 0.3], [0.2, 0.9]]) + b) * [[0.3, 1.0], [2.0, 0.1], [0.7, 5]]
+    ).sum()
     loss.backward()
     assert re.search(r"b  \(param\) .* 0, but for rounding ", tg.snapshot(loss).text())
 

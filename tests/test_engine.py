@@ -18,11 +18,11 @@ import pytest
 import tinygraph as tg
 from tests.cases import registered
 from tinygraph import Parameter, Tensor, grad, no_grad, scope
-from tinygraph.dispatch import OPS
+from tinygraph.autodiff.backward import walk
+from tinygraph.engine.registry import OPS
 from tinygraph.ops.elementwise import exp, log, maximum, relu, sigmoid, sqrt, square, tanh
 from tinygraph.ops.linear import einsum
 from tinygraph.ops.shape import broadcast_to, concatenate
-from tinygraph.walk import walk
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 
@@ -634,7 +634,7 @@ def test_threads_build_and_walk_graphs_at_once():
         y = shared * float(k)
         for _ in range(200):
             y = y * 1.01 + shared
-        first, = grad((y * y).sum(), shared, create_graph=True)
+        (first,) = grad((y * y).sum(), shared, create_graph=True)
         return first.data, grad(first.sum(), shared)[0]
 
     alone = [work(k) for k in range(8)]

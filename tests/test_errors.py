@@ -26,7 +26,7 @@ from tinygraph import (
     scope,
     var,
 )
-from tinygraph.dispatch import OPS
+from tinygraph.engine.registry import OPS
 from tinygraph.ops import elementwise, shape
 
 A = np.arange(12.0).reshape(4, 3)
@@ -105,9 +105,9 @@ CALLS = [
     (lambda: freed().backward(), RuntimeError, "the graph behind <op sum> was freed by backward(retain_graph=False)"),
     (lambda: grad(freed("loss"), x), RuntimeError, "the graph behind loss was freed by backward(retain_graph=False)"),
     # Devices.
-    (lambda: Tensor(Decoy(A), name="d") * A, TypeError, "arrays of numpy and tests do not mix: move one with tinygraph.device.asarray | in mul(d tests float64[4,3], float64[4,3])HERE"),
-    (lambda: Tensor(A, name="a") @ Decoy(A.T), TypeError, "arrays of numpy and tests do not mix: move one with tinygraph.device.asarray | in matmul(a float64[4,3], tests float64[3,4])HERE"),
-    (lambda: batch_norm(Tensor(Decoy(A)), np.ones(3)), TypeError, "arrays of numpy and tests do not mix: move one with tinygraph.device.asarray | in batch_norm/mul(float64[3], x̂ = div tests float64[4,3])HERE"),
+    (lambda: Tensor(Decoy(A), name="d") * A, TypeError, "arrays of numpy and tests do not mix: move one with tinygraph.asarray | in mul(d tests float64[4,3], float64[4,3])HERE"),
+    (lambda: Tensor(A, name="a") @ Decoy(A.T), TypeError, "arrays of numpy and tests do not mix: move one with tinygraph.asarray | in matmul(a float64[4,3], tests float64[3,4])HERE"),
+    (lambda: batch_norm(Tensor(Decoy(A)), np.ones(3)), TypeError, "arrays of numpy and tests do not mix: move one with tinygraph.asarray | in batch_norm/mul(float64[3], x̂ = div tests float64[4,3])HERE"),
     # Normalization.
     (lambda: batch_norm(x, γ), ValueError, "batch_norm: gamma has shape (4,); x of shape (4, 3) needs (3,)"),
     (lambda: batch_norm(x, None, np.ones((1, 3))), ValueError, "batch_norm: beta has shape (1, 3); x of shape (4, 3) needs (3,)"),
@@ -166,7 +166,10 @@ def test_an_op_that_is_not_well_made_says_so_when_it_is_made():
         def twice(x):
             return 2 * x
 
-    with pytest.raises(TypeError, match=r"^op twice: a derivative line asks for 'weight'; known: out, x, and _shape and _dtype of an operand$"):
+    with pytest.raises(
+        TypeError,
+        match=r"^op twice: a derivative line asks for 'weight'; known: out, x, and _shape and _dtype of an operand$",
+    ):
 
         @op("2$x", x=("2", lambda g, weight: 2 * g))
         def twice(x):

@@ -5,7 +5,7 @@ import pytest
 
 import tinygraph as tg
 from tinygraph import Tensor, grad
-from tinygraph.functional import hessian, hvp, jacobian, jvp, vjp
+from tinygraph.functions.transforms import hessian, hvp, jacobian, jvp, vjp
 
 RANDOM = np.random.default_rng(3)
 X, W, B = RANDOM.normal(size=(4, 3)), RANDOM.normal(size=(3, 2)), RANDOM.normal(size=2)

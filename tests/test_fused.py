@@ -20,9 +20,12 @@ from tests.cases import close
 from tests.conftest import why_no_gpu
 from tests.decoy import Decoy
 from tinygraph import Tensor, fused, grad
-from tinygraph.fused import backend, crew, cuda, instructions
-from tinygraph.fused.crew import LINE, enter, finish, finished, leave, meet, ticket
-from tinygraph.fused.instructions import advance
+from tinygraph.kernels import cuda
+from tinygraph.kernels import llvm as instructions
+from tinygraph.kernels import route as backend
+from tinygraph.kernels import threads as crew
+from tinygraph.kernels.llvm import advance
+from tinygraph.kernels.threads import LINE, enter, finish, finished, leave, meet, ticket
 
 FUSED = {"batch_norm": fused.batch_norm, "layer_norm": fused.layer_norm}
 DEFINED = {"batch_norm": tg.batch_norm, "layer_norm": tg.layer_norm}

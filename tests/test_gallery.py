@@ -12,7 +12,7 @@ import pytest
 import tinygraph as tg
 from tests.gallery import FOLDER, build
 from tinygraph.cli import main
-from tinygraph.drawing import ENDINGS
+from tinygraph.drawing.api import ENDINGS
 
 PICTURE = FOLDER.parent / "pictures" / "batchnorm_4x3.svg"
 

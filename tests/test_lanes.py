@@ -10,20 +10,23 @@ import pytest
 import tinygraph as tg
 from tests import gallery
 from tinygraph import Parameter, Tensor
-from tinygraph.graph import Graph
+from tinygraph.drawing.formats.html import html
+from tinygraph.drawing.formats.mermaid import mermaid
+from tinygraph.drawing.formats.svg import svg
+from tinygraph.drawing.formats.tikz import tikz
+from tinygraph.drawing.layout.batch_axis import batch_axes
+from tinygraph.drawing.layout.card import card_of
+from tinygraph.drawing.layout.edge_labels import meets
+from tinygraph.drawing.layout.place import Layout, lay_out
+from tinygraph.drawing.style.formula import text_of
+from tinygraph.graph.data import Graph
+from tinygraph.graph.diff import diff
+from tinygraph.graph.paths import route
+from tinygraph.graph.scopes import fit, fold, scopes
+from tinygraph.graph.simplify import inline
+from tinygraph.graph.snapshot import snapshot
 from tinygraph.nets import fully_connected
 from tinygraph.ops.linear import einsum, matmul
-from tinygraph.render.axes import batch_axes
-from tinygraph.render.cards import card_of
-from tinygraph.render.chips import meets
-from tinygraph.render.html import html
-from tinygraph.render.lanes import Layout, lay_out
-from tinygraph.render.math import text_of
-from tinygraph.render.mermaid import mermaid
-from tinygraph.render.svg import svg
-from tinygraph.render.tikz import tikz
-from tinygraph.rewrite import diff, fit, fold, inline, route, scopes
-from tinygraph.trace import snapshot
 
 
 def faults(layout: Layout) -> list[str]:
@@ -196,7 +199,8 @@ def test_the_batch_axis_is_followed(make, axes: set[int]) -> None:
 
 
 def test_the_batch_goes_through_windows_and_back_from_pixels() -> None:
-    from tinygraph.ops.window import avg_pool2d, conv2d
+    from tinygraph.ops.convolution import conv2d
+    from tinygraph.ops.pooling import avg_pool2d
 
     x = Tensor(np.ones((3, 2, 8, 8)), name="x")
     c = conv2d(x, Parameter(np.ones((3, 2, 3, 3)), name="k"))

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.cases import Case, close, gradients, inner
-from tinygraph import Tensor, grad, walk
+from tinygraph import Tensor, grad
+from tinygraph.autodiff import backward as walk
+from tinygraph.autodiff.lazy_product import Summand, undo_broadcast
 from tinygraph.ops import elementwise, linear, reduce
 from tinygraph.ops.shape import broadcast_to, index, scatter, sum_to
-from tinygraph.summand import Summand, undo_broadcast
 
 law = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)

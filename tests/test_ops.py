@@ -7,7 +7,7 @@ import pytest
 
 from tests.cases import check_first, check_second, close, gradients, registered, tensor
 from tinygraph import Tensor, grad, op
-from tinygraph.dispatch import OPS
+from tinygraph.engine.registry import OPS
 
 REQUIRED = """
 add sub mul div neg power square sqrt exp log abs clip maximum minimum where tanh sigmoid relu sum mean max min argmax

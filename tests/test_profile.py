@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tinygraph.dispatch import OPS
+from tinygraph.engine.registry import OPS
 
 
 def step():

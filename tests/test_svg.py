@@ -17,16 +17,16 @@ import pytest
 import tinygraph as tg
 from tests import gallery
 from tinygraph import Tensor, scope
-from tinygraph.drawing import drawn
-from tinygraph.graph import Graph
-from tinygraph.pathways import paths
-from tinygraph.render.html import html
-from tinygraph.render.mermaid import MOST, mermaid
-from tinygraph.render.svg import svg, svg_diff, svg_paths
-from tinygraph.render.themes import DARK, LIGHT, PRINT, THEMES, style
-from tinygraph.render.tikz import tikz
-from tinygraph.rewrite import diff
-from tinygraph.trace import snapshot
+from tinygraph.drawing.api import drawn
+from tinygraph.drawing.formats.html import html
+from tinygraph.drawing.formats.mermaid import MOST, mermaid
+from tinygraph.drawing.formats.svg import svg, svg_diff, svg_paths
+from tinygraph.drawing.formats.tikz import tikz
+from tinygraph.drawing.style.themes import DARK, LIGHT, PRINT, THEMES, style
+from tinygraph.graph.data import Graph
+from tinygraph.graph.diff import diff
+from tinygraph.graph.paths import paths
+from tinygraph.graph.snapshot import snapshot
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
@@ -238,7 +238,11 @@ def test_paths_of_batch_norm_are_the_terms_of_the_closed_form() -> None:
 
 
 def test_paths_are_drawn_as_tables_that_add_up() -> None:
-    x, gamma, beta = Tensor(gallery.X, name="x"), tg.Parameter([1.0, 2.0, -1.0], name="γ"), tg.Parameter([0.0, 1.0, -1.0], name="β")
+    x, gamma, beta = (
+        Tensor(gallery.X, name="x"),
+        tg.Parameter([1.0, 2.0, -1.0], name="γ"),
+        tg.Parameter([0.0, 1.0, -1.0], name="β"),
+    )
     y = tg.batch_norm(x, gamma, beta, eps=0.0)
     text = svg_paths(paths(x, y, np.array(gallery.W)))
     root = ET.fromstring(text)

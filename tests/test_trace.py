@@ -7,7 +7,9 @@ import pytest
 
 import tinygraph as tg
 from tests.cases import Case
-from tinygraph.graph import Graph
+from tinygraph.graph.data import Graph
+from tinygraph.graph.snapshot import behind, kept_by
+from tinygraph.graph.values import summary
 
 X = [[1.0, -1, 2], [1, 3, 10], [3, -1, 10], [3, 3, 2]]
 W = [[4.0, 0, 0], [0, 0, -8], [0, 4, 0], [0, 0, 8]]
@@ -185,7 +187,7 @@ def _input_of(y):
     node = y.node
     while node.op:
         node = next(i for i in node.inputs if hasattr(i, "op"))
-    from tinygraph.op import tensor_of
+    from tinygraph.engine.op import tensor_of
 
     return tensor_of(node.data, node)
 
@@ -214,7 +216,7 @@ def test_a_leaf_that_changed_is_noticed():
 
 def test_values_that_were_not_kept_are_shown():
     _, loss = by_hand()
-    kept = {id(a) for n in tg.trace.behind([loss.node]) for a in tg.trace.kept_by(n)}
+    kept = {id(a) for n in behind([loss.node]) for a in kept_by(n)}
     assert len(kept) < 8
     assert all(n.value.values is not None for n in tg.snapshot(loss).nodes)
 
@@ -240,7 +242,7 @@ def test_find_lists_the_names():
 
 
 def test_summary_counts():
-    s = tg.trace.summary(np.array([0.0, 1.0, np.nan, np.inf, 3.0]), values=2)
+    s = summary(np.array([0.0, 1.0, np.nan, np.inf, 3.0]), values=2)
     assert (s.zeros, s.nans, s.infs, s.mean, s.min, s.max, s.values) == (1, 1, 1, pytest.approx(4 / 3), 0.0, 3.0, None)
     assert sum(s.histogram) == 3
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.cases import close
 from tinygraph import Tensor, grad
-from tinygraph.ops import window
-from tinygraph.ops.window import adaptive_avg_pool2d, avg_pool2d, conv2d, conv2d_weight, conv_transpose2d, max_pool2d
+from tinygraph.ops import convolution as window
+from tinygraph.ops.convolution import conv2d, conv2d_weight, conv_transpose2d
+from tinygraph.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

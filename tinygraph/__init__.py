@@ -6,25 +6,25 @@ An op called with arrays computes; called with a Tensor it also records.
 import importlib
 import typing
 
-from tinygraph import fused
-from tinygraph.context import composite, no_grad, scope
-from tinygraph.dispatch import OPS, sample
-from tinygraph.functions import (
+from tinygraph import fused, moved
+from tinygraph.autodiff.grad import grad
+from tinygraph.engine.arrays import asarray
+from tinygraph.engine.context import composite, no_grad, scope
+from tinygraph.engine.op import Op, op
+from tinygraph.engine.registry import OPS, sample
+from tinygraph.engine.tensor import Parameter, Tensor
+from tinygraph.functions.by_hand import batch_norm_stepwise
+from tinygraph.functions.normalization import (
     batch_norm,
     batch_norm_inference,
     batch_norm_spatial,
-    batch_norm_stepwise,
-    cross_entropy,
     group_norm,
     instance_norm,
     layer_norm,
-    log_softmax,
-    softmax,
-    std,
-    var,
 )
-from tinygraph.grad import grad
-from tinygraph.op import Op, op
+from tinygraph.functions.softmax import cross_entropy, log_softmax, softmax
+from tinygraph.functions.statistics import std, var
+from tinygraph.ops.convolution import conv2d, conv_transpose2d
 from tinygraph.ops.elementwise import (
     abs,
     add,
@@ -32,9 +32,11 @@ from tinygraph.ops.elementwise import (
     clip,
     div,
     equal,
+    erf,
     exp,
     greater,
     log,
+    logaddexp,
     maximum,
     minimum,
     mul,
@@ -50,6 +52,7 @@ from tinygraph.ops.elementwise import (
     where,
 )
 from tinygraph.ops.linear import einsum, matmul
+from tinygraph.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygraph.ops.reduce import argmax, logsumexp, max, mean, min, sum
 from tinygraph.ops.shape import (
     broadcast_to,
@@ -68,48 +71,54 @@ from tinygraph.ops.shape import (
     swapaxes,
     transpose,
 )
-from tinygraph.tensor import Parameter, Tensor
 
 if typing.TYPE_CHECKING:
     from tinygraph import checkpoint, data, nets, nn, optim, training
-    from tinygraph.certificate import Certificate
-    from tinygraph.check import DegenerateCheck, compare, gradcheck, gradgradcheck
-    from tinygraph.drawing import EngineMissing, draw
-    from tinygraph.functional import hessian, hvp, jacobian, jvp, vjp
-    from tinygraph.graph import Graph
-    from tinygraph.pathways import paths
-    from tinygraph.profiling import Profile, profile
-    from tinygraph.rewrite import diff
-    from tinygraph.trace import run, snapshot
+    from tinygraph.drawing.api import EngineMissing, draw
+    from tinygraph.functions.transforms import hessian, hvp, jacobian, jvp, vjp
+    from tinygraph.graph.data import Graph
+    from tinygraph.graph.diff import diff
+    from tinygraph.graph.paths import paths
+    from tinygraph.graph.run import run
+    from tinygraph.graph.snapshot import snapshot
+    from tinygraph.verify.certificate import Certificate
+    from tinygraph.verify.comparison import compare
+    from tinygraph.verify.gradients import DegenerateCheck, GradcheckError, gradcheck, gradgradcheck
+    from tinygraph.verify.profiling import Profile, profile
 
 __version__ = "0.1.0"
 
 # As in NumPy, `from tinygraph import *` leaves Python's own abs, max, min and sum alone.
 __all__ = [
-    "OPS", "Certificate", "DegenerateCheck", "EngineMissing", "Graph", "Op", "Parameter", "Profile", "Tensor", "add",
-    "argmax", "astype", "batch_norm", "batch_norm_inference", "batch_norm_spatial", "batch_norm_stepwise",
-    "broadcast_to", "clip", "compare", "composite", "concatenate", "cross_entropy", "diff", "div", "draw", "einsum",
-    "equal", "exp", "expand_dims", "flatten", "fused", "grad", "gradcheck", "gradgradcheck", "greater", "group_norm",
-    "hessian", "hvp", "index", "instance_norm", "jacobian", "jvp", "layer_norm", "log", "log_softmax", "logsumexp",
-    "matmul", "maximum", "mean", "minimum", "moveaxis", "mul", "neg", "no_grad", "op", "pad", "paths", "power",
-    "profile", "relu", "reshape", "run", "sample", "scatter", "scope", "sigmoid", "sign", "snapshot", "softmax",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum_to", "swapaxes", "tanh", "transpose", "var",
-    "vjp", "where",
+    "OPS", "Certificate", "DegenerateCheck", "EngineMissing", "GradcheckError", "Graph", "Op", "Parameter",
+    "Profile", "Tensor", "adaptive_avg_pool2d", "add", "argmax", "asarray", "astype", "avg_pool2d", "batch_norm",
+    "batch_norm_inference", "batch_norm_spatial", "batch_norm_stepwise", "broadcast_to", "clip", "compare",
+    "composite", "concatenate", "conv2d", "conv_transpose2d", "cross_entropy", "diff", "div", "draw", "einsum",
+    "equal", "erf", "exp", "expand_dims", "flatten", "fused", "grad", "gradcheck", "gradgradcheck", "greater",
+    "group_norm", "hessian", "hvp", "index", "instance_norm", "jacobian", "jvp", "layer_norm", "log", "log_softmax",
+    "logaddexp", "logsumexp", "matmul", "max_pool2d", "maximum", "mean", "minimum", "moveaxis", "mul", "neg",
+    "no_grad", "op", "pad", "paths", "power", "profile", "relu", "reshape", "run", "sample", "scatter", "scope",
+    "sigmoid", "sign", "snapshot", "softmax", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum_to",
+    "swapaxes", "tanh", "transpose", "var", "vjp", "where",
 ]  # fmt: skip
 
 # What a net does not need to run is loaded when it is first asked for, so that the import stays short.
 _LATER = {
     "checkpoint": (), "data": (), "nets": (), "nn": (), "optim": (), "training": (),
-    "certificate": ("Certificate",),
-    "check": ("DegenerateCheck", "compare", "gradcheck", "gradgradcheck"),
-    "drawing": ("EngineMissing", "draw"),
-    "functional": ("hessian", "hvp", "jacobian", "jvp", "vjp"),
-    "graph": ("Graph",),
-    "pathways": ("paths",),
-    "profiling": ("Profile", "profile"),
-    "rewrite": ("diff",),
-    "trace": ("run", "snapshot"),
+    "drawing.api": ("EngineMissing", "draw"),
+    "functions.transforms": ("hessian", "hvp", "jacobian", "jvp", "vjp"),
+    "graph.data": ("Graph",),
+    "graph.diff": ("diff",),
+    "graph.paths": ("paths",),
+    "graph.run": ("run",),
+    "graph.snapshot": ("snapshot",),
+    "verify.certificate": ("Certificate",),
+    "verify.comparison": ("compare",),
+    "verify.gradients": ("DegenerateCheck", "GradcheckError", "gradcheck", "gradgradcheck"),
+    "verify.profiling": ("Profile", "profile"),
 }  # fmt: skip
+
+moved.install()
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 import tinygraph as tg
-from tinygraph import Graph, Parameter, Tensor, scope, snapshot
-from tinygraph.ops.window import avg_pool2d, conv2d
+from tinygraph import Graph, Parameter, Tensor, avg_pool2d, conv2d, scope, snapshot
 
 HERE = Path(__file__).parent
 

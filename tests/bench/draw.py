@@ -17,8 +17,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests import gallery
-from tinygraph.drawing import ENDINGS, EngineMissing, drawn
-from tinygraph.render.svg import svg
+from tinygraph.drawing.api import ENDINGS, EngineMissing, drawn
+from tinygraph.drawing.formats.svg import svg
 
 
 def median(work: Callable[[], Any], rounds: int) -> float:

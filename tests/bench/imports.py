@@ -1,6 +1,6 @@
 """Time what ``import tinygraph`` adds to the import of NumPy, each import in a process of its own, in turns.
 
-    python tests/bench/imports.py [--rounds 21]
+python tests/bench/imports.py [--rounds 21]
 """
 
 from __future__ import annotations

@@ -51,9 +51,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the main job."""
     from tinygraph import fused
-    from tinygraph.check import compare
-    from tinygraph.device import asarray
-    from tinygraph.functions import batch_norm
+    from tinygraph.engine.arrays import asarray
+    from tinygraph.functions.normalization import batch_norm
+    from tinygraph.verify.gradients import compare
 
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: must be 0 or more")
@@ -107,9 +107,9 @@ def run(options: argparse.Namespace) -> int:
 
 def drawn(axes: tuple[int, ...], x: Any, gamma: Any, beta: Any, w: Any, *, eps: float = 1e-5) -> Any:
     """Compose batch norm on a batch, with L = Σ w⊙y; run it forward and backward, and return its graph."""
-    from tinygraph.functions import batch_norm
-    from tinygraph.tensor import Parameter, Tensor
-    from tinygraph.trace import snapshot
+    from tinygraph.engine.tensor import Parameter, Tensor
+    from tinygraph.functions.normalization import batch_norm
+    from tinygraph.graph.snapshot import snapshot
 
     y = batch_norm(Tensor(x, name="x"), Parameter(gamma, name="γ"), Parameter(beta, name="β"), axis=axes, eps=eps)
     loss = (Tensor(w, name="w", requires_grad=False) * y).sum().named("L")
@@ -127,7 +127,7 @@ def hand_solvable() -> tuple[np.ndarray, ...]:
 def taken(options: argparse.Namespace, rng: np.random.Generator) -> tuple[str, np.ndarray]:
     """Return the batch that is asked for, and in words where it is from."""
     if options.input is None:
-        from tinygraph.data import digits
+        from tinygraph.train.datasets import digits
 
         x, source = digits()[0], "handwritten digits"
     else:
@@ -220,6 +220,6 @@ def torch_batch_norm(axes: tuple[int, ...]) -> Any:
 
 def written(graph: Any, stem: Path) -> list[Path]:
     """Write a graph as a picture, as a page, as DOT and as JSON; return the paths."""
-    from tinygraph.drawing import draw
+    from tinygraph.drawing.api import draw
 
     return [draw(graph, stem.with_name(stem.name + ending)) for ending in (".svg", ".html", ".dot", ".json")]

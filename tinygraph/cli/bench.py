@@ -33,7 +33,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the benchmark."""
     from tinygraph import bench
-    from tinygraph.drawing import write
+    from tinygraph.drawing.api import write
 
     rows = [row for row in bench.ROWS if options.rows in row.title]
     if not rows:

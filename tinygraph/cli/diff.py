@@ -26,8 +26,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare."""
-    from tinygraph.drawing import EngineMissing, draw
-    from tinygraph.rewrite import diff
+    from tinygraph.drawing.api import EngineMissing, draw
+    from tinygraph.graph.diff import diff
 
     names = options.names or [Path(spec).name for spec in (options.a, options.b)]
     found = diff(graph_of(options.a), graph_of(options.b), (names[0], names[1]))

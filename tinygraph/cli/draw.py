@@ -32,7 +32,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw."""
-    from tinygraph.drawing import ENDINGS, EngineMissing, draw
+    from tinygraph.drawing.api import ENDINGS, EngineMissing, draw
 
     if bad := [path for path in options.out if path.suffix.lower() not in ENDINGS]:
         raise UsageError(f"{bad[0]}: the ending must be one of {' '.join(ENDINGS)}")

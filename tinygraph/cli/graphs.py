@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tinygraph.cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinygraph.graph import Graph
+    from tinygraph.graph.data import Graph
 
 NAMED = "FILE.py:NAME, where NAME is a tensor, a graph, or a function without arguments that returns one; or FILE.json"
 
@@ -28,7 +28,7 @@ def graph_of(spec: str) -> Graph:
     Raises:
         UsageError: there is no such file or name, the file fails, or it is something else.
     """
-    from tinygraph.graph import Graph
+    from tinygraph.graph.data import Graph
 
     if spec.endswith(".json"):
         try:
@@ -43,8 +43,8 @@ def graph_of(spec: str) -> Graph:
 
 def made(file: str, name: str) -> Graph:
     """Run a Python file, and return the graph of what bears a name in it."""
-    from tinygraph.drawing import data_of
-    from tinygraph.graph import Graph
+    from tinygraph.drawing.api import data_of
+    from tinygraph.graph.data import Graph
 
     if not Path(file).is_file():
         raise UsageError(f"{file}: there is no such file")
@@ -97,8 +97,8 @@ def told(error: BaseException, file: str) -> str:
 
 def offered(module: ModuleType) -> list[str]:
     """Return the names of a module that can be drawn."""
-    from tinygraph.graph import Graph
-    from tinygraph.tensor import Tensor
+    from tinygraph.engine.tensor import Tensor
+    from tinygraph.graph.data import Graph
 
     def fits(thing: Any) -> bool:
         if isinstance(thing, Tensor | Graph):

@@ -15,7 +15,7 @@ import numpy as np
 from tinygraph.cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from tinygraph.training import Training
+    from tinygraph.train.loop import Training
 
 HELP = "train a net of the texts, with batch norm from primitives or fused"
 DESCRIPTION = (
@@ -52,7 +52,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
-    from tinygraph.training import NotFinite, interruptible
+    from tinygraph.train.interrupts import interruptible
+    from tinygraph.train.not_finite import NotFinite
 
     folder = options.out or Path("runs") / options.name
     state = resumed(options, folder / CHECKPOINT)
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
 
 def resumed(options: argparse.Namespace, path: Path) -> dict[str, Any] | None:
     """Return the state to go on from, and fill in the options that it was made with; None begins anew."""
-    from tinygraph import checkpoint
+    from tinygraph.train import checkpoint
 
     if not options.resume:
         if path.exists():
@@ -113,7 +114,7 @@ def resumed(options: argparse.Namespace, path: Path) -> dict[str, Any] | None:
 
 def save(training: Training, options: argparse.Namespace, path: Path) -> None:
     """Write all that going on takes."""
-    from tinygraph import checkpoint
+    from tinygraph.train import checkpoint
 
     asked = {key: getattr(options, key) for key in ("name", "epochs", *FIXED)}
     checkpoint.save({"options": asked, "training": training.state_dict()}, path)
@@ -121,9 +122,9 @@ def save(training: Training, options: argparse.Namespace, path: Path) -> None:
 
 def prepared(options: argparse.Namespace) -> tuple[Training, int]:
     """Return the run that is asked for, at its beginning, and the epoch at which it ends."""
-    from tinygraph.data import DataLoader, dataset
-    from tinygraph.nets import RECIPES
-    from tinygraph.training import Training
+    from tinygraph.train.datasets import DataLoader, dataset
+    from tinygraph.train.loop import Training
+    from tinygraph.train.recipes import RECIPES
 
     recipe = RECIPES[options.name]
     defaults = {"epochs": recipe.epochs, "batch": recipe.batch, "lr": recipe.lr, "seed": 0, "norm": "batch"}
@@ -156,7 +157,7 @@ def line(training: Training, epochs: int) -> str:
 
 def written(training: Training, folder: Path, name: str) -> Iterator[Path]:
     """Write the figures of all epochs, and their curves where there is Matplotlib; yield the paths."""
-    from tinygraph.training import curves
+    from tinygraph.train.curves import curves
 
     path = folder / "history.json"
     path.write_text(json.dumps([epoch._asdict() for epoch in training.history], indent=1) + "\n")

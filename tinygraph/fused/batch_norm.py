@@ -19,15 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygraph import functions
-from tinygraph.dispatch import sample
-from tinygraph.functions import Axis, axes_of
-from tinygraph.fused import cuda
-from tinygraph.fused.backend import RUN, TILE, Kernel
-from tinygraph.fused.crew import SHARED, cut, enter, finish, finished, leave, meet, pieces, share, ticket, together
-from tinygraph.fused.instructions import fetch
-from tinygraph.fused.plan import LONG, Plan, backward, centring, is_far, moments
-from tinygraph.fusion import fused
-from tinygraph.rows import column_sums, ones
+from tinygraph.autodiff.fused_op import fused
+from tinygraph.engine.registry import sample
+from tinygraph.functions.checks import Axis, axes_of
+from tinygraph.fused.normalization import LONG, Plan, backward, centring, is_far, moments
+from tinygraph.kernels import cuda
+from tinygraph.kernels.column_sums import column_sums, ones
+from tinygraph.kernels.llvm import fetch
+from tinygraph.kernels.route import RUN, TILE, Kernel
+from tinygraph.kernels.threads import SHARED, cut, enter, finish, finished, leave, meet, pieces, share, ticket, together
 
 FAR = 4  # standard deviations that a mean may be from 0, for sums in float32 to keep their digits
 NARROW = 64  # up to this length, runs of a channel's values are laid side by side in rows

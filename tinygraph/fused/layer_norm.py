@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from tinygraph import functions
-from tinygraph.dispatch import sample
-from tinygraph.functions import Axis, axes_of
-from tinygraph.fused import cuda
-from tinygraph.fused.backend import RUN, Kernel
-from tinygraph.fused.crew import cut, enter, finish, leave, pieces, share, ticket, together
-from tinygraph.fused.plan import Plan, backward, centring, is_far, moments, on_cpu
-from tinygraph.fusion import fused
-from tinygraph.rows import DEPTH, column_sums, ones
+from tinygraph.autodiff.fused_op import fused
+from tinygraph.engine.registry import sample
+from tinygraph.functions.checks import Axis, axes_of
+from tinygraph.fused.normalization import Plan, backward, centring, is_far, moments, on_cpu
+from tinygraph.kernels import cuda
+from tinygraph.kernels.column_sums import DEPTH, column_sums, ones
+from tinygraph.kernels.route import RUN, Kernel
+from tinygraph.kernels.threads import cut, enter, finish, leave, pieces, share, ticket, together
 
 TILE = 1 << 18  # elements of a tile for NumPy
 ALONE = 1 << 17  # elements of a product of two thin matrices, for BLAS to leave its other threads asleep

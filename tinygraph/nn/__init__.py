@@ -1,5 +1,6 @@
 """Layers, losses and initialisers, under PyTorch's names and with its meanings."""
 
+from tinygraph.engine.tensor import Parameter
 from tinygraph.nn import init
 from tinygraph.nn.activations import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from tinygraph.nn.layers import (
@@ -16,7 +17,6 @@ from tinygraph.nn.layers import (
 from tinygraph.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from tinygraph.nn.module import Module, ModuleList, Sequential, StateDict
 from tinygraph.nn.norms import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
-from tinygraph.tensor import Parameter
 
 __all__ = [
     "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv2d",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygraph.functions import log_softmax, softmax
+from tinygraph.functions.softmax import log_softmax, softmax
 from tinygraph.nn.module import Module
 from tinygraph.ops.elementwise import erf, greater, relu, sigmoid, tanh, where
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tinygraph.device import asarray, backend_of
+from tinygraph.engine.arrays import asarray, backend_of
 
 if TYPE_CHECKING:
     from tinygraph.nn.module import Module

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.device import asarray, backend_of
+from tinygraph.engine.arrays import asarray, backend_of
+from tinygraph.engine.tensor import Parameter, array_of
 from tinygraph.nn import init
 from tinygraph.nn.module import Module
+from tinygraph.ops.convolution import Pair, conv2d, pair
+from tinygraph.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygraph.ops.shape import reshape
-from tinygraph.ops.window import Pair, adaptive_avg_pool2d, avg_pool2d, conv2d, max_pool2d, pair
-from tinygraph.tensor import Parameter, array_of
 
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "Conv2d", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "MaxPool2d",

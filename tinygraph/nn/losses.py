@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.functions import cross_entropy, log_softmax
+from tinygraph.engine.tensor import array_of
+from tinygraph.functions.softmax import cross_entropy, log_softmax
 from tinygraph.nn.module import Module
 from tinygraph.ops.elementwise import logaddexp, square
 from tinygraph.ops.shape import index
-from tinygraph.tensor import array_of
 
 __all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss", "NLLLoss"]
 
@@ -32,7 +32,6 @@ class Loss(Module):
         shape = np.shape(array_of(target))
         if shape != x.shape:
             raise ValueError(f"{type(self).__name__}: the target has shape {shape}, the input {x.shape}")
-
 
     def array(self, target: Any) -> Any:
         """Return the array of a target; raise where it is none."""

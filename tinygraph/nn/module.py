@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from tinygraph.context import CONTEXT, scope
-from tinygraph.device import asarray, backend_of
-from tinygraph.tensor import Parameter, array_of
+from tinygraph.engine.arrays import asarray, backend_of
+from tinygraph.engine.context import CONTEXT, scope
+from tinygraph.engine.tensor import Parameter, array_of
 
 __all__ = ["IncompatibleKeys", "Module", "ModuleList", "RemovableHandle", "Sequential", "StateDict"]
 

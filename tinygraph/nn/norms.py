@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygraph import functions, fused
+from tinygraph.engine.tensor import Parameter, Tensor, array_of
 from tinygraph.nn import init
 from tinygraph.nn.module import Module
-from tinygraph.tensor import Parameter, Tensor, array_of
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm2d", "LayerNorm"]
 
@@ -165,6 +165,7 @@ class BatchNorm1d(BatchNorm):
     array([[-1.,  1.],
            [ 1., -1.]])
     """
+
     axes = (2, 3)
 
 
@@ -174,6 +175,7 @@ class BatchNorm2d(BatchNorm):
     >>> BatchNorm2d(3)(np.random.default_rng(0).random((2, 3, 4, 4))).shape
     (2, 3, 4, 4)
     """
+
     axes = (4,)
 
 

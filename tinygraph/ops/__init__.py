@@ -1,5 +1,5 @@
 """The mathematics, a family a file. Importing it fills the registry."""
 
-from tinygraph.ops import elementwise, linear, reduce, shape, window
+from tinygraph.ops import convolution, elementwise, linear, pooling, reduce, shape
 
-__all__ = ["elementwise", "linear", "reduce", "shape", "window"]
+__all__ = ["convolution", "elementwise", "linear", "pooling", "reduce", "shape"]

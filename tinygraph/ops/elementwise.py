@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.dispatch import sample
-from tinygraph.op import op
-from tinygraph.tensor import Tensor
+from tinygraph.engine.op import op
+from tinygraph.engine.registry import sample
+from tinygraph.engine.tensor import Tensor
 
 PAIRS = [sample((4, 3), (4, 3)), sample((4, 3), (3,)), sample((4, 1), (1, 3)), sample((), (2, 3)), sample((2,), ())]
 POSITIVE = [sample((4, 3), (4, 3), low=0.5), sample((4, 3), (1, 3), low=0.5), sample((4, 1), (3,), low=0.5)]
@@ -23,7 +23,12 @@ ABOVE = [sample((4, 3), low=0.5)]
 
 
 @op(
-    r"$x + $y", np.add, method="__add__ __radd__", onnx="Add", samples=PAIRS, says="Adds $x and $y.",
+    r"$x + $y",
+    np.add,
+    method="__add__ __radd__",
+    onnx="Add",
+    samples=PAIRS,
+    says="Adds $x and $y.",
     x=("1", lambda g: g),
     y=("1", lambda g: g),
 )
@@ -36,7 +41,12 @@ def add(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"$x - $y", np.subtract, method="__sub__ __rsub__", onnx="Sub", samples=PAIRS, says="Subtracts $y from $x.",
+    r"$x - $y",
+    np.subtract,
+    method="__sub__ __rsub__",
+    onnx="Sub",
+    samples=PAIRS,
+    says="Subtracts $y from $x.",
     x=("1", lambda g: g),
     y=("-1", lambda g: -g),
 )
@@ -49,7 +59,12 @@ def sub(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"$x \times $y", np.multiply, method="__mul__ __rmul__", onnx="Mul", samples=PAIRS, says="Multiplies $x by $y.",
+    r"$x \times $y",
+    np.multiply,
+    method="__mul__ __rmul__",
+    onnx="Mul",
+    samples=PAIRS,
+    says="Multiplies $x by $y.",
     x=("$y", lambda g, y: g * y),
     y=("$x", lambda g, x: g * x),
 )
@@ -62,7 +77,11 @@ def mul(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"$x \div $y", np.divide, method="__truediv__ __rtruediv__", onnx="Div", samples=POSITIVE,
+    r"$x \div $y",
+    np.divide,
+    method="__truediv__ __rtruediv__",
+    onnx="Div",
+    samples=POSITIVE,
     says="Divides $x by $y.",
     x=("1/$y", lambda g, y: g / y),
     y=("-$x/$y^2", lambda g, y, out: -(g * out / y)),
@@ -75,8 +94,7 @@ def div(x: Any, y: Any) -> Any:
     """
 
 
-@op("-$x", np.negative, method="__neg__", onnx="Neg", samples=ANY, says="Flips the sign of $x.",
-    x=("-1", lambda g: -g))
+@op("-$x", np.negative, method="__neg__", onnx="Neg", samples=ANY, says="Flips the sign of $x.", x=("-1", lambda g: -g))
 def neg(x: Any) -> Any:
     """Negate: ``-x``.
 
@@ -86,7 +104,11 @@ def neg(x: Any) -> Any:
 
 
 @op(
-    "$x^{$y}", np.power, method="__pow__ __rpow__", onnx="Pow", says="Raises $x to the power $y.",
+    "$x^{$y}",
+    np.power,
+    method="__pow__ __rpow__",
+    onnx="Pow",
+    says="Raises $x to the power $y.",
     samples=[*POSITIVE, sample((3,), (), low=0.5)],
     x=("$y$x^{$y-1}", lambda g, x, y: g * (y * x ** one_less(y))),
     y=(r"$out\ln $x", lambda g, x, out: g * (out * ln_base(x, out))),
@@ -125,8 +147,14 @@ def square(x: Any) -> Any:
     """
 
 
-@op(r"\sqrt{$x}", np.sqrt, onnx="Sqrt", samples=ABOVE, says="Takes the square root of $x.",
-    x=("1/(2$out)", lambda g, out: g / (2 * out)))
+@op(
+    r"\sqrt{$x}",
+    np.sqrt,
+    onnx="Sqrt",
+    samples=ABOVE,
+    says="Takes the square root of $x.",
+    x=("1/(2$out)", lambda g, out: g / (2 * out)),
+)
 def sqrt(x: Any) -> Any:
     """Take the square root; nan below 0, and an infinite derivative at 0, as in PyTorch.
 
@@ -135,8 +163,7 @@ def sqrt(x: Any) -> Any:
     """
 
 
-@op("e^{$x}", np.exp, onnx="Exp", samples=ANY, says="Takes the exponential of $x.",
-    x=("$out", lambda g, out: g * out))
+@op("e^{$x}", np.exp, onnx="Exp", samples=ANY, says="Takes the exponential of $x.", x=("$out", lambda g, out: g * out))
 def exp(x: Any) -> Any:
     """Take the exponential.
 
@@ -145,8 +172,14 @@ def exp(x: Any) -> Any:
     """
 
 
-@op(r"\ln $x", np.log, onnx="Log", samples=ABOVE, says="Takes the natural logarithm of $x.",
-    x=("1/$x", lambda g, x: g / x))
+@op(
+    r"\ln $x",
+    np.log,
+    onnx="Log",
+    samples=ABOVE,
+    says="Takes the natural logarithm of $x.",
+    x=("1/$x", lambda g, x: g / x),
+)
 def log(x: Any) -> Any:
     """Take the natural logarithm; -inf at 0 and nan below, as in NumPy.
 
@@ -155,8 +188,15 @@ def log(x: Any) -> Any:
     """
 
 
-@op("|$x|", np.absolute, method="__abs__", onnx="Abs", samples=ANY, says="Drops the sign of $x.",
-    x=(r"\operatorname{sign} $x", lambda g, x: g * sign(x)))
+@op(
+    "|$x|",
+    np.absolute,
+    method="__abs__",
+    onnx="Abs",
+    samples=ANY,
+    says="Drops the sign of $x.",
+    x=(r"\operatorname{sign} $x", lambda g, x: g * sign(x)),
+)
 def abs(x: Any) -> Any:  # noqa: A001 - NumPy's name
     """Take the absolute value; its derivative at 0 is 0.
 
@@ -165,8 +205,9 @@ def abs(x: Any) -> Any:  # noqa: A001 - NumPy's name
     """
 
 
-@op(r"\operatorname{sign} $x", np.sign, onnx="Sign", samples=ANY,
-    says="Gives -1, 0 or 1 as $x is below, at or above 0.")
+@op(
+    r"\operatorname{sign} $x", np.sign, onnx="Sign", samples=ANY, says="Gives -1, 0 or 1 as $x is below, at or above 0."
+)
 def sign(x: Any) -> Any:
     """Give the sign: -1, 0 or 1. It is piecewise constant, so no gradient passes.
 
@@ -194,7 +235,10 @@ def equal(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"\operatorname{clip}($x)", np.clip, method="clip clamp", onnx="Clip",
+    r"\operatorname{clip}($x)",
+    np.clip,
+    method="clip clamp",
+    onnx="Clip",
     samples=[sample((4, 3), min=-1.0, max=1.0), sample((4, 3), min=0.0), sample((3,), max=0.5)],
     says="Holds $x between $min and $max.",
     x=(r"[$min \le $x \le $max]", lambda g, x, min, max: inside(g, x, min, max)),
@@ -220,7 +264,11 @@ def inside(g: Any, x: Any, low: Any, high: Any) -> Any:
 
 
 @op(
-    r"\max($x, $y)", np.maximum, onnx="Max", samples=PAIRS, says="Keeps the larger of $x and $y.",
+    r"\max($x, $y)",
+    np.maximum,
+    onnx="Max",
+    samples=PAIRS,
+    says="Keeps the larger of $x and $y.",
     x=(r"[$x > $y]", lambda g, x, y: to_greater(g, x, y)),
     y=(r"[$y > $x]", lambda g, x, y: to_greater(g, y, x)),
 )
@@ -233,7 +281,11 @@ def maximum(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"\min($x, $y)", np.minimum, onnx="Min", samples=PAIRS, says="Keeps the smaller of $x and $y.",
+    r"\min($x, $y)",
+    np.minimum,
+    onnx="Min",
+    samples=PAIRS,
+    says="Keeps the smaller of $x and $y.",
     x=(r"[$x < $y]", lambda g, x, y: to_greater(g, y, x)),
     y=(r"[$y < $x]", lambda g, x, y: to_greater(g, x, y)),
 )
@@ -251,7 +303,9 @@ def to_greater(g: Any, x: Any, y: Any) -> Any:
 
 
 @op(
-    r"\operatorname{where}($condition, $x, $y)", np.where, onnx="Where",
+    r"\operatorname{where}($condition, $x, $y)",
+    np.where,
+    onnx="Where",
     samples=[sample((4, 3), (4, 3), (3,)), sample((3,), (4, 3), ())],
     says="Takes $x where $condition holds and $y elsewhere.",
     x=("[$condition]", lambda g, condition: where(condition, g, 0)),
@@ -266,8 +320,14 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
-@op(r"\tanh $x", np.tanh, onnx="Tanh", samples=ANY, says="Squashes $x into -1 to 1.",
-    x=("1-$out^2", lambda g, out: g * (1 - out * out)))
+@op(
+    r"\tanh $x",
+    np.tanh,
+    onnx="Tanh",
+    samples=ANY,
+    says="Squashes $x into -1 to 1.",
+    x=("1-$out^2", lambda g, out: g * (1 - out * out)),
+)
 def tanh(x: Any) -> Any:
     """Take the hyperbolic tangent.
 
@@ -277,7 +337,10 @@ def tanh(x: Any) -> Any:
 
 
 @op(
-    r"\operatorname{sigmoid} $x", method="sigmoid", onnx="Sigmoid", says="Squashes $x into 0 to 1.",
+    r"\operatorname{sigmoid} $x",
+    method="sigmoid",
+    onnx="Sigmoid",
+    says="Squashes $x into 0 to 1.",
     samples=[*ANY, sample((5,), low=-30.0, high=30.0)],
     x=("$out(1-$out)", lambda g, out: g * (out * (1 - out))),
 )
@@ -290,8 +353,14 @@ def sigmoid(x: Any) -> Any:
     return 0.5 * np.tanh(0.5 * x) + 0.5
 
 
-@op(r"\operatorname{relu} $x", method="relu", onnx="Relu", samples=ANY, says="Sets what is below 0 to 0.",
-    x=("[$x > 0]", lambda g, out: g * sign(out)))
+@op(
+    r"\operatorname{relu} $x",
+    method="relu",
+    onnx="Relu",
+    samples=ANY,
+    says="Sets what is below 0 to 0.",
+    x=("[$x > 0]", lambda g, out: g * sign(out)),
+)
 def relu(x: Any) -> Any:
     """Keep what is above 0: ``max(x, 0)``. The derivative at 0 is 0.
 
@@ -302,7 +371,10 @@ def relu(x: Any) -> Any:
 
 
 @op(
-    r"\mathrm{$dtype}($x)", method="astype", onnx="Cast", says="Converts $x to $dtype.",
+    r"\mathrm{$dtype}($x)",
+    method="astype",
+    onnx="Cast",
+    says="Converts $x to $dtype.",
     samples=[sample((4, 3), dtype="float32"), sample((3,), dtype="float64")],
     x=("1", lambda g, x_dtype: astype(g, x_dtype)),
 )
@@ -316,7 +388,10 @@ def astype(x: Any, dtype: Any = np.float32) -> Any:
 
 
 @op(
-    r"\ln(e^{$x} + e^{$y})", np.logaddexp, samples=PAIRS, says="Adds e^$x and e^$y and takes the logarithm.",
+    r"\ln(e^{$x} + e^{$y})",
+    np.logaddexp,
+    samples=PAIRS,
+    says="Adds e^$x and e^$y and takes the logarithm.",
     x=(r"\operatorname{sigmoid}($x-$y)", lambda g, x, y: g * sigmoid(x - y)),
     y=(r"\operatorname{sigmoid}($y-$x)", lambda g, x, y: g * sigmoid(y - x)),
 )
@@ -348,7 +423,9 @@ def quotient(coefficients: Any, x: Any) -> Any:
 
 
 @op(
-    r"\operatorname{erf} $x", onnx="Erf", samples=[*ANY, sample((7,), low=-6.0, high=6.0)],
+    r"\operatorname{erf} $x",
+    onnx="Erf",
+    samples=[*ANY, sample((7,), low=-6.0, high=6.0)],
     says="Gives the chance that a normal error of variance 1/2 is within $x.",
     x=(r"2e^{-$x^2}/\sqrt\pi", lambda g, x: g * (2 / math.pi**0.5 * exp(-(x * x)))),
 )

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.dispatch import implements, sample
-from tinygraph.errors import describe
-from tinygraph.op import op
+from tinygraph.engine.errors import describe
+from tinygraph.engine.op import op
+from tinygraph.engine.registry import implements, sample
+from tinygraph.engine.variadic import Variadic
 from tinygraph.ops.shape import broadcast_to, reshape, scatter, sum_to, swapaxes
-from tinygraph.variadic import Variadic
 
 linear = functools.partial(op, family="linear")
 Shape = tuple[int, ...]
@@ -26,11 +26,21 @@ def product(x: Any, y: Any) -> Any:
 
 
 @linear(
-    r"$x\,$y", np.matmul, forward=product, method="__matmul__ __rmatmul__", onnx="MatMul",
+    r"$x\,$y",
+    np.matmul,
+    forward=product,
+    method="__matmul__ __rmatmul__",
+    onnx="MatMul",
     says="Multiplies the matrices $x and $y.",
     samples=[
-        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 4)),
-        sample((5, 2, 3), (5, 3, 4)), sample((5, 1, 2, 3), (6, 3, 4)), sample((3,), (5, 3, 4)), sample((5, 2, 3), (3,)),
+        sample((2, 3), (3, 4)),
+        sample((3,), (3,)),
+        sample((2, 3), (3,)),
+        sample((3,), (3, 4)),
+        sample((5, 2, 3), (5, 3, 4)),
+        sample((5, 1, 2, 3), (6, 3, 4)),
+        sample((3,), (5, 3, 4)),
+        sample((5, 2, 3), (3,)),
     ],
     x=(r"\cdot\,$y^{\mathsf T}", lambda g, x_shape, y: times_transposed(g, y, x_shape)),
     y=(r"$x^{\mathsf T}\cdot", lambda g, x, y_shape: transposed_times(x, g, y_shape)),
@@ -68,13 +78,20 @@ def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
 
 
 @linear(
-    r"\operatorname{einsum}_{$subscripts}($xs)", kind=Variadic, onnx="Einsum",
+    r"\operatorname{einsum}_{$subscripts}($xs)",
+    kind=Variadic,
+    onnx="Einsum",
     says="Multiplies $xs and sums as $subscripts says.",
     samples=[
-        sample((2, 3), (3, 4), subscripts="ij,jk->ik"), sample((2, 3), (3, 4), subscripts="ij,jk"),
-        sample((2, 3), (2, 3), subscripts="ij,ij->"), sample((5, 2, 3), (3, 4), subscripts="...j,jk->...k"),
-        sample((2, 3), subscripts="ij->ji"), sample((2, 3, 4), subscripts="ijk->j"), sample((3, 3), subscripts="ii->i"),
-        sample((3,), (4,), (3, 4), subscripts="i,j,ij->"), sample((5, 1, 2), (4, 2), subscripts="...i,...i->..."),
+        sample((2, 3), (3, 4), subscripts="ij,jk->ik"),
+        sample((2, 3), (3, 4), subscripts="ij,jk"),
+        sample((2, 3), (2, 3), subscripts="ij,ij->"),
+        sample((5, 2, 3), (3, 4), subscripts="...j,jk->...k"),
+        sample((2, 3), subscripts="ij->ji"),
+        sample((2, 3, 4), subscripts="ijk->j"),
+        sample((3, 3), subscripts="ii->i"),
+        sample((3,), (4,), (3, 4), subscripts="i,j,ij->"),
+        sample((5, 1, 2), (4, 2), subscripts="...i,...i->..."),
     ],
     xs=("einsum", lambda g, i, xs, subscripts: pull_einsum(g, i, xs, subscripts)),
 )

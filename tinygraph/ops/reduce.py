@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.dispatch import sample
-from tinygraph.op import op
+from tinygraph.engine.op import op
+from tinygraph.engine.registry import sample
+from tinygraph.engine.tensor import Tensor
+from tinygraph.kernels.column_sums import column_sums
 from tinygraph.ops.elementwise import astype, equal, exp
 from tinygraph.ops.shape import broadcast_to, reshape
-from tinygraph.rows import column_sums
-from tinygraph.tensor import Tensor
 
 Axis = int | Sequence[int] | None
 SAMPLES = [sample((2, 3, 4), axis=a, keepdims=k) for a in (None, 0, -1, (0, 2)) for k in (False, True)] + [sample(())]
@@ -63,7 +63,11 @@ def to_extreme(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
 
 
 @reduction(
-    r"\sum_{$axis} $x", np.sum, method="sum", onnx="ReduceSum", says="Adds up $x over $axis.",
+    r"\sum_{$axis} $x",
+    np.sum,
+    method="sum",
+    onnx="ReduceSum",
+    says="Adds up $x over $axis.",
     x=("1", lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims)),
 )
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
@@ -76,7 +80,11 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\operatorname{mean}_{$axis} $x", np.mean, method="mean", onnx="ReduceMean", says="Averages $x over $axis.",
+    r"\operatorname{mean}_{$axis} $x",
+    np.mean,
+    method="mean",
+    onnx="ReduceMean",
+    says="Averages $x over $axis.",
     x=("1/$n", lambda g, x_shape, axis, keepdims: spread(g * (1 / reduced(x_shape, axis)[1]), x_shape, axis, keepdims)),
 )
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -93,7 +101,10 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @reduction(
-    r"\max_{$axis} $x", (np.max, np.amax), method="max amax", onnx="ReduceMax",
+    r"\max_{$axis} $x",
+    (np.max, np.amax),
+    method="max amax",
+    onnx="ReduceMax",
     says="Takes the largest of $x over $axis.",
     x=(r"[$x = \max]", to_extreme),
 )
@@ -107,7 +118,10 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\min_{$axis} $x", (np.min, np.amin), method="min amin", onnx="ReduceMin",
+    r"\min_{$axis} $x",
+    (np.min, np.amin),
+    method="min amin",
+    onnx="ReduceMin",
     says="Takes the smallest of $x over $axis.",
     x=(r"[$x = \min]", to_extreme),
 )
@@ -121,7 +135,11 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\operatorname{argmax}_{$axis} $x", np.argmax, method="argmax", onnx="ArgMax", says="Finds where $x is largest.",
+    r"\operatorname{argmax}_{$axis} $x",
+    np.argmax,
+    method="argmax",
+    onnx="ArgMax",
+    says="Finds where $x is largest.",
     samples=[sample((2, 3), axis=1), sample((4,)), sample((2, 3), axis=0, keepdims=True)],
 )
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
@@ -134,10 +152,16 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 @reduction(
-    r"\operatorname{logsumexp}_{$axis} $x", method="logsumexp", onnx="ReduceLogSumExp",
+    r"\operatorname{logsumexp}_{$axis} $x",
+    method="logsumexp",
+    onnx="ReduceLogSumExp",
     says="Takes the logarithm of the summed e^$x.",
-    x=("e^{$x-$out}", lambda g, x, out, axis, keepdims:
-        kept(g, x.shape, axis, keepdims) * exp(x - kept(out, x.shape, axis, keepdims))),
+    x=(
+        "e^{$x-$out}",
+        lambda g, x, out, axis, keepdims: (
+            kept(g, x.shape, axis, keepdims) * exp(x - kept(out, x.shape, axis, keepdims))
+        ),
+    ),
 )
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Take ``log(sum(exp(x)))`` over ``axis`` without overflow.

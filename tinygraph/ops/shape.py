@@ -12,18 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygraph.device import scatter_add
-from tinygraph.dispatch import implements, sample
-from tinygraph.op import op
-from tinygraph.tensor import Tensor, array_of
-from tinygraph.variadic import Variadic
+from tinygraph.engine.arrays import scatter_add
+from tinygraph.engine.op import op
+from tinygraph.engine.registry import implements, sample
+from tinygraph.engine.tensor import Tensor, array_of
+from tinygraph.engine.variadic import Variadic
 
 shaping = functools.partial(op, family="shape")
 Shape = tuple[int, ...]
 
 
 @shaping(
-    r"$x\uparrow", np.broadcast_to, onnx="Expand", says="Copies $x to shape $shape.",
+    r"$x\uparrow",
+    np.broadcast_to,
+    onnx="Expand",
+    says="Copies $x to shape $shape.",
     samples=[sample((4, 1), shape=(5, 4, 3)), sample((), shape=(2, 3)), sample((3,), shape=(3,))],
     x=("1", lambda g, x_shape: sum_to(g, x_shape)),
 )
@@ -38,7 +41,9 @@ def broadcast_to(x: Any, shape: Shape = ()) -> Any:
 
 
 @shaping(
-    r"$x\downarrow", onnx=None, says="Adds up the copies in $x, down to shape $shape.",
+    r"$x\downarrow",
+    onnx=None,
+    says="Adds up the copies in $x, down to shape $shape.",
     samples=[sample((5, 4, 3), shape=(4, 1)), sample((2, 3), shape=()), sample((3,), shape=(3,))],
     x=("1", lambda g, x_shape: broadcast_to(g, x_shape)),
 )
@@ -58,7 +63,9 @@ def sum_to(x: Any, shape: Shape = ()) -> Any:
 
 
 @shaping(
-    r"$x", onnx="Reshape", says="Lays $x out in shape $shape.",
+    r"$x",
+    onnx="Reshape",
+    says="Lays $x out in shape $shape.",
     samples=[sample((4, 3), shape=(2, -1)), sample((4,), shape=4), sample((1,), shape=())],
     x=("1", lambda g, x_shape: reshape(g, x_shape)),
 )
@@ -72,7 +79,10 @@ def reshape(x: Any, shape: Any = (-1,)) -> Any:
 
 
 @shaping(
-    r"$x^{\mathsf T}", np.transpose, onnx="Transpose", says="Reorders the axes of $x.",
+    r"$x^{\mathsf T}",
+    np.transpose,
+    onnx="Transpose",
+    says="Reorders the axes of $x.",
     samples=[sample((2, 3, 4)), sample((2, 3, 4), axes=(1, 2, 0)), sample((2, 3, 4), axes=(-1, 0, 1)), sample((3,))],
     x=("1", lambda g, axes: transpose(g, inverse(axes))),
 )
@@ -91,7 +101,9 @@ def inverse(axes: Sequence[int] | None) -> Sequence[int] | None:
 
 
 @shaping(
-    r"$x[$key]", method="__getitem__", says="Takes the elements $key of $x.",
+    r"$x[$key]",
+    method="__getitem__",
+    says="Takes the elements $key of $x.",
     samples=[
         sample((4, 3), key=1),
         sample((4, 3), key=(slice(1, None, 2), None, -1)),
@@ -119,7 +131,8 @@ def plain(key: Any) -> Any:
 
 
 @shaping(
-    r"$x\to[$key]", says="Adds $x into zeros of shape $shape at $key.",
+    r"$x\to[$key]",
+    says="Adds $x into zeros of shape $shape at $key.",
     samples=[sample((3, 3), key=[0, 2, 2], shape=(4, 3)), sample((3,), key=1, shape=(4, 3))],
     x=("1", lambda g, key: index(g, key)),
 )
@@ -141,7 +154,10 @@ def is_fancy(key: Any) -> bool:
 
 
 @shaping(
-    r"\operatorname{cat}($xs)", kind=Variadic, onnx="Concat", says="Joins $xs along axis $axis.",
+    r"\operatorname{cat}($xs)",
+    kind=Variadic,
+    onnx="Concat",
+    says="Joins $xs along axis $axis.",
     samples=[sample((2, 3), (1, 3), (4, 3), axis=0), sample((2, 3), (2, 1), axis=-1)],
     xs=("1", lambda g, i, xs_shapes, axis: index(g, part(i, xs_shapes, axis))),
 )
@@ -202,7 +218,10 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 
 @shaping(
-    r"\operatorname{pad} $x", np.pad, onnx="Pad", says="Surrounds $x with $constant_values.",
+    r"\operatorname{pad} $x",
+    np.pad,
+    onnx="Pad",
+    says="Surrounds $x with $constant_values.",
     samples=[sample((2, 3), pad_width=((1, 0), (2, 1))), sample((3,), pad_width=2), sample((2, 2), pad_width=(1, 2))],
     x=("1", lambda g, x_shape, pad_width: index(g, inner(pad_width, x_shape))),
 )

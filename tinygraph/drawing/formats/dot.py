@@ -1,0 +1,176 @@
+"""A graph as DOT, through the graphviz package: cards with values and gradients, edges both ways, scopes as clusters.
+
+Labels are HTML-like, so that numbers stand in tables; every string of a user is escaped on its way in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from tinygraph.drawing.formats.text import STATE, brief, defined, leaf, numeral, one_line, rounded, shape
+from tinygraph.drawing.style.formula import plain
+from tinygraph.graph.data import Edge, Graph, Node, Summary
+from tinygraph.graph.scopes import fit
+
+FORWARD, BACKWARD, LINE, INK, MUTED = "#0B5CAD", "#B84A00", "#7B8794", "#1B1F24", "#5A6570"
+FILL = {"input": "#E9EBEE", "parameter": "#E9DFF5", "constant": "#FFFFFF", "elementwise": "#DCEBFA",
+        "shape": "#DCEBFA", "linear": "#DCEBFA", "window": "#DCEBFA", "reduction": "#D9F0EA",
+        "fused": "#3C4650", "scope": "#ECEEF1"}  # fmt: skip
+LOSS, LIMIT = "#F7E1E1", 200
+ROWS, COLUMNS = 6, 8  # the largest table that is written out in numbers
+SUBSCRIPT = str.maketrans("0123456789,", "₀₁₂₃₄₅₆₇₈₉,")
+
+
+def to_dot(
+    graph: Graph, *, show: str = "both", depth: int | None = None, expand: Sequence[str] = (), title: str | None = None
+) -> str:
+    """Write a graph in the DOT language.
+
+    Args:
+        graph: from `snapshot`.
+        show: "both", or "forward", without gradients and the edges that they come along.
+        depth: scopes deeper than this are collapsed; where none is given, as many as it takes to leave 200 cards.
+        expand: paths of scopes that stay open.
+        title: a heading.
+
+    Returns:
+        DOT source. The same graph gives the same source.
+
+    Raises:
+        ValueError: ``show`` is neither.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> print(snapshot((Tensor([1.0], name="x") * 3).named("y")).to_dot().splitlines()[0])
+    // made by tinygraph: 3 nodes, 1 of them a number in a definition
+    """
+    import graphviz
+
+    if show not in ("both", "forward"):
+        raise ValueError(f"to_dot: show is {show!r}; in DOT it must be 'both' or 'forward'")
+    whole, graph = graph, fit(graph, LIMIT, depth, expand)
+    shown = [n for n in graph.nodes if not graph.is_number(n.id)]
+    numbers = len(graph.nodes) - len(shown)
+    folded = f", {numbers} of them a number in a definition" if numbers else ""
+    inside = sum(n.kind == "scope" for n in shown)
+    folded += f"; {len(shown)} are shown, {inside} of them collapsed scopes" if inside else ""
+    comment = f"made by tinygraph: {len(whole)} nodes{folded}"
+    dot = graphviz.Digraph("tinygraph", comment=comment)
+    font = {"fontname": "Helvetica", "fontsize": "10"}
+    dot.attr(
+        "graph",
+        rankdir="LR",
+        nodesep="0.35",
+        ranksep="0.6",
+        label=caption(graph, title),
+        labelloc="b",
+        fontcolor=MUTED,
+        **font,
+    )
+    dot.attr("node", shape="plain", fontcolor=INK, **font)
+    dot.attr("edge", fontname="Helvetica", fontsize="9")
+    clusters(dot, graph, shown, ())
+    for node in shown:
+        for edge in node.inputs:
+            if not graph.is_number(edge.source):
+                connect(dot, graph, node, edge, show == "both")
+    return str(dot.source)
+
+
+def caption(graph: Graph, title: str | None) -> str:
+    """Return the title, the legend and the notes, as an HTML-like label."""
+    forward = f'<font color="{FORWARD}">━▶ forward value</font>'
+    backward = f'<font color="{BACKWARD}">╌▷ backward: gradient × local derivative</font>'
+    heading = [f'<font point-size="16"><b>{escaped(title, 200)}</b></font>'] if title else []
+    return (
+        "<" + "<br/>".join([*heading, f"{forward}   {backward}", *(escaped(note, 400) for note in graph.notes)]) + ">"
+    )
+
+
+def clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) -> None:
+    """Add the nodes of a scope, and its inner scopes as clusters."""
+    inner: dict[str, list[Node]] = {}
+    for node in nodes:
+        # A leaf is drawn outside of the boxes: it belongs to whoever made it.
+        path = () if leaf(node) else node.scope
+        if path[: len(scope)] == scope and len(path) > len(scope):
+            inner.setdefault(path[len(scope)], []).append(node)
+        else:
+            dot.node(f"n{node.id}", label=card(graph, node))
+    for name, members in inner.items():
+        path = (*scope, name)
+        with dot.subgraph(name="cluster_" + hashlib.sha256(repr(path).encode()).hexdigest()[:16]) as box:
+            box.attr(label=f"<{escaped(name)}>", style="rounded", color="#D5DCE3", bgcolor="#F4F7FA", fontcolor=MUTED)
+            clusters(box, graph, members, path)
+
+
+def card(graph: Graph, node: Node) -> str:
+    """Return a node as a table: its definition, its shape, its value, its gradient."""
+    loss = node.id in graph.outputs and node.shape == ()
+    fill = LOSS if loss else FILL.get(node.family, "#FFFFFF")
+    ink = "#FFFFFF" if node.family == "fused" else INK
+    what = node.op or node.kind
+    thick, style = (
+        (3 if node.kind in ("parameter", "scope") else 1),
+        (' style="dashed"' if node.kind == "constant" else ' style="rounded"'),
+    )
+    made = defined(graph, node.id)
+    label = escaped(made.split("  (")[0] if leaf(node) else made, 80)
+    rows = [
+        f'<tr><td bgcolor="{fill}"><font color="{ink}"><i><b>{label}</b></i></font></td></tr>',
+        f'<tr><td><font color="{MUTED}" point-size="8">{escaped(what)} · {escaped(shape(node))}</font></td></tr>',
+        f"<tr><td>{table(node.value, FORWARD)}</td></tr>",
+    ]
+    if node.requires_grad:
+        g = table(node.grad, BACKWARD) if node.grad else f'<font color="{MUTED}">{STATE[node.grad_state]}</font>'
+        rows.append(
+            f'<tr><td><font color="{BACKWARD}" point-size="8">∂L/∂{escaped(graph.label(node.id))}</font></td></tr>'
+        )
+        rows.append(f"<tr><td>{g}</td></tr>")
+    elif node.kind != "constant":
+        rows.append(f'<tr><td><font color="{MUTED}" point-size="8">no grad</font></td></tr>')
+    frame = f'border="{thick}" color="{LINE}" cellborder="0" cellspacing="0" cellpadding="3"{style}'
+    return f"<<table {frame}>{''.join(rows)}</table>>"
+
+
+def table(s: Summary | None, color: str) -> str:
+    """Return an array as a table of numbers, or in words where it is too large."""
+    if s is None:
+        return ""
+    columns = s.shape[-1] if s.shape else 1
+    rows = len(s.values) // max(columns, 1) if s.values else 0
+    if not s.values or len(s.shape) > 2 or rows > ROWS or columns > COLUMNS:
+        span = f"<br/>[{rounded(s.min)}, {rounded(s.max)}]" if s.min is not None else ""
+        return f'<font color="{color}">{escaped(brief(s))}{escaped(span).replace("&lt;br/&gt;", "<br/>")}</font>'
+    if rows * columns == 1:
+        return f'<font color="{color}">{escaped(rounded(s.values[0]))}</font>'
+    lines = [s.values[r * columns : (r + 1) * columns] for r in range(rows)]
+    cells = "".join("<tr>" + "".join(f"<td>{escaped(rounded(v))}</td>" for v in line) + "</tr>" for line in lines)
+    return f'<table border="1" color="{color}" cellborder="0" cellspacing="0" cellpadding="2">{cells}</table>'
+
+
+def connect(dot: Any, graph: Graph, node: Node, edge: Edge, backward: bool) -> None:
+    """Draw an operand's edge, and the one on which its gradient comes back."""
+    a, b = f"n{edge.source}", f"n{node.id}"
+    axes = graph.copied_axes(node.id, edge)
+    source = graph.nodes[edge.source]
+    operand = f"{edge.operand} {shape(source)}" + (f" copy ×{edge.copies} ↑" if axes else "")
+    dot.edge(a, b, color=FORWARD, fontcolor=FORWARD, label=f"<{escaped(operand, 80)}>")
+    if not (backward and node.requires_grad and source.requires_grad):
+        return
+    uses = [(c, e) for c, e in graph.consumers[edge.source] if graph.nodes[c].requires_grad]
+    count = f"{numeral(uses.index((node.id, edge)))} " if len(uses) > 1 else ""
+    found = graph.facts(node.id, one_line, edge)
+    local = plain(edge.partial, lambda hole: found.get(hole, hole)) or (node.op or "")
+    summed = f"Σ{','.join(map(str, axes)).translate(SUBSCRIPT)} (· {local}) ↓" if axes else f"× {local}"
+    dot.edge(b, a, color=BACKWARD, fontcolor=BACKWARD, style="dashed", arrowhead="empty", constraint="false",
+             label=f"<{escaped(count + summed, 80)}>")  # fmt: skip
+
+
+def escaped(label: str, most: int = 60) -> str:
+    """Return a string that is only text in an HTML-like label: cut, without control characters, escaped."""
+    kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in label[: most + 1])
+    return html.escape(kept if len(kept) <= most else kept[: most - 1] + "…")

@@ -1,0 +1,108 @@
+"""A graph as Mermaid text: lanes as subgraphs, families as classes, every string of a user in character codes.
+
+Mermaid refuses texts of 50,000 characters and more, so scopes collapse until it is shorter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tinygraph.drawing.layout.card import defined, is_loss, label, shape_text
+from tinygraph.drawing.layout.grid import kinds_of, links_of
+from tinygraph.drawing.style.formula import text_of
+from tinygraph.graph.data import Graph, Node
+from tinygraph.graph.scopes import fit
+from tinygraph.graph.simplify import inline
+
+__all__ = ["mermaid"]
+
+MOST = 50_000  # Mermaid's own limit, in characters
+THEME = (
+    '%%{init: {"theme": "base", "themeVariables": {"primaryColor": "#DCEBFA", "primaryBorderColor": "#7B8794", '
+    '"primaryTextColor": "#1B1F24", "lineColor": "#0B5CAD", "clusterBkg": "#F4F7FA", "clusterBorder": "#D5DCE3", '
+    '"edgeLabelBackground": "#FFFFFF"}}}%%'
+)
+CLASSES = {
+    "input": "fill:#F1F3F5,stroke:#7B8794,color:#1B1F24",
+    "constant": "fill:#FFFFFF,stroke:#7B8794,stroke-dasharray:4 3,color:#1B1F24",
+    "parameter": "fill:#E9DFF5,stroke:#7B8794,stroke-width:3px,color:#1B1F24",
+    "reduction": "fill:#D9F0EA,stroke:#7B8794,color:#1B1F24",
+    "loss": "fill:#F7E1E1,stroke:#7B8794,color:#1B1F24",
+    "fused": "fill:#3C4650,stroke:#3C4650,color:#FFFFFF",
+    "scope": "fill:#ECEEF1,stroke:#7B8794,stroke-width:3px,color:#1B1F24",
+}
+
+
+def mermaid(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) -> str:
+    """Write a graph as a Mermaid flowchart.
+
+    Args:
+        graph: from `snapshot`.
+        depth: scopes deeper than this are collapsed; None lets scopes collapse as far as Mermaid needs.
+        expand: paths of scopes that stay open.
+
+    Returns:
+        Mermaid text, under 50,000 characters. The same graph gives the same text.
+
+    Raises:
+        ValueError: it is too long at this depth.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> mermaid(snapshot((Tensor([1.0], name="x") * 3).named("y"))).splitlines()[1]
+    'flowchart LR'
+    """
+    small = inline(graph)
+    for limit in (200, 100, 50, 25):
+        text = chart(fit(small, limit, depth, expand))
+        if len(text) < MOST:
+            return text
+    raise ValueError(f"mermaid: {len(text)} characters, and Mermaid takes less than {MOST}: give a smaller depth")
+
+
+def chart(graph: Graph) -> str:
+    """Write the chart of a graph as it stands."""
+    nodes, links = links_of(graph)
+    kinds = kinds_of(graph)
+    out = [THEME, "flowchart LR"]
+    for place, (kind, title) in enumerate(sorted({kinds[i] for i in nodes})):
+        out += [f'  subgraph lane{place}["{coded(title)}"]', "    direction LR"]
+        out += ["    " + node_line(graph, graph.nodes[i]) for i in nodes if kinds[i][0] == kind]
+        out.append("  end")
+    for link in links:
+        source, target = graph.nodes[link.u], graph.nodes[link.v]
+        note = ""
+        if target.kind != "scope" and graph.copied_axes(link.v, link.edge):
+            note = f"copy ×{link.edge.copies}"
+        elif target.family == "reduction" and math.prod(source.shape) > math.prod(target.shape):
+            note = "reduce"
+        arrow = "↑ " if kinds[link.u][0] > kinds[link.v][0] else "↓ " if kinds[link.u][0] < kinds[link.v][0] else ""
+        out.append(f"  n{link.u} " + (f'-- "{arrow}{note}" ' if note else "") + f"--> n{link.v}")
+    present = {family(graph, graph.nodes[i]) for i in nodes}
+    out += [f"  classDef {name} {style}" for name, style in CLASSES.items() if name in present]
+    return "\n".join(out) + "\n"
+
+
+def family(graph: Graph, node: Node) -> str:
+    """Return the class of a node, or nothing for the usual one."""
+    name = "loss" if is_loss(graph, node.id) else node.family
+    return name if name in CLASSES else ""
+
+
+def node_line(graph: Graph, node: Node) -> str:
+    """Write one node: its name, and how it is made."""
+    if node.kind == "scope":
+        name, made = f"▸ {node.name}", f"{dict(node.params).get('ops', 0)} ops · {shape_text(node.shape)}"
+    elif node.op is None:
+        name, made = text_of(label(graph, node.id)), f"{node.kind} {shape_text(node.shape)}"
+    else:
+        name, made = text_of(label(graph, node.id)) if node.name else node.op, text_of(defined(graph, node.id))
+    kind = family(graph, node)
+    return f'n{node.id}["{coded(name, 60)}<br/><small>{coded(made, 80)}</small>"]' + (f":::{kind}" if kind else "")
+
+
+def coded(text: str, most: int = 80) -> str:
+    """Write text so that Mermaid shows it and reads nothing into it: all but letters and digits as character codes."""
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    plain = set(" ·,.()=+−÷×√Σ▸…↑↓²³")
+    return "".join(c if c.isalnum() or c in plain else f"#{ord(c)};" if c.isprintable() else " " for c in text)

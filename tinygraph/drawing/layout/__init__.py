@@ -1,0 +1,1 @@
+"""Where cards, wires and labels go."""

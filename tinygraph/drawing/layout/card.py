@@ -1,0 +1,698 @@
+"""What stands on the card of a node, and where: text, tables and bars, measured, around the middle of its top edge.
+
+A card knows nothing of other cards: where it goes and what leads to it is the business of `lanes`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tinygraph.drawing.style.formula import (
+    SPACE,
+    Run,
+    Runs,
+    clip_runs,
+    formula,
+    joined,
+    name_runs,
+    number_runs,
+    text_of,
+    width_of,
+    words,
+)
+from tinygraph.drawing.style.text_width import clipped, width
+from tinygraph.graph.data import Edge, Graph, Node, Summary, number, param_text
+
+__all__ = ["Bars", "Card", "Frame", "Grid", "Text", "card_of"]
+
+ROWS, COLUMNS = 6, 8  # the largest table that is written out in numbers
+TINTS = 6
+TITLE, SMALL, BODY = 16.0, 9.0, 10.0  # font sizes
+CELL = 16.0  # height of a cell
+CIRCLED = "①②③④⑤⑥⑦⑧⑨"
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10}
+NOUGHT = "0, but for rounding"
+STATE = {"pending": "not computed yet", "unused": "None: never reached", "none": "no grad"}
+
+
+class Text(NamedTuple):
+    """A line of text; ``ink`` names its colour, ``anchor`` is "start", "middle" or "end"."""
+
+    x: float
+    y: float
+    runs: Runs
+    size: float
+    ink: str
+    anchor: str = "middle"
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The rectangle that it needs: left, top, right, bottom."""
+        w = width_of(self.runs, self.size)
+        left = self.x - {"start": 0.0, "middle": w / 2, "end": w}[self.anchor]
+        return left, self.y - self.size, left + w, self.y + 0.3 * self.size
+
+
+class Grid(NamedTuple):
+    """A table: its top left corner, the width of each column, and (text, tint 0 … 6) of each cell."""
+
+    x: float
+    y: float
+    columns: tuple[float, ...]
+    cells: tuple[tuple[tuple[str, int], ...], ...]
+    ink: str
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        return self.x, self.y, self.x + math.fsum(self.columns), self.y + CELL * len(self.cells)
+
+
+class Bars(NamedTuple):
+    """A sparkline: heights from 0 to 1."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    bars: tuple[float, ...]
+    ink: str
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
+
+class Frame(NamedTuple):
+    """An empty box around a line that says why there is no gradient; ``ink`` is the state."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    ink: str
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
+
+Item = Text | Grid | Bars | Frame
+Span = tuple[float, float]  # top and bottom
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """One node as it is drawn. Coordinates are from the middle of the top edge.
+
+    ``value`` and ``grad`` are the heights (top, bottom) at which edges leave; ``room`` is how high the
+    block of the value is, so that a row of cards can agree on it.
+    """
+
+    node: int
+    width: float
+    height: float
+    header: float
+    family: str
+    kind: str
+    items: tuple[Item, ...]
+    value: Span
+    grad: Span
+    room: float
+    title: str
+
+
+# ------------------------------------------------------------------------------------------- what things are called
+
+
+def label(graph: Graph, i: int, unnamed: str = "") -> Runs:
+    """Write what node ``i`` is called; an unnamed one is ``unnamed``, or its number."""
+    node = graph.nodes[i]
+    if node.kind == "scope":
+        return words(f"▸{clipped(node.name or '', 1, 12)}")
+    if node.name:
+        return name_runs(node.name)
+    if graph.is_number(i):
+        return number_runs(graph.label(i))
+    if node.family == "shape" and node.op == "transpose" and graph.nodes[node.inputs[0].source].name:
+        return formula(node.tex, lambda _: label(graph, node.inputs[0].source))
+    return (Run(unnamed or f"#{i}", "roman"),)
+
+
+def nameless(graph: Graph, i: int) -> bool:
+    """Whether a formula has no name for node ``i``: it was given none, or stands for a whole scope."""
+    node = graph.nodes[i]
+    turned = node.op == "transpose" and graph.nodes[node.inputs[0].source].name
+    return node.kind == "scope" or not (node.name or graph.is_number(i) or turned)
+
+
+def axes_words(axes: Sequence[int], ndim: int) -> str:
+    """Say which axes: rows, columns, all, or their numbers."""
+    axes = sorted({a % ndim for a in axes}) if ndim else []
+    if len(axes) == ndim:
+        return "all"
+    if ndim == 2:
+        return "rows" if axes == [0] else "columns"
+    return ",".join(map(str, axes))
+
+
+def axes_of(params: dict[str, Any], ndim: int) -> tuple[int, ...]:
+    """Return the axes that a reduction took, from its parameters."""
+    axis = params.get("axis")
+    axis = axis.get("tuple") if isinstance(axis, dict) else axis
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(int(a) % max(ndim, 1) for a in (axis if isinstance(axis, list | tuple) else (axis,)))
+
+
+def facts(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
+    """Return what fills the holes in the templates of node ``i``, as runs.
+
+    In a definition the one unnamed operand is an empty bracket, for an arrow shows which it is. In the
+    local derivative on ``edge`` it is ``in``, and an unnamed result ``out``.
+    """
+    node = graph.nodes[i]
+    found: dict[str, Runs] = {
+        name: (Run(re.sub(r"array\[.*?\]", "…", param_text(value)), "roman"),) for name, value in node.params
+    }
+    unnamed = {e.source for e in node.inputs if nameless(graph, e.source)}
+    for e in node.inputs:
+        mine = "in" if edge and e.source == edge.source else "" if edge or len(unnamed) > 1 else "( )"
+        found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label(graph, e.source)
+    found["out"] = label(graph, i, "out")
+    listed = [label(graph, e.source) for e in node.inputs]
+    found["xs"] = joined(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
+    if node.family == "reduction" and node.inputs and "axis" in found:
+        ndim = len(graph.nodes[node.inputs[0].source].shape)
+        axes = axes_of(dict(node.params), ndim)
+        found["axis"] = words(axes_words(axes, ndim) if len(axes) < ndim else "", "roman")
+    if edge:
+        found["n"] = number_runs(graph.facts(i, str, edge)["n"])
+    return found
+
+
+def defined(graph: Graph, i: int) -> Runs:
+    """Write how node ``i`` is made, without its name."""
+    found = facts(graph, i)
+    runs = formula(graph.nodes[i].tex, lambda hole: found.get(hole, words(hole, "roman")))
+    return tuple(run._replace(text=run.text.replace("(( ))", "( )")) for run in runs)
+
+
+def local(graph: Graph, i: int, edge: Edge) -> Runs:
+    """Write the local derivative of node ``i`` in the operand on ``edge``."""
+    found = facts(graph, i, edge)
+    return formula(edge.partial, lambda hole: found.get(hole, words(hole, "roman")))
+
+
+def via(graph: Graph, i: int) -> Runs:
+    """Write in a few characters which consumer a contribution came through: ÷, ( )², μ."""
+    node = graph.nodes[i]
+    if node.family == "elementwise" and "," not in (node.op or ""):
+        runs = formula(node.tex, lambda hole: (Run("( )" if len(node.inputs) == 1 else "", "roman"),))
+        text = text_of(runs).strip()
+        if 0 < len(text) <= 8:
+            return words(text, "sans") if len(node.inputs) > 1 else runs
+    return label(graph, i)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as Python does."""
+    return "(" + ", ".join(map(str, shape)) + "," * (len(shape) == 1) + ")" if shape else "( )"
+
+
+def loss_name(graph: Graph) -> Runs:
+    """Write what is differentiated: the name of the one scalar output, or L."""
+    names = [graph.nodes[i].name if graph.nodes[i].kind != "scope" else None for i in graph.outputs]
+    return name_runs(names[0]) if len(names) == 1 and names[0] else (Run("L", "serif"),)
+
+
+def gradient_name(graph: Graph, i: int) -> Runs:
+    """Write ∂L/∂x."""
+    return joined((Run("∂", "roman"), *loss_name(graph), Run("/∂", "roman"), *label(graph, i)))
+
+
+def usual_dtype(graph: Graph) -> str:
+    """Return the dtype of most nodes: what need not be said."""
+    kinds = [n.dtype for n in graph.nodes if n.dtype not in ("int", "float", "bool")]
+    return max(sorted(set(kinds)), key=kinds.count) if kinds else "float64"
+
+
+def is_loss(graph: Graph, i: int) -> bool:
+    """Whether node ``i`` is a scalar that was asked for."""
+    node = graph.nodes[i]
+    return i in graph.outputs and node.op is not None and node.kind != "scope" and math.prod(node.shape) == 1
+
+
+# --------------------------------------------------------------------------------------------------------- numbers
+
+
+def short(x: Any, largest: float = 0.0) -> str:
+    """Write a number in three digits, as narrow as it goes (−.125, 1.23e−5); in one, if far below ``largest``."""
+    if isinstance(x, bool) or not isinstance(x, int | float):
+        return str(x)
+    if not math.isfinite(x):
+        return {"inf": "∞", "-inf": "−∞"}.get(str(x), "NaN")
+    x = float(f"{x:.12g}")  # or half of a last digit would go up on one machine and down on another
+    text = number(float(f"{x:.3g}" if abs(x) >= 1e-3 * largest else f"{x:.1g}") + 0.0)
+    head, e, power = text.partition("e")
+    head = head.replace("-", "−").replace("0.", ".", 1) if head.startswith(("0.", "-0.")) else head.replace("-", "−")
+    return head + (f"e{int(power)}".replace("-", "−") if e else "")
+
+
+def tint(x: Any, largest: float) -> int:
+    """Return how strongly a cell is coloured, 0 … 6, by magnitude; -1 where it is no finite number."""
+    if isinstance(x, bool):
+        return TINTS * x
+    if not isinstance(x, int | float) or not math.isfinite(x):
+        return -1
+    return max(1, math.ceil(abs(x) / largest * TINTS - 1e-9)) if x and largest else 0
+
+
+def table_shape(shape: Sequence[int]) -> tuple[int, int] | None:
+    """Return how an array lies on paper as a table of at most 6×8, or None where it does not."""
+    size = math.prod(shape)
+    if not size or size > ROWS * COLUMNS:
+        return None
+    if len(shape) < 2:
+        return (1, size) if size <= COLUMNS else None
+    cuts = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(len(shape) - 1, 0, -1)]
+    return next(((r, c) for r, c in cuts if r <= ROWS and c <= COLUMNS), None)
+
+
+def grid(summary: Summary | None, ink: str, x: float = 0.0, y: float = 0.0, least: float = 25.0) -> Grid | None:
+    """Lay the elements out as a table with its top middle at (x, y), or return None if they are too many."""
+    lies = table_shape(summary.shape) if summary is not None and summary.values is not None else None
+    if summary is None or lies is None or summary.values is None:
+        return None
+    rows, columns = lies
+    finite = [abs(v) for v in summary.values if isinstance(v, int | float) and math.isfinite(v)]
+    largest = max(finite, default=0.0)
+    cells = [
+        [(short(v, largest), tint(v, largest)) for v in summary.values[r * columns :][:columns]] for r in range(rows)
+    ]
+    widest = max(width(text, BODY) for row in cells for text, _ in row)
+    across = max(least, widest + 7)
+    return Grid(x - across * columns / 2, y, (across,) * columns, tuple(map(tuple, cells)), ink)
+
+
+def statistics(s: Summary) -> str:
+    """Write mean ± std [min, max], or the number."""
+    if s.values is not None and len(s.values) == 1:
+        return short(s.values[0])
+    s = tidy(s)
+    if s.mean is None or s.std is None:
+        return f"{s.dtype}, {math.prod(s.shape)} elements" if not s.nans and not s.infs else "nothing finite"
+    return f"{short(s.mean)} ± {short(s.std)}  [{short(s.min)}, {short(s.max)}]"
+
+
+def tidy(s: Summary) -> Summary:
+    """Write 0 where a mean is what rounding leaves of a zero."""
+    largest = max(abs(s.min or 0.0), abs(s.max or 0.0))
+    dust = max(1e-12, 4 * EPS.get(s.dtype, 0.0)) * largest
+    return dataclasses.replace(s, mean=0.0) if s.mean and abs(s.mean) < dust else s
+
+
+def oddities(s: Summary) -> str:
+    """Count the zeros, NaN and infinities, where there are any."""
+    found = ((s.zeros, "zeros" if s.zeros > 1 else "zero"), (s.nans, "NaN"), (s.infs, "inf"))
+    return " · ".join(f"{count} {what}" for count, what in found if count)
+
+
+# ---------------------------------------------------------------------------------------------------------- blocks
+
+
+class Block(NamedTuple):
+    """Items below each other around x = 0, from y = 0 down."""
+
+    items: list[Item]
+    width: float
+    height: float
+
+
+def placed(items: Sequence[Item], dx: float, dy: float) -> list[Item]:
+    """Move items."""
+    return [item._replace(x=item.x + dx, y=item.y + dy) for item in items]
+
+
+def numbers(s: Summary, ink: str) -> Block:
+    """Show an array: its elements in a table, or its statistics above a histogram."""
+    if not s.shape:
+        text = words(statistics(s))
+        return Block([Text(0, 12, text, 11.0, ink)], width_of(text, 11.0), 16)
+    if table := grid(s, ink):
+        return Block([table], math.fsum(table.columns), CELL * len(table.cells))
+    s = tidy(s)
+    lines = [f"{short(s.mean)} ± {short(s.std)}", f"[{short(s.min)}, {short(s.max)}]"] if s.mean is not None else []
+    lines = lines if len(s.values or ()) != 1 else [statistics(s)]
+    items: list[Item] = [Text(0, 10 + 12 * k, words(line), BODY, ink) for k, line in enumerate(lines)]
+    y = 3 + 12.0 * len(lines)
+    if s.values is not None and not s.histogram and s.mean is not None and s.max != s.min:
+        finite = [v for v in s.values if isinstance(v, int | float) and math.isfinite(v)]
+        low, high = float(s.min or 0), float(s.max or 0)
+        places = [min(int((v - low) / (high - low) * 16), 15) for v in finite]
+        counts: Sequence[int] = [places.count(k) for k in range(16)]
+    else:
+        counts = s.histogram
+    if any(counts):
+        items.append(Bars(-44, y + 3, 88, 20, tuple(c / max(counts) for c in counts), ink))
+        y += 26
+    if odd := oddities(s):
+        items.append(Text(0, y + 9, words(odd), SMALL, "bad" if s.nans or s.infs else "muted"))
+        y += 13
+    return Block(items, max([90.0, *(item.box[2] * 2 for item in items)]), y)
+
+
+def titled(heading: Runs, block: Block, ink: str) -> Block:
+    """Put a heading above a block."""
+    text = Text(0, 9, heading, SMALL, ink)
+    across = max(block.width, width_of(heading, SMALL))
+    return Block([text, *placed(block.items, 0, 14)], across, block.height + 14)
+
+
+def beside(blocks: Sequence[Block], signs: Sequence[str], ink: str) -> Block:
+    """Put blocks in a row with a sign before each but the first; they stand on one line."""
+    gap, tallest = 20.0, max(b.height for b in blocks)
+    across = math.fsum(b.width for b in blocks) + gap * (len(blocks) - 1)
+    items: list[Item] = []
+    x = -across / 2
+    for k, block in enumerate(blocks):
+        if k:
+            items.append(Text(x + gap / 2, tallest / 2 + 11, words(signs[k - 1], "bold"), 13.0, ink))
+            x += gap
+        items += placed(block.items, x + block.width / 2, tallest - block.height)
+        x += block.width
+    return Block(items, across, tallest)
+
+
+def column_sums(table: Grid, s: Summary) -> list[Item]:
+    """Write the sum of each column under a table."""
+    columns = len(table.columns)
+    rows = [s.values[k * columns :][:columns] for k in range(len(table.cells))]  # type: ignore[index]
+    largest = max((abs(v) for row in rows for v in row), default=0.0)
+    sums = [math.fsum(column) for column in zip(*rows, strict=True)]
+    sums = [0.0 if abs(v) < 1e-12 * largest * len(rows) else v for v in sums]
+    y, x = table.box[3] + 13, table.x
+    return [
+        Text(x + w * (k + 0.5), y, words(short(v, largest), "bold"), SMALL, "grad")
+        for k, (w, v) in enumerate(zip(table.columns, sums, strict=True))
+    ]
+
+
+def parts_of(graph: Graph, i: int) -> list[tuple[int, Edge]]:
+    """Return the consumers whose contributions were added up in the gradient of node ``i``."""
+    return [(consumer, edge) for consumer, edge in graph.consumers[i] if edge.grad is not None]
+
+
+def cancels(graph: Graph, node: Node) -> bool:
+    """Whether a gradient is only what rounding leaves where a sum cancels, as in a bias before batch norm."""
+    parts = parts_of(graph, node.id)
+    if not parts or node.grad is None or any(e.partial not in ("1", "-1") for _, e in parts):
+        return False
+    room = 0.0
+    for consumer, _ in parts:
+        above = graph.nodes[consumer].grad
+        if above is None or above.max is None or above.min is None:
+            return False
+        count = math.prod(above.shape) / max(math.prod(node.shape), 1)
+        room += 4 * EPS.get(node.dtype, 0.0) * count * max(above.max, -above.min)
+    return max(abs(node.grad.max or 0.0), abs(node.grad.min or 0.0)) < room
+
+
+def gradient(graph: Graph, node: Node) -> Block:
+    """Show the gradient: its table, or the ledger of contributions, or why there is none."""
+    heading = gradient_name(graph, node.id)
+    if node.grad is None:
+        return state(graph, node)
+    if cancels(graph, node):
+        text = words(NOUGHT)
+        return titled(heading, Block([Text(0, 11, text, BODY, "grad")], width_of(text, BODY), 16), "grad")
+    parts = parts_of(graph, node.id)
+    seeded = node.id in graph.outputs and node.shape
+    if len(parts) < 2 or len(parts) + bool(seeded) > len(CIRCLED):
+        return titled(heading, numbers(node.grad, "grad"), "grad")
+    tables = [grid(e.grad, "grad") for _, e in parts]
+    total = grid(node.grad, "grad")
+    if total is None or not all(tables) or len(parts) > 3 or seeded:
+        lines = [
+            joined(
+                (
+                    Run(f"{CIRCLED[k]} via{SPACE}", "sans"),
+                    *via(graph, c),
+                    Run(f"{SPACE}{SPACE}‖·‖ {short(e.grad.norm if e.grad else 0)}".replace(" ", SPACE), "sans"),
+                )
+            )
+            for k, (c, e) in enumerate(parts)
+        ]
+        block = titled(heading, numbers(node.grad, "grad"), "grad")
+        items = [
+            *(Text(0, 9 + 12 * k, line, SMALL, "grad") for k, line in enumerate(lines)),
+            *placed(block.items, 0, 12 * len(lines) + 3),
+        ]
+        return Block(
+            items, max([block.width, *(width_of(line, SMALL) for line in lines)]), block.height + 12 * len(lines) + 3
+        )
+    blocks = []
+    summed = len(total.cells) > 1
+    for k, ((c, e), table) in enumerate(zip([*parts, (-1, None)], [*tables, total], strict=True)):
+        if table is None:
+            continue
+        s: Summary = e.grad if e else node.grad  # type: ignore[assignment]
+        head = (
+            joined((Run(f"{CIRCLED[k]} via{SPACE}", "sans"), *via(graph, c)))
+            if e
+            else tuple(Run(r.text, r.face, r.scale, r.rise) for r in heading)
+        )
+        sums = column_sums(table, s) if summed else []
+        block = Block([table, *sums], math.fsum(table.columns), table.box[3] + 17 * summed)
+        blocks.append(titled(head, block, "grad"))
+    signs = ["+"] * (len(parts) - 1) + ["="]
+    row = beside(blocks, signs, "grad")
+    if not summed:
+        return row
+    sigma = Text(-row.width / 2 - 10, row.height - 4, words("Σ", "bold"), SMALL, "grad")
+    return Block([*row.items, sigma], row.width + 24, row.height)
+
+
+def state(graph: Graph, node: Node) -> Block:
+    """Say why there is no gradient: each reason in a frame of its own."""
+    text = words(STATE[node.grad_state])
+    if node.grad_state != "none":
+        text = joined((*gradient_name(graph, node.id), Run(SPACE + SPACE, "sans"), *text))
+    across = width_of(text, SMALL) + 14
+    frame = Frame(-across / 2, 2, across, 16, node.grad_state)
+    return Block([frame, Text(0, 13, text, SMALL, "grad" if node.grad_state == "unused" else "muted")], across, 19)
+
+
+# ----------------------------------------------------------------------------------------------------------- cards
+
+
+def subtitle(graph: Graph, node: Node, usual: str) -> Runs:
+    """Write the second line: the op, the shape, what is broadcast."""
+    what = {"input": "input", "parameter": "parameter", "constant": "constant"}.get(node.kind, node.op or node.kind)
+    parts: list[Runs] = [words(what), words(shape_text(node.shape))]
+    for e in node.inputs:
+        if (
+            e.copies > 1
+            and node.family == "elementwise"
+            and graph.copied_axes(node.id, e)
+            and not graph.is_number(e.source)
+        ):
+            parts.append((*label(graph, e.source), *words(f" broadcast ×{e.copies}")))
+    if node.dtype != usual or (node.kind == "input" and usual != "float64"):
+        parts.append(words(node.dtype))
+    if not node.name and node.kind != "constant":
+        parts.append(words(f"#{node.id}"))
+    return joined(run for k, part in enumerate(parts) for run in (*words(" · " if k else ""), *part))
+
+
+def heading(graph: Graph, node: Node) -> Runs:
+    """Write the first line: ``x̂ = x_c ÷ σ``."""
+    if node.op is None:
+        return label(graph, node.id, "constant")
+    made = defined(graph, node.id)
+    if not made or made == facts(graph, node.id).get(node.inputs[0].operand if node.inputs else ""):
+        made = joined((*words(f"{node.op} ", "roman"), *made))  # a formula that says nothing: reshape x
+    return joined((*name_runs(node.name), Run(f"{SPACE}={SPACE}", "roman"), *made)) if node.name else made
+
+
+def card_of(
+    graph: Graph, i: int, detail: int, show: str = "both", room: float = 0.0, usual: str = "float64", badge: str = ""
+) -> Card:
+    """Compose the card of node ``i``.
+
+    Args:
+        graph: the graph.
+        i: which node.
+        detail: 0 symbols, 1 summaries, 2 numbers.
+        show: "forward" leaves out gradients, "backward" and "both" show them.
+        room: height that the value's block has at least, so that its row is even.
+        usual: the dtype that need not be named.
+        badge: a last line, such as what the node keeps in memory.
+    """
+    if badge:
+        card = card_of(graph, i, detail, show, room, usual)
+        sick = badge.startswith("!")
+        last = Text(0, card.height + 9, words(badge.removeprefix("!")), SMALL, "bad" if sick else "ink")
+        across = max(card.width, width_of(last.runs, SMALL) + 18)
+        header = card.header + 18 if card.header == card.height else card.header
+        return dataclasses.replace(
+            card, width=across, height=card.height + 18, header=header, items=(*card.items, last)
+        )
+    node = graph.nodes[i]
+    family = "loss" if is_loss(graph, i) and node.family != "fused" else node.family
+    if node.kind == "scope":
+        return scope_card(graph, node, detail)
+    if node.kind == "stub":
+        source = graph.nodes[dict(node.params)["source"]]
+        runs = defined(graph, source.id) if nameless(graph, source.id) and source.op else label(graph, source.id)
+        runs = clip_runs(runs, 12.0, 90)
+        return Card(
+            i,
+            max(width_of(runs, 12.0) + 18, 48.0),
+            40.0,
+            40.0,
+            "stub",
+            "stub",
+            (Text(0, 24, runs, 12.0, "muted"),),
+            (8, 14),
+            (26, 32),
+            0.0,
+            "",
+        )
+    if detail == 0:
+        return symbol(graph, node, family)
+    most = 250.0
+    title = clip_runs(heading(graph, node), TITLE, most)
+    sub = clip_runs(subtitle(graph, node, usual), SMALL, most)
+    header = 39.0
+    items: list[Item] = [Text(0, 19, title, TITLE, "ink"), Text(0, 32.5, sub, SMALL, "muted")]
+    across = max(width_of(title, TITLE) + 24, width_of(sub, SMALL) + 18, 84.0)
+    ran = any(graph.nodes[j].grad is not None for j in graph.outputs) or detail == 2
+    gradients = show != "forward" and ran and (node.requires_grad or detail == 2) and node.kind != "constant"
+    y = header + 3
+    plain = detail == 1 or not node.shape
+    if plain:
+        line = words(statistics(node.value)) if node.value else words("value not kept")
+        items.append(Text(0, y + 10, line, BODY, "value"))
+        across = max(across, width_of(line, BODY) + 18)
+        value = (y + 1, y + 14)
+        y += 16
+        used = room
+        if gradients:
+            ink = "grad" if node.grad else "muted"
+            parts = parts_of(graph, i)
+            shown = statistics(node.grad) if node.grad else STATE[node.grad_state]
+            shown = NOUGHT if cancels(graph, node) else shown
+            marks = "+".join(CIRCLED[: len(parts)]) if 1 < len(parts) <= len(CIRCLED) and node.grad else ""
+            sign = f" = {marks} = " if marks else " = " if node.grad else "  "
+            runs = (
+                joined((*gradient_name(graph, i), *words(sign), *words(shown))) if node.requires_grad else words(shown)
+            )
+            items.append(Text(0, y + 10, runs, BODY, ink))
+            across = max(across, width_of(runs, BODY) + 18)
+            grad = (y + 1, y + 14)
+            y += 16
+        else:
+            grad = value
+        height = y + 3
+    else:
+        block = titled(words("value"), numbers(node.value, "value"), "value") if node.value else Block([], 0, 0)
+        used = max(block.height, room)
+        items += placed(block.items, 0, y)
+        across = max(across, block.width + 24)
+        value = (y + 14, y + max(block.height, 20))
+        y += used + 4
+        grad = value
+        if gradients:
+            below = gradient(graph, node)
+            items += placed(below.items, 0, y)
+            across = max(across, below.width + 24)
+            grad = (y + (14 if node.grad else 4), y + below.height - (4 if node.grad else 2))
+            y += below.height
+        height = y + 9
+    return Card(i, across, height, header, family, node.kind, tuple(items), value, grad, used, text_of(title))
+
+
+def symbol(graph: Graph, node: Node, family: str) -> Card:
+    """Compose a card of detail 0: the name and how it is made."""
+    made = defined(graph, node.id) if node.op else words({"input": "input"}.get(node.kind, node.kind))
+    if not node.op:
+        made = words(f"{node.kind} {shape_text(node.shape)}")
+    if node.name:
+        title, sub = name_runs(node.name), made
+    elif node.op:
+        title, sub = made, words(f"{node.op} · #{node.id}")
+    else:
+        title, sub = words("constant"), words(shape_text(node.shape))
+    title, sub = clip_runs(title, 16.0, 170), clip_runs(sub, BODY, 170)
+    across = max(86.0, width_of(title, 16.0) + 22, width_of(sub, BODY) + 18)
+    items = (Text(0, 21, title, 16.0, "ink"), Text(0, 36, sub, BODY, "muted"))
+    return Card(node.id, across, 46.0, 46.0, family, node.kind, items, (8, 20), (26, 38), 0.0, text_of(title))
+
+
+def plural(count: int, what: str) -> str:
+    """Write a number of things: 1 op, 2 ops."""
+    return f"{count:,} {what}{'s' * (count != 1)}".replace(",", "\u2009")
+
+
+def scope_card(graph: Graph, node: Node, detail: int) -> Card:
+    """Compose the card of a collapsed scope: what is in it, its output, its gradient; or the course over repeats."""
+    about = dict(node.params)
+    title = clip_runs((Run(f"▸{SPACE}", "sans"), *words(node.name or node.op or "scope", "bold")), 12.5, 190)
+    counts = [plural(about.get("ops", 0), "op")]
+    if about.get("parameters"):
+        counts.append(plural(about["parameters"], "parameter"))
+    counts.append(shape_text(node.shape))
+    if about.get("repeat", 1) > 1:
+        counts.insert(0, f"×{about['repeat']}")
+    sub = words(" · ".join(counts))
+    across = max(width_of(title, 12.5), width_of(sub, SMALL)) + 22
+    items: list[Item] = [Text(0, 17, title, 12.5, "ink"), Text(0, 30, sub, SMALL, "muted")]
+    header = y = 37.0
+    value = grad = (y + 4, y + 14)
+    courses = about.get("courses") or []
+    if courses:
+        across = max(across, 250.0)
+        left = -across / 2 + 12
+        for name, ink, course in courses:
+            finite = [c for c in course if math.isfinite(c)]
+            top = max(map(abs, finite), default=0.0) or 1.0
+            heights = tuple(min(abs(c) / top, 1.0) if math.isfinite(c) else 1.0 for c in course)
+            items.append(Text(left, y + 14, words(name), BODY, ink, "start"))
+            items.append(Bars(left + 84, y + 3, 72, 14, heights, ink))
+            items.append(
+                Text(across / 2 - 12, y + 14, words(f"{short(course[0])} → {short(course[-1])}"), BODY, ink, "end")
+            )
+            y += 20
+        value, grad = (header + 4, header + 16), (header + 24, header + 36)
+        y += 3
+    elif detail:
+        line = words(statistics(node.value)) if node.value else words("value not kept")
+        items.append(Text(0, y + 13, line, BODY, "value"))
+        across = max(across, width_of(line, BODY) + 18)
+        y += 18
+        if node.grad is not None:
+            runs = joined(
+                (Run("‖∂", "sans"), *loss_name(graph), Run(f"/∂out‖{SPACE}{SPACE}{short(node.grad.norm or 0)}", "sans"))
+            )
+            items.append(Text(0, y + 11, runs, BODY, "grad"))
+            grad = (y + 1, y + 14)
+            y += 16
+        y += 3
+    else:
+        y += 9
+        value, grad = (10, 20), (26, 38)
+    return Card(node.id, across, y, header, "scope", "scope", tuple(items), value, grad, 0.0, text_of(title))
+
+
+def stub_card(card: Card, height: float, value: Span | None = None, grad: Span | None = None) -> Card:
+    """Make a stub taller; its ports are at the heights that are given, or in its upper and its lower half."""
+    items = tuple(item._replace(y=height / 2 + 4) for item in card.items)
+    value, grad = value or (8, height / 2), grad or (height / 2, height - 8)
+    return dataclasses.replace(card, height=height, header=height, items=items, value=value, grad=grad)

@@ -1,0 +1,170 @@
+"""The labels on edges: what each says, and where along its line it may stand; rectangles that must not meet."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tinygraph.drawing.layout.card import CIRCLED, axes_of, axes_words, local, parts_of
+from tinygraph.drawing.layout.grid import Link, Plan
+from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, joined, text_of, width_of, words
+from tinygraph.graph.data import Edge, Graph
+
+__all__ = ["CHIP", "CHIP_SIZE", "Index", "Point", "Rect", "chip_labels", "chip_width", "grown", "meets", "places"]
+
+Point = tuple[float, float]
+Rect = tuple[float, float, float, float]
+CHIP, CHIP_SIZE = 16.0, 9.5  # height of a chip, and its font size
+
+
+def chip_labels(graph: Graph, p: Plan, show: str) -> dict[tuple[int, str], Runs]:
+    """Return what is written on edges: going back the local derivative and its reduction, going up the copy."""
+    found: dict[tuple[int, str], Runs] = {}
+    for link in p.links:
+        node, source = graph.nodes[link.v], graph.nodes[link.edge.source]
+        if node.kind in ("scope", "stub"):
+            continue
+        copied = graph.copied_axes(link.v, link.edge)
+        crossed = p.lane[link.u] - p.lane[link.v]
+        if show != "backward" and crossed > 0 and copied:
+            found[link.k, "value"] = words(f"copy ×{link.edge.copies} ↑")
+        if show != "backward" and crossed < 0 and node.family == "reduction" and "," not in (node.op or ""):
+            over = axes_words(axes_of(dict(node.params), len(source.shape)), len(source.shape))
+            found[link.k, "value"] = words(f"{node.op} over {over} ↓")
+        if show == "forward" or not link.back or not link.edge.partial:
+            continue
+        number = [e for _, e in parts_of(graph, link.edge.source)]
+        mark = (
+            f"{CIRCLED[place]}{SPACE}"
+            if 1 < len(number) <= len(CIRCLED) and (place := index_of(number, link.edge)) >= 0
+            else ""
+        )
+        arrow = f"{SPACE}↓" if crossed > 0 else f"{SPACE}↑" if crossed < 0 else ""
+        found[link.k, "grad"] = clip_runs(
+            joined((*words(mark), *factor(graph, link, copied), *words(arrow))), CHIP_SIZE, 210
+        )
+    return found
+
+
+def index_of(edges: Sequence[Edge], edge: Edge) -> int:
+    """Return the place of this very edge."""
+    return next((k for k, e in enumerate(edges) if e is edge), -1)
+
+
+def factor(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
+    """Write what a gradient is multiplied by on an edge, and over what it is then summed."""
+    node, source = graph.nodes[link.v], graph.nodes[link.edge.source]
+    runs = local(graph, link.v, link.edge)
+    text = text_of(runs).strip()
+    spread = node.family == "reduction" and "," not in (node.op or "")
+    copies = math.prod(source.shape) // max(math.prod(node.shape), 1)
+    if copied:
+        total = words(f"Σ {axes_words(copied, len(node.shape))}")
+        if text == "1":
+            return total
+        if text == "−1":
+            return joined((*words("−"), *total))
+        return joined((*total, *words(" (· "), *runs, *words(")")))
+    if spread and copies > 1 and text == "1":
+        return words(f"copy ×{copies}")
+    if spread and copies > 1 and text == f"1/{copies}":
+        return words(f"÷ {copies}, copy ×{copies}")
+    if text.startswith(("·", "∗")) or text.endswith(("·", "⋆")) or "·)" in text or node.family == "shape":
+        return runs if text != "1" else words(f"{node.op} back")
+    if text.startswith("1/"):
+        return joined((*words("÷ "), *without(runs, 2)))
+    if summed_up(runs):
+        runs = (*words("("), *runs, *words(")"))
+    return joined((*words("× "), *runs))
+
+
+def summed_up(runs: Runs) -> bool:
+    """Whether a formula is a sum at its outermost: a factor needs brackets around it."""
+    line = "".join(run.text for run in runs if not run.rise)
+    while (inner := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", line)) != line:
+        line = inner
+    return bool(re.search(rf"{SPACE}[−+]{SPACE}", line))
+
+
+def without(runs: Runs, count: int) -> Runs:
+    """Drop the first characters."""
+    out = []
+    for run in runs:
+        cut = min(count, len(run.text))
+        count -= cut
+        out.append(run._replace(text=run.text[cut:]))
+    return tuple(run for run in out if run.text)
+
+
+def chip_width(runs: Runs) -> float:
+    """Return how wide a chip is."""
+    return width_of(runs, CHIP_SIZE) + 10
+
+
+def places(points: Sequence[Point], w: float, ink: str) -> Iterable[tuple[float, Rect]]:
+    """Yield where a label could go along a line, best first: (cost, rectangle)."""
+    options = []
+    segments = list(zip(points, points[1:], strict=False))
+    lengths = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in segments]
+    longest = max(lengths)
+    for (a, b), length in zip(segments, lengths, strict=True):
+        flat = a[1] == b[1]
+        shorter = 3.0 * (1 - length / longest)
+        for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85):
+            x, y = a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
+            off = abs(share - 0.5) * 4 + shorter
+            if flat:
+                inside = 0.0 if w + 8 <= length else 2.0
+                for dy, cost in ((CHIP / 2 + 3, 0.0), (-CHIP / 2 - 3, 0.3), (0.0, 0.8)):
+                    options.append((off + cost + inside, (x - w / 2, y + dy - CHIP / 2, x + w / 2, y + dy + CHIP / 2)))
+            else:
+                sign = 1.0 if ink == "grad" else -1.0
+                for dx, cost in (
+                    (sign * (w / 2 - 9), 0.0),
+                    (0.0, 0.5),
+                    (-sign * (w / 2 - 9), 0.9),
+                    (sign * (w / 2 + 3), 1.0),
+                    (-sign * (w / 2 + 3), 1.2),
+                ):
+                    options.append((off + cost, (x + dx - w / 2, y - CHIP / 2, x + dx + w / 2, y + CHIP / 2)))
+    return sorted(options)
+
+
+def grown(rect: Rect, by: float) -> Rect:
+    """Return a rectangle that is larger on each side."""
+    return rect[0] - by, rect[1] - by, rect[2] + by, rect[3] + by
+
+
+class Index:
+    """Rectangles in buckets, so that asking which of them meet another one is quick."""
+
+    SIZE = 120.0
+
+    def __init__(self, rects: Iterable[Rect]) -> None:
+        self.rects: list[Rect] = []
+        self.buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for rect in rects:
+            self.add(rect)
+
+    def cells(self, rect: Rect) -> Iterable[tuple[int, int]]:
+        """Return the buckets that a rectangle lies in."""
+        x0, y0, x1, y1 = (int(v // self.SIZE) for v in rect)
+        return ((x, y) for x in range(x0, x1 + 1) for y in range(y0, y1 + 1))
+
+    def add(self, rect: Rect) -> None:
+        """Take in one more."""
+        for cell in self.cells(rect):
+            self.buckets[cell].append(len(self.rects))
+        self.rects.append(rect)
+
+    def hits(self, rect: Rect) -> list[int]:
+        """Return which rectangles meet this one."""
+        near = dict.fromkeys(k for cell in self.cells(rect) for k in self.buckets.get(cell, ()))
+        return [k for k in near if meets(self.rects[k], rect)]
+
+
+def meets(a: Rect, b: Rect) -> bool:
+    """Whether two rectangles have more than an edge in common."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

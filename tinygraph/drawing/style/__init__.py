@@ -1,0 +1,1 @@
+"""How things look: formulas, the width of text, colours, highlights."""

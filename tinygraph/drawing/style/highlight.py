@@ -1,0 +1,86 @@
+"""What a picture puts forward: ``show`` is read here, and turned into marks on nodes and edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from tinygraph.drawing.layout.card import short
+from tinygraph.graph.data import Graph
+from tinygraph.graph.paths import route
+
+__all__ = ["Lens", "overlay"]
+
+
+class Lens(NamedTuple):
+    """What a picture puts forward: lines, a last line on some cards, cards that are outlined, what is not pale."""
+
+    show: str
+    badges: Mapping[int, str] = MappingProxyType({})
+    strong: frozenset[int] = frozenset()
+    sick: frozenset[int] = frozenset()
+    nodes: frozenset[int] | None = None
+    edges: frozenset[tuple[int, int]] | None = None
+    caption: str = ""
+
+
+def overlay(graph: Graph, show: Any) -> Lens:
+    """Read ``show``: a word, a Lens, or the names of nodes that a path goes through.
+
+    Raises:
+        ValueError: it is neither; or no such path.
+        KeyError: a name is none of the graph's.
+    """
+    if isinstance(show, Lens):
+        return show
+    if show in ("forward", "backward", "both"):
+        return Lens(show)
+    if show == "memory":
+        return memory(graph)
+    if show == "health":
+        return health(graph)
+    if isinstance(show, str) and show.startswith("path="):
+        show = [name.strip() for name in show.removeprefix("path=").split(",")]
+    if isinstance(show, list | tuple) and len(show) >= 2:
+        nodes, edges = route(graph, *show)
+        said = f"ways through {' → '.join(map(str, show))}"
+        return Lens("both", nodes=frozenset(nodes), edges=frozenset(edges), caption=said)
+    known = "'forward', 'backward', 'both', 'memory', 'health', 'path=x,y' or a tuple of names"
+    raise ValueError(f"show is {show!r}; it must be {known}")
+
+
+def memory(graph: Graph) -> Lens:
+    """Outline what keeps arrays for the backward pass."""
+    kept = {n.id: n.saved for n in graph.nodes if n.saved}
+    total = f"{sum(kept.values()):,}".replace(",", "\u2009")
+    said = (
+        f"outlined: keeps arrays for the backward pass, {total} B in all; an array that two nodes keep counts in both"
+    )
+    badges = {i: f"keeps {count:,} B".replace(",", "\u2009") for i, count in kept.items()}
+    return Lens("forward", badges, frozenset(kept), caption=said)
+
+
+def health(graph: Graph) -> Lens:
+    """Mark what is sick: NaN, infinities, all zero, gradients far larger than the usual one."""
+    norms = sorted(n.grad.norm for n in graph.nodes if n.grad and n.grad.norm)
+    usual = norms[len(norms) // 2] if norms else 0.0
+    found: dict[int, str] = {}
+    for n in graph.nodes:
+        signs = []
+        for what, s in (("value", n.value), ("gradient", n.grad)):
+            if s is None or graph.is_number(n.id):
+                continue
+            signs += [f"{s.nans} NaN in {what}"] * bool(s.nans) + [f"{s.infs} inf in {what}"] * bool(s.infs)
+            if s.zeros and s.min == s.max == 0 and n.op:
+                signs.append(f"{what} all zero")
+        if n.grad and n.grad.norm and n.grad.norm > 100 * usual:
+            signs.append(f"gradient {short(n.grad.norm / usual)}× the usual")
+        if signs:
+            found[n.id] = "!" + ", ".join(signs)
+    said = (
+        f"health: {len(found)} of {len(graph.nodes)} nodes marked"
+        if found
+        else "health: no NaN, no infinity, nothing all zero, no huge gradient"
+    )
+    return Lens("both", found, frozenset(found), frozenset(found), caption=said)

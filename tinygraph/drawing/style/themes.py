@@ -1,0 +1,100 @@
+"""What a picture is coloured with: a table for each theme, written as CSS rules, each for a class."""
+# ruff: noqa: E501 - a line of CSS reads best whole
+
+from __future__ import annotations
+
+from tinygraph.drawing.layout.card import TINTS
+from tinygraph.drawing.style.text_width import FONTS
+
+__all__ = ["DARK", "LIGHT", "PRINT", "THEMES", "style"]
+
+LIGHT = {
+    "paper": "#FFFFFF", "card": "#FFFFFF", "ink": "#1B1F24", "muted": "#57606A", "line": "#AEB7C1", "strong": "#7B8794",
+    "value": "#0B5CAD", "grad": "#B84A00", "bad": "#B42318",
+    "lane0": "#F4F7FA", "lane1": "#E9EEF3", "lane2": "#DFE6EE", "scope": "#7B8794",
+    "data": "#E9EBEE", "constant": "#F4F5F7", "parameter": "#E9DFF5", "elementwise": "#DCEBFA", "reduction": "#D9F0EA",
+    "loss": "#F7E1E1", "fused": "#3C4650", "fusedink": "#FFFFFF", "fusedmuted": "#D5DCE3", "scopefill": "#ECEEF1",
+    "value0": "#FFFFFF", "value6": "#92C1F0", "grad0": "#FFFFFF", "grad6": "#FDBA7A", "zero": "#667080",
+}  # fmt: skip
+DARK = {
+    "paper": "#0D1117", "card": "#161B22", "ink": "#E6EDF3", "muted": "#9DA7B3", "line": "#4A545F", "strong": "#7B8794",
+    "value": "#79B8FF", "grad": "#FFA657", "bad": "#FF7B72",
+    "lane0": "#11161D", "lane1": "#171D26", "lane2": "#1E2631", "scope": "#6B7683",
+    "data": "#2B3138", "constant": "#20262D", "parameter": "#3A2C50", "elementwise": "#1B3350", "reduction": "#17392F",
+    "loss": "#4A2427", "fused": "#C9D1D9", "fusedink": "#0D1117", "fusedmuted": "#2B3138", "scopefill": "#262C34",
+    "value0": "#161B22", "value6": "#1F5C9E", "grad0": "#161B22", "grad6": "#8F4A10", "zero": "#8B95A1",
+}  # fmt: skip
+PRINT = {
+    "paper": "#FFFFFF", "card": "#FFFFFF", "ink": "#000000", "muted": "#333333", "line": "#777777", "strong": "#333333",
+    "value": "#000000", "grad": "#000000", "bad": "#000000",
+    "lane0": "#FFFFFF", "lane1": "#F4F4F4", "lane2": "#EAEAEA", "scope": "#555555",
+    "data": "#EDEDED", "constant": "#FFFFFF", "parameter": "#DEDEDE", "elementwise": "#FFFFFF", "reduction": "#E6E6E6",
+    "loss": "#D2D2D2", "fused": "#333333", "fusedink": "#FFFFFF", "fusedmuted": "#E8E8E8", "scopefill": "#F0F0F0",
+    "value0": "#FFFFFF", "value6": "#BEBEBE", "grad0": "#FFFFFF", "grad6": "#BEBEBE", "zero": "#666666",
+}  # fmt: skip
+THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT, "transparent": LIGHT, "auto": LIGHT}
+
+
+def blend(low: str, high: str, share: float) -> str:
+    """Mix two colours."""
+    a, b = ([int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in (low, high))
+    return "#" + "".join(f"{round(x + (y - x) * share):02X}" for x, y in zip(a, b, strict=True))
+
+
+def rules(c: dict[str, str], theme: str) -> str:
+    """Write a theme as CSS rules, each for a class."""
+    root = f".tg-{theme}"
+    out = [
+        f"{root} .{name}{{fill:{c[name]}}}"
+        for name in ("paper", "ink", "muted", "value", "grad", "bad", "zero", "card")
+    ]
+    out += [f"{root} .lane{k}{{fill:{c[f'lane{k}']}}}" for k in range(3)]
+    out += [
+        f"{root} .h-{name}{{fill:{c[name]}}}"
+        for name in ("data", "constant", "parameter", "elementwise", "reduction", "loss", "fused")
+    ]
+    out += [f"{root} .h-{name}{{fill:{c['elementwise']}}}" for name in ("shape", "linear", "window")]
+    out.append(f"{root} .h-scope{{fill:{c['scopefill']}}}{root} .h-stub{{fill:{c['card']}}}")
+    out.append(f"{root} .fusedink{{fill:{c['fusedink']}}}{root} .fusedmuted{{fill:{c['fusedmuted']}}}")
+    for ink in ("value", "grad"):
+        for k in range(TINTS + 1):
+            out.append(
+                f"{root} .{ink[0]}{k}{{fill:{blend(c[ink + '0'], c[ink + '6'], 0 if not k else 0.2 + 0.8 * k / TINTS)}}}"
+            )
+        out.append(f"{root} .{ink}-line{{fill:none;stroke:{c[ink]}}}{root} .{ink}-rule{{fill:none;stroke:{c['card']}}}")
+    out.append(
+        f"{root} .grad-head{{fill:{c['card']};stroke:{c['grad']}}}{root} .x{{fill:{blend(c['card'], c['bad'], 0.3)}}}"
+    )
+    out.append(f"{root} .edge{{fill:none;stroke:{c['line']}}}{root} .strong{{fill:none;stroke:{c['strong']}}}")
+    out.append(
+        f"{root} .scope{{fill:none;stroke:{c['line']}}}{root} .marked{{fill:none;stroke:{c['bad']}}}{root} .chosen{{fill:none;stroke:{c['value']}}}"
+    )
+    out += [
+        f"{root} .f-{name}{{fill:none;stroke:{c['muted' if name != 'unused' else 'grad']}}}"
+        for name in ("none", "pending", "unused")
+    ]
+    out.append(f"{root} .faint text{{fill:{c['muted']}}}")
+    return "\n".join(out)
+
+
+def style(theme: str) -> str:
+    """Write the style sheet of a document."""
+    root = f".tg-{theme}"
+    fonts = [f"{root} .{face}{{font-family:{family}}}" for face, family in FONTS.items()]
+    lines = [
+        *fonts,
+        f"{root} .serif{{font-style:italic}}{root} .bold{{font-weight:bold}}",
+        f"{root} .value-line{{stroke-width:1.6}}{root} .grad-line{{stroke-width:1.6;stroke-dasharray:6 4}}",
+        f"{root} .table{{stroke-width:1.2;stroke-dasharray:none}}{root} .grad-head{{stroke-width:1.4}}",
+        f"{root} .value-rule,{root} .grad-rule{{stroke-width:.6}}",
+        f"{root} .edge{{stroke-width:1.1}}{root} .strong{{stroke-width:2.6}}{root} .scope{{stroke-width:1.2}}",
+        f"{root} .marked,{root} .chosen{{stroke-width:3}}",
+        f"{root} .dashed{{stroke-dasharray:4 3}}",
+        f"{root} .f-none{{stroke-width:1;stroke-dasharray:1.5 2.5;stroke-linecap:round}}"
+        f"{root} .f-pending{{stroke-width:1;stroke-dasharray:5 3}}{root} .f-unused{{stroke-width:1}}",
+        f"{root} .faint rect,{root} .faint path{{opacity:.3}}",
+        rules(THEMES[theme], theme),
+    ]
+    if theme == "auto":
+        lines.append("@media (prefers-color-scheme: dark) {\n" + rules(DARK, theme) + "\n}")
+    return "\n".join(lines)

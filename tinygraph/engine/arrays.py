@@ -1,0 +1,86 @@
+"""What differs between NumPy and CuPy, and nothing else: the backend is found from the arrays."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygraph.engine.errors import library_of
+
+# glibc takes arrays above 128 KB fresh from the system, a page fault every 4 KB, until the program has freed a larger
+# one. Composed batch norm is twice as fast once it has; docs/decisions/engine.md has the figures.
+np.empty(31 << 20, np.uint8)
+
+__all__ = ["asarray", "backend_of", "scatter_add", "scratch", "synchronize", "to_numpy"]
+
+
+def backend_of(array: Any) -> str:
+    """Return the backend of an array, "numpy" or "cupy"."""
+    return "cupy" if library_of(array) == "cupy" else "numpy"
+
+
+def scatter_add(target: Any, key: Any, values: Any) -> None:
+    """Add ``values`` into ``target[key]``, every repeat of an index counting; it changes ``target``."""
+    if backend_of(target) == "cupy":
+        import cupyx  # CuPy's ufuncs have `at` for few types; this has it for all floating ones
+
+        cupyx.scatter_add(target, key, values)
+    else:
+        np.add.at(target, key, values)
+
+
+def asarray(values: Any, backend: str = "numpy", dtype: Any = None) -> Any:
+    """Return ``values`` as an array of a backend, "numpy" or "cupy".
+
+    Raises:
+        ModuleNotFoundError: CuPy is asked for and not installed; the message names the extra.
+        RuntimeError: CuPy is installed, and there is no GPU it can use.
+
+    >>> asarray([1, 2], dtype=np.float32)
+    array([1., 2.], dtype=float32)
+    """
+    if backend == "numpy":
+        return np.asarray(to_numpy(values), dtype=dtype)
+    try:
+        import cupy
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "the cupy backend needs CuPy: pip install 'tinygraph[cuda13]' (or [cuda12], as your driver has it)"
+        ) from None
+    try:
+        return cupy.asarray(values, dtype=dtype)
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(f"the cupy backend found no usable GPU: {error}") from error
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """Return an array of any backend as a NumPy array."""
+    return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
+def synchronize(array: Any) -> None:
+    """Wait until the device of ``array`` has finished: before a clock is read."""
+    if hasattr(array, "device") and hasattr(array.device, "synchronize"):
+        array.device.synchronize()
+
+
+def scratch(array: Any) -> int:
+    """Return how many bytes of scratch an op had best use at a time: what stays in a core's cache, or fills a GPU."""
+    return 1 << 28 if backend_of(array) == "cupy" else 1 << 21
+
+
+def scalar(value: float, beside: Any) -> Any:
+    """Return a Python number as an array of the dtype beside it: NumPy takes those in half the time."""
+    if type(beside) is not np.ndarray or beside.dtype.kind != "f" or (not value and math.copysign(1, value) < 0):
+        return value  # -0.0 would share its place with 0.0
+    return _scalar(value, beside.dtype)
+
+
+@functools.lru_cache(maxsize=4096)
+def _scalar(value: float, dtype: Any) -> np.ndarray:
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,55 @@
+"""An error says what, where and what to do: NumPy's message, the scope, the op, its operands, the caller's line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygraph.engine.context import CONTEXT
+
+INSIDE = (
+    f"{Path(__file__).parents[1]}{os.sep}",
+    f"{np.__path__[0]}{os.sep}",
+    "<__array_function__",
+)  # nobody's own code
+
+
+def describe(x: Any) -> str:
+    """Name an operand for an error message: ``x̂ = div float32[32,3]``."""
+    node = getattr(x, "node", None)
+    array = x.data if node else x
+    if not hasattr(array, "dtype"):
+        return repr(array)
+    made = " = ".join(filter(None, [node.name, node.op and node.op.name])) if node else ""
+    library = "" if library_of(array) == "numpy" else library_of(array)
+    return " ".join(filter(None, [made, library, f"{array.dtype}[{','.join(map(str, array.shape))}]"]))
+
+
+def library_of(array: Any) -> str:
+    """Return the library that an array is of: numpy, cupy."""
+    return type(array).__module__.partition(".")[0]
+
+
+def explain(error: Exception, name: str, operands: Sequence[Any]) -> Exception:
+    """Say where an op failed: NumPy's message, the scope, the op, its operands and the caller's line."""
+    path = "/".join((*CONTEXT.get().scope, name))
+    arrays = [getattr(x, "_data", x) for x in operands if hasattr(x, "shape") and not isinstance(x, np.generic)]
+    libraries = sorted(set(map(library_of, arrays)))
+    if len(libraries) > 1:
+        error = TypeError(f"arrays of {' and '.join(libraries)} do not mix: move one with tinygraph.asarray")
+    message = f"{str(error).strip()} | in {path}({', '.join(map(describe, operands))}){caller()}"
+    kind = next((k for k in (TypeError, IndexError, ValueError, MemoryError) if isinstance(error, k)), RuntimeError)
+    return kind(message)
+
+
+def caller() -> str:
+    """Return `` at train.py:41``: the nearest line outside of tinygraph and NumPy."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(INSIDE):
+        frame = frame.f_back
+    return f" at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -1,0 +1,235 @@
+"""Functions made of ops: their derivatives of every order follow from those of the ops.
+
+The normalizations name their intermediate values as the texts do (μ, x_c, v, σ, x̂), so that drawings,
+errors and exercises speak of the same things. A NaN makes its own channel NaN and no other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygraph.engine.context import composite
+from tinygraph.engine.tensor import array_of
+from tinygraph.functions.checks import (
+    Axis,
+    are_first,
+    axes_of,
+    check_batch,
+    check_eps,
+    check_floating,
+    check_shapes,
+    check_variance,
+    named,
+    shape_of,
+    unaveraged,
+)
+from tinygraph.ops.elementwise import sqrt, square
+from tinygraph.ops.reduce import mean
+from tinygraph.ops.shape import reshape, transpose
+
+__all__ = ["batch_norm", "batch_norm_inference", "batch_norm_spatial", "group_norm", "instance_norm", "layer_norm"]
+
+
+def normalized(what: str, x: Any, axes: tuple[int, ...], eps: float, keepdims: bool) -> Any:
+    """Take the mean from ``x`` and divide by the standard deviation (biased, as all normalizations do)."""
+    check_batch(what, x.shape, x.dtype, axes)
+    check_eps(what, eps)
+    mu = named(mean(x, axis=axes, keepdims=keepdims), "μ")
+    x_c = named(x - mu, "x_c")
+    v = named(mean(named(square(x_c), "q"), axis=axes, keepdims=keepdims), "v")
+    check_variance(what, v, eps)
+    return named(x_c / named(sqrt(v + eps), "σ"), "x̂")
+
+
+def affine(x_hat: Any, gamma: Any, beta: Any) -> Any:
+    """Scale, then shift; None leaves out either."""
+    s = x_hat if gamma is None else named(gamma * x_hat, "s")
+    return s if beta is None else named(s + beta, "y")
+
+
+def beside(p: Any, axes: tuple[int, ...], ndim: int) -> Any:
+    """Give a parameter of the axes that are not in ``axes`` length 1 along those, where it would not broadcast."""
+    if p is None or are_first(axes):
+        return p
+    lengths = iter(p.shape)
+    shape = tuple(1 if a in axes else next(lengths) for a in range(ndim))
+    return named(reshape(p, shape[axes[0] == 0 :] if axes[0] == 0 else shape), getattr(p, "name", None) or "")
+
+
+@composite
+def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, eps: float = 1e-5) -> Any:
+    r"""Normalize each channel over the batch, then scale and shift.
+
+    .. math:: y = \gamma \frac{x - \mu}{\sqrt{v + \epsilon}} + \beta, \quad \mu = \mathrm{mean}\, x,
+              \quad v = \mathrm{mean}\, (x - \mu)^2
+
+    Args:
+        x: (N, D), or (N, C, H, W) with ``axis=(0, 2, 3)``; floating point, more than one value per channel.
+        gamma, beta: scale and shift, (D,) or (C,): the axes of x that are not averaged; None leaves out either.
+        axis: the axes that are averaged over.
+        eps: ε ≥ 0, in units of x², added to the (biased) variance; it may be 0 where no variance is.
+
+    Returns:
+        y, of the shape and dtype of x; dimensionless times the units of gamma.
+
+    Raises:
+        TypeError: x is not of floating point.
+        ValueError: x is empty or has one value per channel; gamma or beta has another shape; eps is
+            negative, or 0 where a variance is 0.
+
+    Source: Ioffe and Szegedy 2015, Algorithm 1.
+
+    >>> batch_norm(np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0]), eps=0.0)
+    array([[-1.],
+           [ 3.]])
+    """
+    axes, ndim = axes_of(axis, x, "batch_norm"), len(x.shape)
+    check_shapes("batch_norm", x, unaveraged(x.shape, axes), gamma=gamma, beta=beta)
+    x_hat = normalized("batch_norm", x, axes, eps, keepdims=not are_first(axes))
+    return affine(x_hat, beside(gamma, axes, ndim), beside(beta, axes, ndim))
+
+
+@composite
+def batch_norm_spatial(x: Any, gamma: Any = None, beta: Any = None, *, eps: float = 1e-5) -> Any:
+    """Batch-normalize images by laying every pixel out as a row: (N, C, H, W) -> (N·H·W, C) and back.
+
+    The same function as ``batch_norm(x, gamma, beta, axis=(0, 2, 3))``, by transpose and reshape.
+
+    Args:
+        x: (N, C, H, W), floating point.
+        gamma, beta: (C,) or None.
+        eps: as in `batch_norm`.
+
+    Returns:
+        y, of the shape and dtype of x.
+
+    Raises:
+        ValueError, TypeError: as `batch_norm`; and ValueError where x has fewer than three axes.
+
+    >>> batch_norm_spatial(np.ones((2, 3, 4, 4))).shape
+    (2, 3, 4, 4)
+    """
+    if len(shape_of("batch_norm_spatial", x)) < 3:
+        raise ValueError(f"batch_norm_spatial: x must have shape (N, C, H, W), not {x.shape}")
+    last = (0, *range(2, len(x.shape)), 1)
+    pixels = transpose(x, last)
+    y = batch_norm(reshape(pixels, (-1, x.shape[1])), gamma, beta, eps=eps)
+    return transpose(reshape(y, pixels.shape), (0, len(x.shape) - 1, *range(1, len(x.shape) - 1)))
+
+
+@composite
+def batch_norm_inference(
+    x: Any, mean: Any, var: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, eps: float = 1e-5
+) -> Any:
+    """Normalize with given statistics, those of training: a scale and a shift of each channel.
+
+    Args:
+        x: as in `batch_norm`; a batch of one is fine.
+        mean, var: (D,) or (C,): running statistics, which carry no gradient unless they are Tensors.
+        gamma, beta, axis, eps: as in `batch_norm`.
+
+    Returns:
+        y, of the shape and dtype of x.
+
+    Raises:
+        TypeError: x is not of floating point.
+        ValueError: a shape is wrong, or eps + var is not positive.
+
+    >>> batch_norm_inference(np.array([[3.0]]), np.array([1.0]), np.array([4.0]), eps=0.0)
+    array([[1.]])
+    """
+    axes = axes_of(axis, x, "batch_norm_inference")
+    check_floating("batch_norm_inference", x.shape, x.dtype)
+    check_eps("batch_norm_inference", eps)
+    check_shapes("batch_norm_inference", x, unaveraged(x.shape, axes), mean=mean, var=var, gamma=gamma, beta=beta)
+    if not (array_of(var) + eps > 0).all():
+        raise ValueError("batch_norm_inference: var + eps must be positive in every channel")
+    mean, var, gamma, beta = (beside(p, axes, len(x.shape)) for p in (mean, var, gamma, beta))
+    return affine(named((x - mean) / named(sqrt(var + eps), "σ"), "x̂"), gamma, beta)
+
+
+@composite
+def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, eps: float = 1e-5) -> Any:
+    """Normalize each example over its own features (the axes ``axis``), then scale and shift each feature.
+
+    Args:
+        x: (N, …, D), floating point, more than one value along ``axis``.
+        gamma, beta: the shape of x along ``axis``; None leaves out either.
+        axis: the axes that are averaged over, as a rule the last ones.
+        eps: as in `batch_norm`.
+
+    Returns:
+        y, of the shape and dtype of x.
+
+    Raises:
+        ValueError, TypeError: as `batch_norm`.
+
+    Source: Ba, Kiros and Hinton 2016, equation 4.
+
+    >>> layer_norm(np.array([[1.0, 3.0]]), eps=0.0)
+    array([[-1.,  1.]])
+    """
+    axes, ndim = axes_of(axis, x, "layer_norm"), len(x.shape)
+    check_shapes("layer_norm", x, tuple(x.shape[a] for a in axes), gamma=gamma, beta=beta)
+    rest = tuple(a for a in range(ndim) if a not in axes)
+    x_hat = normalized("layer_norm", x, axes, eps, keepdims=True)
+    return affine(x_hat, beside(gamma, rest, ndim), beside(beta, rest, ndim))
+
+
+@composite
+def group_norm(x: Any, gamma: Any = None, beta: Any = None, *, groups: int, eps: float = 1e-5) -> Any:
+    """Normalize each example over groups of channels and all pixels, then scale and shift each channel.
+
+    Args:
+        x: (N, C, …), floating point; ``groups`` divides C.
+        gamma, beta: (C,) or None.
+        groups: number of groups, 1 … C.
+        eps: as in `batch_norm`.
+
+    Returns:
+        y, of the shape and dtype of x.
+
+    Raises:
+        ValueError, TypeError: as `batch_norm`; and ValueError where ``groups`` does not divide C.
+
+    Source: Wu and He 2018, equation 7.
+
+    >>> group_norm(np.arange(4.0).reshape(1, 4), groups=2, eps=0.0)
+    array([[-1.,  1., -1.,  1.]])
+    """
+    if len(shape_of("group_norm", x)) < 2 or groups < 1 or x.shape[1] % groups:
+        raise ValueError(f"group_norm: {groups} groups do not divide the channels of x, whose shape is {x.shape}")
+    split = reshape(x, (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]))
+    axes = tuple(range(2, len(split.shape)))
+    rest = (0, *range(2, len(x.shape)))
+    check_shapes("group_norm", x, x.shape[1:2], gamma=gamma, beta=beta)
+    x_hat = reshape(normalized("group_norm", split, axes, eps, keepdims=True), x.shape)
+    return affine(x_hat, beside(gamma, rest, len(x.shape)), beside(beta, rest, len(x.shape)))
+
+
+@composite
+def instance_norm(x: Any, gamma: Any = None, beta: Any = None, *, eps: float = 1e-5) -> Any:
+    """Normalize each channel of each example over its pixels, then scale and shift each channel.
+
+    Args:
+        x: (N, C, H, W) or (N, C, L), floating point, more than one pixel.
+        gamma, beta: (C,) or None.
+        eps: as in `batch_norm`.
+
+    Returns:
+        y, of the shape and dtype of x.
+
+    Raises:
+        ValueError, TypeError: as `batch_norm`.
+
+    Source: Ulyanov, Vedaldi and Lempitsky 2016, equation 1.
+
+    >>> instance_norm(np.array([[[1.0, 3.0]]]), eps=0.0)
+    array([[[-1.,  1.]]])
+    """
+    if len(shape_of("instance_norm", x)) < 3:
+        raise ValueError(f"instance_norm: x must have shape (N, C, H, W) or (N, C, L), not {x.shape}")
+    axes, rest = tuple(range(2, len(x.shape))), (0, *range(2, len(x.shape)))
+    check_shapes("instance_norm", x, x.shape[1:2], gamma=gamma, beta=beta)
+    x_hat = normalized("instance_norm", x, axes, eps, keepdims=True)
+    return affine(x_hat, beside(gamma, rest, len(x.shape)), beside(beta, rest, len(x.shape)))

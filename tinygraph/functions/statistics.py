@@ -1,0 +1,59 @@
+"""Variance and standard deviation, composed of ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygraph.engine.registry import implements
+from tinygraph.ops.elementwise import sqrt, square
+from tinygraph.ops.reduce import mean
+
+__all__ = ["std", "var"]
+
+
+@implements(np.var, method="var")
+def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
+    """Take the variance over ``axis``: the mean of ``(x - mean)²``.
+
+    Args:
+        x: of any shape.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes, with length 1.
+        correction: what is taken from the number of values n before dividing: 0, or 1 for an estimate without bias.
+
+    Returns:
+        The variance, in units of x².
+
+    Raises:
+        ValueError: there are no more values than ``correction``.
+
+    >>> var(np.array([1.0, 3.0]))
+    np.float64(1.0)
+    """
+    squares = square(x - mean(x, axis, True))
+    biased = mean(squares, axis, keepdims)
+    number = squares.size // max(biased.size, 1)
+    if correction and number <= correction:
+        raise ValueError(f"var: {number} values less a correction of {correction} leave nothing to divide by")
+    return biased * (number / (number - correction)) if correction else biased
+
+
+@implements(np.std, method="std")
+def std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
+    """Take the standard deviation over ``axis``: the root of `var`. Where it is 0 its derivative is not finite.
+
+    Args:
+        x, axis, keepdims, correction: as in `var`.
+
+    Returns:
+        The standard deviation, in units of x.
+
+    Raises:
+        ValueError: as `var`.
+
+    >>> std(np.array([1.0, 3.0]))
+    np.float64(1.0)
+    """
+    return sqrt(var(x, axis, keepdims, correction))

@@ -1,0 +1,60 @@
+"""Compute a graph again from its leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygraph.engine.registry import OPS
+from tinygraph.graph import data
+from tinygraph.graph.data import Graph
+from tinygraph.graph.values import WEAK, decoded
+
+__all__ = ["run"]
+
+
+def run(graph: Graph, /, **inputs: Any) -> Any:
+    """Run a graph again: on arrays it computes, on Tensors it records.
+
+    Args:
+        graph: from `snapshot` or ``Graph.from_json``.
+        inputs: arrays or Tensors for leaves, by name: for all leaves of that name. A leaf that is not given
+            has the value in the graph.
+
+    Returns:
+        The output, or a tuple of them.
+
+    Raises:
+        TypeError: a name is none of the graph's leaves.
+        ValueError: a leaf is too large for its value to be in the graph, and is not given; or an op is
+            not known here.
+
+    >>> x = Tensor([1.0, 2.0], name="x")
+    >>> run(snapshot(x * 3), x=np.array([5.0, 7.0]))
+    array([15., 21.])
+    """
+    names = {node.name for node in graph.nodes if node.op is None and node.name}
+    if unknown := sorted(inputs.keys() - names):
+        raise TypeError(f"run: {', '.join(unknown)}: no leaf has that name; the leaves are {', '.join(sorted(names))}")
+    results: list[Any] = []
+    for node in graph.nodes:
+        if node.op is None:
+            results.append(inputs[node.name] if node.name in inputs else leaf_value(node))
+        elif node.op not in OPS:
+            raise ValueError(f"run: node {node.id} is made by the op {node.op!r}, which is not registered here")
+        else:
+            params = {name: decoded(value) for name, value in node.params}
+            results.append(OPS[node.op](*(results[e.source] for e in node.inputs), **params))
+    found = tuple(results[i] for i in graph.outputs)
+    return found[0] if len(found) == 1 else found
+
+
+def leaf_value(node: data.Node) -> Any:
+    """Return the array of a leaf, out of its summary."""
+    if node.value is None or node.value.values is None:
+        name = node.name or f"#{node.id}"
+        raise ValueError(f"run: the graph does not hold the {node.dtype}{list(node.shape)} of {name}: give it, by name")
+    if node.dtype in WEAK and not node.shape:
+        return node.value.values[0]  # a Python scalar, which leaves the dtype of the other operand alone; or None
+    return np.array(node.value.values, node.dtype).reshape(node.shape)

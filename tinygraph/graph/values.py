@@ -1,0 +1,82 @@
+"""Arrays as data: a summary with statistics and few values, and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygraph.engine.arrays import to_numpy
+from tinygraph.engine.tensor import Tensor
+from tinygraph.graph.data import Summary
+
+__all__ = ["summary"]
+
+BINS = 16
+WEAK = {"bool": bool, "int": int, "float": float, "none": type(None)}  # operands that have no dtype of their own
+
+
+def summary(array: Any, values: int = 64) -> Summary:
+    """Return what an array looks like; with up to ``values`` elements, all of them."""
+    weak = next((name for name, kind in WEAK.items() if type(array) is kind), None)
+    array = to_numpy(array)
+    flat = array.ravel().astype("float64" if array.dtype.char == "g" else array.dtype, copy=False)  # JSON has no longer
+    listed = tuple(flat.tolist()) if array.size <= values else None
+    common = {"shape": array.shape, "dtype": weak or str(array.dtype), "nbytes": array.nbytes, "values": listed}
+    if array.dtype.kind not in "fiub":
+        return Summary(mean=None, std=None, min=None, max=None, zeros=0, nans=0, infs=0, **common)
+    wide = flat.astype(np.float64)
+    finite = wide[np.isfinite(wide)]
+    nans = int(np.isnan(wide).sum())
+    counts = {"zeros": int((wide == 0).sum()), "nans": nans, "infs": wide.size - finite.size - nans}
+    if not finite.size:
+        return Summary(mean=None, std=None, min=None, max=None, **counts, **common)
+    low, high = float(finite.min()), float(finite.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = high - low
+        place = np.zeros(finite.size, int) if not 0 < spread < np.inf else ((finite - low) / spread * BINS).astype(int)
+        statistics = float(finite.mean()), float(finite.std()), float(np.linalg.norm(finite))
+    histogram = np.bincount(np.minimum(place, BINS - 1), minlength=BINS).tolist() if listed is None else ()
+    mean, std, norm = statistics
+    return Summary(mean=mean, std=std, min=low, max=high, norm=norm, histogram=tuple(histogram), **counts, **common)
+
+
+def encoded(value: Any) -> Any:
+    """Write a parameter in what JSON has; what it has no word for becomes a tagged dict."""
+    if isinstance(value, slice):
+        return {"slice": [encoded(v) for v in (value.start, value.stop, value.step)]}
+    if isinstance(value, tuple):
+        return {"tuple": [encoded(v) for v in value]}
+    if isinstance(value, list):
+        return [encoded(v) for v in value]
+    if value is Ellipsis:
+        return {"ellipsis": True}
+    if isinstance(value, type | np.dtype):
+        return {"dtype": str(np.dtype(value))}
+    if isinstance(value, np.generic):
+        value = float(value) if isinstance(value, np.floating) else value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    value = value.data if isinstance(value, Tensor) else value
+    if hasattr(value, "dtype"):
+        array = to_numpy(value)
+        return {"array": encoded(array.ravel().tolist()), "shape": list(array.shape), "dtype": str(array.dtype)}
+    return value
+
+
+def decoded(value: Any) -> Any:
+    """Read a parameter back."""
+    if isinstance(value, list):
+        return [decoded(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "slice" in value:
+        return slice(*map(decoded, value["slice"]))
+    if "tuple" in value:
+        return tuple(map(decoded, value["tuple"]))
+    if "float" in value:
+        return float(value["float"])
+    if "array" in value:
+        return np.array(decoded(value["array"]), value["dtype"]).reshape(value["shape"])
+    return Ellipsis if "ellipsis" in value else np.dtype(value["dtype"])

@@ -1,0 +1,1 @@
+"""What runs fast beneath ops: threads, compiled loops, BLAS, and the choice among them."""

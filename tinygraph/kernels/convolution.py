@@ -1,0 +1,208 @@
+"""Convolution and its two transposes, compiled: one window at a time, over a tile of images that lies innermost.
+
+`tinygraph.ops.window` calls these where Numba is; they compute what its own lines do. A window is a list of offsets
+into the padded images of the tile, so stride, dilation and groups are in two lists of integers, and the loops do not
+know of them. Four rows go into a sum at a time: the sum is then read and written a quarter as often.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygraph.kernels.route import Kernel, route
+from tinygraph.kernels.threads import share
+
+__all__ = ["Windows", "takes"]
+
+LEAST = 1 << 16  # products from which a tile is worth its layout
+IMAGES = 64  # in a tile: a row of them is some cache lines
+
+
+def takes(products: int, *arrays: Any) -> bool:
+    """Whether arrays of a convolution with so many products go through compiled code."""
+    first = arrays[0]
+    return (
+        products >= LEAST
+        and type(first) is np.ndarray
+        and first.dtype.char in "fd"
+        and all(type(a) is np.ndarray and a.dtype == first.dtype for a in arrays)
+        and route(first) == "numba"
+    )
+
+
+class Windows(NamedTuple):
+    """Where the windows of padded images (C, H, W) are: the place of each, and of each of its elements from there."""
+
+    places: np.ndarray  # (windows,)
+    taps: np.ndarray  # (C/groups · kernel,)
+    group: int  # from one group of channels to the next
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, frame: Any) -> Windows:
+        """Lay them out for a `tinygraph.ops.window.Frame`."""
+        channels, height, width = frame.padded
+        place = np.arange(channels * height * width).reshape(channels, height, width)
+        (down, across), (kh, kw), (sh, sw), (dh, dw) = frame.size, frame.kernel, frame.stride, frame.dilation
+        places = place[0, : sh * (down - 1) + 1 : sh, : sw * (across - 1) + 1 : sw]
+        each = channels // frame.groups
+        taps = place[:each, : dh * (kh - 1) + 1 : dh, : dw * (kw - 1) + 1 : dw]
+        return cls(places.ravel(), taps.ravel(), each * height * width, frame.size)
+
+    def correlate(self, frame: Any, x: Any, w: Any, out: Any) -> None:
+        """Slide filters over images: `conv2d`."""
+        weights = np.array(w.reshape(len(w), -1))
+
+        def work(tile: slice) -> None:
+            images = laid_out(frame, x[tile])
+            rows = np.empty((len(w), len(self.places), images.shape[-1]), x.dtype)
+            slide(images.reshape(-1), weights, self.taps, self.places, self.group, frame.groups, rows)
+            out[tile] = rows.reshape(len(w), *self.size, -1).transpose(3, 0, 1, 2)
+
+        share(work, tiles(len(x)), out.size * len(self.taps))
+
+    def spread(self, frame: Any, y: Any, w: Any, out: Any) -> None:
+        """Lay filters down at every pixel and add up: `conv_transpose2d`."""
+        weights = np.array(w.reshape(len(w), -1))
+
+        def work(tile: slice) -> None:
+            rows = images_last(y[tile])
+            images = np.zeros((*frame.padded, rows.shape[-1]), y.dtype)
+            lay_down(
+                rows.reshape(len(w), len(self.places), -1),
+                weights,
+                self.taps,
+                self.places,
+                self.group,
+                frame.groups,
+                images.reshape(-1),
+            )
+            out[tile] = images[frame.inside].transpose(3, 0, 1, 2)
+
+        share(work, tiles(len(y)), y.size * len(self.taps))
+
+    def weigh(self, frame: Any, x: Any, y: Any) -> Any:
+        """Multiply windows with results: `conv2d_weight`, as (O, C/groups · kernel)."""
+        cuts = tiles(len(x))
+        sums = np.zeros((len(cuts), y.shape[1], len(self.taps)))
+
+        def work(number: int) -> None:
+            images, rows = laid_out(frame, x[cuts[number]]), images_last(y[cuts[number]])
+            multiply(
+                images.reshape(-1),
+                rows.reshape(len(rows), len(self.places), -1),
+                self.taps,
+                self.places,
+                self.group,
+                frame.groups,
+                sums[number],
+            )
+
+        share(work, range(len(cuts)), y.size * len(self.taps))
+        return sums.sum(0)
+
+
+def tiles(count: int) -> list[slice]:
+    """Cut the images into tiles."""
+    return [slice(start, start + IMAGES) for start in range(0, count, IMAGES)]
+
+
+def images_last(x: Any) -> Any:
+    """Return (n, C, …) as (C, …, n)."""
+    return np.ascontiguousarray(np.moveaxis(x, 0, -1))
+
+
+def laid_out(frame: Any, x: Any) -> Any:
+    """Return images (n, C, H, W) with their padding as (C, H, W, n)."""
+    if frame.padding == (0, 0):
+        return images_last(x)
+    images = np.zeros((*frame.padded, len(x)), x.dtype)
+    images[frame.inside] = np.moveaxis(x, 0, -1)
+    return images
+
+
+# Each loop over m is over the images of a tile, which lie one beside the other. The rows that stay are taken outside.
+
+
+def row_of(x: Any, place: int, n: int) -> Any:  # pragma: no cover
+    """Return the values of all images at a place: an index into them is known not to be negative."""
+    return x[place * n : place * n + n]
+
+
+@Kernel
+def slide(x: Any, w: Any, taps: Any, places: Any, group: int, groups: int, out: Any) -> None:  # pragma: no cover
+    """Set out[o, p] to the sum of w[o, t] · x[place p + tap t]."""
+    n, each, count = out.shape[2], w.shape[0] // groups, taps.size
+    for p in range(places.size):
+        for k in range(groups):
+            start, outputs = places[p] + k * group, range(k * each, (k + 1) * each)
+            for o in outputs:
+                out[o, p][:] = 0
+            for t in range(0, count - 3, 4):
+                a, b = row_of(x, start + taps[t], n), row_of(x, start + taps[t + 1], n)
+                c, d = row_of(x, start + taps[t + 2], n), row_of(x, start + taps[t + 3], n)
+                for o in outputs:
+                    row, wa, wb, wc, wd = out[o, p], w[o, t], w[o, t + 1], w[o, t + 2], w[o, t + 3]
+                    for m in range(n):
+                        row[m] += wa * a[m] + wb * b[m] + wc * c[m] + wd * d[m]
+            for t in range(count // 4 * 4, count):
+                a = row_of(x, start + taps[t], n)
+                for o in outputs:
+                    row, wa = out[o, p], w[o, t]
+                    for m in range(n):
+                        row[m] += wa * a[m]
+
+
+@Kernel
+def lay_down(y: Any, w: Any, taps: Any, places: Any, group: int, groups: int, x: Any) -> None:  # pragma: no cover
+    """Add w[o, t] · y[o, p] into x[place p + tap t]."""
+    n, each = y.shape[2], w.shape[0] // groups
+    for p in range(places.size):
+        for k in range(groups):
+            start, last = places[p] + k * group, (k + 1) * each
+            for o in range(k * each, last - 3, 4):
+                a, b, c, d = y[o, p], y[o + 1, p], y[o + 2, p], y[o + 3, p]
+                for t in range(taps.size):
+                    row, wa, wb, wc, wd = row_of(x, start + taps[t], n), w[o, t], w[o + 1, t], w[o + 2, t], w[o + 3, t]
+                    for m in range(n):
+                        row[m] += wa * a[m] + wb * b[m] + wc * c[m] + wd * d[m]
+            for o in range(last - each % 4, last):
+                a = y[o, p]
+                for t in range(taps.size):
+                    row, wa = row_of(x, start + taps[t], n), w[o, t]
+                    for m in range(n):
+                        row[m] += wa * a[m]
+
+
+@Kernel
+def multiply(x: Any, y: Any, taps: Any, places: Any, group: int, groups: int, out: Any) -> None:  # pragma: no cover
+    """Add the sums of y[o, p] · x[place p + tap t] over places and images into out[o, t]."""
+    n, each, count = y.shape[2], y.shape[0] // groups, taps.size
+    for p in range(places.size):
+        for k in range(groups):
+            start, outputs = places[p] + k * group, range(k * each, (k + 1) * each)
+            for t in range(0, count - 3, 4):
+                a, b = row_of(x, start + taps[t], n), row_of(x, start + taps[t + 1], n)
+                c, d = row_of(x, start + taps[t + 2], n), row_of(x, start + taps[t + 3], n)
+                for o in outputs:
+                    row = y[o, p]
+                    sa = sb = sc = sd = x.dtype.type(0)
+                    for m in range(n):
+                        v = row[m]
+                        sa += v * a[m]
+                        sb += v * b[m]
+                        sc += v * c[m]
+                        sd += v * d[m]
+                    out[o, t] += sa
+                    out[o, t + 1] += sb
+                    out[o, t + 2] += sc
+                    out[o, t + 3] += sd
+            for t in range(count // 4 * 4, count):
+                a = row_of(x, start + taps[t], n)
+                for o in outputs:
+                    row, sa = y[o, p], x.dtype.type(0)
+                    for m in range(n):
+                        sa += row[m] * a[m]
+                    out[o, t] += sa

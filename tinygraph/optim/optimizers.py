@@ -1,0 +1,393 @@
+"""Optimizers and schedules, PyTorch's by name and by number. A step replaces arrays and never writes into one.
+
+So a graph that is still alive keeps the values it was computed from, and a state_dict does not change under
+whoever holds it; it costs nothing, since the new array is the one that the sum needs anyway.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tinygraph.engine.arrays import asarray, backend_of
+from tinygraph.engine.tensor import Parameter, Tensor
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm_", "decay_weights_only"]
+
+Group = dict[str, Any]
+
+
+def decay_weights_only(
+    named_parameters: Iterable[tuple[str, Parameter]],
+    weight_decay: float,
+    is_weight: Callable[[str, Parameter], bool] = lambda name, p: p.ndim > 1,
+) -> list[Group]:
+    """Return parameter groups that decay weights and leave γ, β and biases alone.
+
+    Args:
+        named_parameters: ``module.named_parameters()``.
+        weight_decay: for the weights.
+        is_weight: which parameters these are; all that have two axes or more unless said otherwise.
+
+    >>> from tinygraph import nn
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    >>> optimizer = SGD(decay_weights_only(net.named_parameters(), 0.01), lr=0.1)
+    >>> [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups]
+    [(1, 0.01), (3, 0.0)]
+    """
+    groups: dict[bool, list[Parameter]] = {True: [], False: []}
+    for name, parameter in named_parameters:
+        groups[bool(is_weight(name, parameter))].append(parameter)
+    return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> float:
+    """Scale all gradients so that, taken as one vector, their norm is at most ``max_norm``; return what it was.
+
+    Args:
+        parameters: those whose gradients count; without a gradient they do not.
+        max_norm: the largest norm that is left alone, in units of the gradients.
+        norm_type: p of the p-norm; math.inf is the largest element.
+        error_if_nonfinite: raise instead of scaling by nan or by 0.
+
+    Raises:
+        RuntimeError: the norm is nan or infinite, and ``error_if_nonfinite``.
+
+    >>> import numpy as np
+    >>> p = Tensor([0.0, 0.0]); p.grad = np.array([3.0, 4.0])
+    >>> clip_grad_norm_(p, 1.0), p.grad.round(5)
+    (5.0, array([0.6, 0.8]))
+    """
+    found = [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
+    if norm_type == math.inf:
+        total = max((float(abs(p.grad).max()) for p in found), default=0.0)
+    else:
+        total = sum(float((abs(p.grad) ** norm_type).sum()) for p in found) ** (1 / norm_type)
+    if error_if_nonfinite and not math.isfinite(total):
+        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {total}")
+    if not total + 1e-6 <= max_norm:
+        for p in found:
+            p.grad = p.grad * (max_norm / (total + 1e-6))
+    return total
+
+
+class Optimizer:
+    """Moves parameters against their gradients.
+
+    Args:
+        params: parameters, or groups: dicts with ``params`` and the options that differ in that group.
+        defaults: the options.
+
+    Attributes:
+        param_groups: a list of dicts. Options may be changed between steps.
+        state: what is remembered of each parameter.
+
+    Raises:
+        TypeError: there is something else than parameters.
+        ValueError: there are no parameters, one is in two groups, or an option is out of range.
+    """
+
+    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
+        self.defaults, self.param_groups = defaults, []  # type: ignore[var-annotated]
+        self.state: dict[Parameter, dict[str, Any]] = {}
+        if not isinstance(params, Tensor | Iterable):
+            found = type(params).__name__
+            raise TypeError(f"{type(self).__name__} takes parameters, as net.parameters() gives them, not {found}")
+        given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+        if not given:
+            raise ValueError(f"{type(self).__name__}: there are no parameters; a generator gives them only once")
+        groups: list[Group] = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Take more parameters: a dict with ``params`` and the options that differ from the defaults."""
+        name = type(self).__name__
+        params = param_group["params"]
+        group = {**self.defaults, **param_group, "params": [params] if isinstance(params, Tensor) else list(params)}
+        if unknown := group.keys() - self.defaults.keys() - {"params", "initial_lr"}:
+            raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}; it has {', '.join(self.defaults)}")
+        have = {p for g in self.param_groups for p in g["params"]}
+        for p in group["params"]:
+            if not isinstance(p, Tensor) or p.node.op is not None:
+                raise TypeError(f"{name} moves parameters, leaves of the graph; this is {p!r}")
+            if p in have:
+                raise ValueError(f"{name}: {p.name or 'a parameter'} is in two groups, or twice in one")
+            have.add(p)
+        for option in ("lr", "weight_decay", "eps", "momentum", "alpha", "lr_decay"):
+            if not group.get(option, 0) >= 0:
+                raise ValueError(f"{name}: {option} is {group[option]}, and must not be negative")
+        for beta in group.get("betas", ()):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name}: betas are {group['betas']}, and must be in 0 … 1, without 1")
+        self.param_groups.append(group)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+        """Return where parameter ``p`` goes under gradient ``g``, both arrays; every optimizer has its own."""
+        raise NotImplementedError(f"{type(self).__name__} has no update")
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.data = self.update(p.data, p.grad, self.state.setdefault(p, {}), group)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the options and what is remembered, with numbers in place of parameters, as PyTorch lays it out."""
+        number = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        groups = [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups]
+        return {"state": {number[p]: dict(state) for p, state in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises:
+            ValueError: groups or their parameters are not as many, or an array has another shape than its parameter.
+        """
+        groups, name = state_dict["param_groups"], type(self).__name__
+        sizes = [[len(group["params"]) for group in side] for side in (self.param_groups, groups)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"{name}: the state has groups of {sizes[1]} parameters; this optimizer has {sizes[0]}")
+        own = [p for group in self.param_groups for p in group["params"]]
+        place = {int(i): p for i, p in zip((i for group in groups for i in group["params"]), own, strict=True)}
+        state = {place[int(i)]: dict(entries) for i, entries in state_dict["state"].items()}
+        for p, entries in state.items():
+            for key, value in entries.items():
+                shape = tuple(getattr(value, "shape", ()))
+                if shape and shape != p.shape:
+                    raise ValueError(f"{name}: {key} has shape {shape}, and its parameter {p.name or ''} {p.shape}")
+                entries[key] = asarray(value, backend_of(p.data), p.dtype).copy() if shape else float(value)
+        self.state = state
+        for group, other in zip(self.param_groups, groups, strict=True):
+            group.update({key: value for key, value in other.items() if key != "params"})
+
+    def __repr__(self) -> str:
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            options = ", ".join(f"{key}={value}" for key, value in group.items() if key != "params")
+            lines.append(f"  group {i}: {len(group['params'])} parameters, {options}")
+        return "\n".join([f"{type(self).__name__} (", *lines, ")"])
+
+
+def decayed(p: Any, g: Any, group: Group) -> Any:
+    """Add the gradient of weight_decay · ‖p‖²/2."""
+    return g + group["weight_decay"] * p if group["weight_decay"] else g
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent.
+
+    .. math:: v ← \mu v + (1 - \tau) g, \quad p ← p - \eta v \quad (\text{nesterov: } p - \eta (g + \mu v))
+
+    Args:
+        params: parameters, or groups of them.
+        lr: η, the learning rate.
+        momentum: μ. dampening: τ, from the second step on.
+        weight_decay: adds weight_decay · p to g.
+        nesterov: whether to look ahead; takes momentum and no dampening.
+
+    Raises:
+        ValueError: an option is out of range.
+
+    Source: Sutskever, Martens, Dahl and Hinton 2013, in PyTorch's form.
+
+    >>> p = Tensor([1.0]); (p * p).sum().backward()
+    >>> SGD([p], lr=0.1).step(); p.data
+    array([0.8])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("SGD: nesterov takes a momentum, and no dampening")
+        super().__init__(
+            params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
+        )
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+        """Return p - η v."""
+        g = decayed(p, g, group)
+        if group["momentum"]:
+            v = state.get("momentum_buffer")
+            v = g.copy() if v is None else group["momentum"] * v + (1 - group["dampening"]) * g
+            state["momentum_buffer"] = v
+            g = g + group["momentum"] * v if group["nesterov"] else v
+        return p - group["lr"] * g
+
+
+class Adam(Optimizer):
+    r"""Steps of like size in every direction, by running means of the gradient and of its square.
+
+    .. math:: m ← \beta_1 m + (1 - \beta_1) g, \quad v ← \beta_2 v + (1 - \beta_2) g^2, \quad
+              p ← p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    Args:
+        params: parameters, or groups of them.
+        lr: η, the learning rate.
+        betas: β₁ and β₂, 0 … 1. eps: ε, in units of g.
+        weight_decay: adds weight_decay · p to g.
+
+    Raises:
+        ValueError: an option is out of range.
+
+    Source: Kingma and Ba 2015, Algorithm 1.
+
+    >>> p = Tensor([1.0]); (p * p).sum().backward()
+    >>> Adam([p], lr=0.1).step(); p.data.round(6)
+    array([0.9])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+        """Return p - η m̂ / (√v̂ + ε)."""
+        return self.adapted(p, decayed(p, g, group), state, group)
+
+    def adapted(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+        """Return p after a step along g."""
+        first, second = group["betas"]
+        state["step"] = t = state.get("step", 0) + 1
+        state["exp_avg"] = m = first * state.get("exp_avg", 0.0) + (1 - first) * g
+        state["exp_avg_sq"] = v = second * state.get("exp_avg_sq", 0.0) + (1 - second) * (g * g)
+        return p - group["lr"] / (1 - first**t) * (m / (v**0.5 / (1 - second**t) ** 0.5 + group["eps"]))
+
+
+class AdamW(Adam):
+    """Adam that shrinks parameters by lr · weight_decay apart from the gradient; arguments as `Adam`.
+
+    Source: Loshchilov and Hutter 2019, Algorithm 2.
+
+    >>> p = Tensor([1.0]); (p * p).sum().backward()
+    >>> AdamW([p], lr=0.1, weight_decay=0.5).step(); p.data.round(6)
+    array([0.85])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+        """Return (1 - η λ) p - η m̂ / (√v̂ + ε)."""
+        return self.adapted(p * (1 - group["lr"] * group["weight_decay"]), g, state, group)
+
+
+class RMSprop(Optimizer):
+    r"""Divide the gradient by a running root mean square.
+
+    .. math:: v ← \alpha v + (1 - \alpha) g^2, \quad p ← p - \eta \frac{g}{\sqrt{v} + \epsilon}
+
+    Args:
+        params: parameters, or groups of them.
+        lr: η, the learning rate.
+        alpha: α, weight of the old average. eps: ε, in units of g.
+        weight_decay: adds weight_decay · p to g.
+        momentum: of the quotient.
+        centered: whether to take the square of the mean gradient from v.
+
+    Raises:
+        ValueError: an option is out of range.
+
+    Source: Tieleman and Hinton 2012, lecture 6.5, in PyTorch's form; centered: Graves 2013.
+
+    >>> p = Tensor([1.0]); (p * p).sum().backward()
+    >>> RMSprop([p], lr=0.01).step(); p.data.round(6)
+    array([0.9])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        options = {"weight_decay": weight_decay, "momentum": momentum, "centered": centered}
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps, **options)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+        """Return p - η g / (√v + ε)."""
+        g, alpha = decayed(p, g, group), group["alpha"]
+        state["square_avg"] = v = alpha * state.get("square_avg", 0.0) + (1 - alpha) * (g * g)
+        if group["centered"]:
+            state["grad_avg"] = mean = alpha * state.get("grad_avg", 0.0) + (1 - alpha) * g
+            v = v - mean * mean
+        step = g / (v**0.5 + group["eps"])
+        if group["momentum"]:
+            state["momentum_buffer"] = step = group["momentum"] * state.get("momentum_buffer", 0.0) + step
+        return p - group["lr"] * step
+
+
+class Adagrad(Optimizer):
+    r"""Divide the gradient by the root of the sum of all its squares so far.
+
+    .. math:: s ← s + g^2, \quad p ← p - \frac{\eta}{1 + (t - 1) \lambda} \frac{g}{\sqrt{s} + \epsilon}
+
+    Args:
+        params: parameters, or groups of them.
+        lr: η, the learning rate. lr_decay: λ.
+        weight_decay: adds weight_decay · p to g.
+        initial_accumulator_value: s before the first step.
+        eps: ε, in units of g.
+
+    Raises:
+        ValueError: an option is out of range.
+
+    Source: Duchi, Hazan and Singer 2011, Figure 1, in PyTorch's form.
+
+    >>> p = Tensor([1.0]); (p * p).sum().backward()
+    >>> Adagrad([p], lr=0.1).step(); p.data.round(6)
+    array([0.9])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        options = {"weight_decay": weight_decay, "initial_accumulator_value": initial_accumulator_value, "eps": eps}
+        super().__init__(params, lr=lr, lr_decay=lr_decay, **options)
+
+    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+        """Return p - η g / (√s + ε)."""
+        g = decayed(p, g, group)
+        state["step"] = t = state.get("step", 0) + 1
+        state["sum"] = s = state.get("sum", group["initial_accumulator_value"]) + g * g
+        return p - group["lr"] / (1 + (t - 1) * group["lr_decay"]) * (g / (s**0.5 + group["eps"]))

@@ -1,1 +1,0 @@
-"""Renderers: `Graph -> str`. None of them imports the engine."""

@@ -1,0 +1,1 @@
+"""Train: data sets, loops, checkpoints, and the nets of the texts."""

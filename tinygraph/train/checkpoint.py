@@ -1,0 +1,206 @@
+"""A checkpoint is written whole under another name, then renamed: the file of its name is always a whole one.
+
+It holds arrays by name, and beside them text (JSON); loading one runs nothing. A plain ``state_dict`` makes
+the very file that PyTorch's users make of theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygraph.engine.arrays import to_numpy
+from tinygraph.engine.tensor import array_of
+from tinygraph.nn.module import StateDict
+
+__all__ = ["load", "save"]
+
+NAME = "tinygraph"  # of the text beside the arrays
+
+
+def save(state: Mapping[str, Any], path: str | Path) -> None:
+    """Write a state to a file, whole or not at all.
+
+    A process that is killed on the way leaves the file as it was, and a ``.partial`` file that the next save
+    removes.
+
+    Args:
+        state: a ``state_dict``, or a dict of them and of arrays, numbers, texts and lists:
+            ``{"model": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}``. Keys have no "/".
+        path: its ending picks the format: ``.safetensors`` (takes the extra) or ``.npz``.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: the ending is neither of these, or a key has a "/".
+        TypeError: something in the state is no array and cannot be written as JSON.
+        ModuleNotFoundError: the extra is not installed.
+    """
+    path = Path(path)
+    write, _ = formats(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"checkpoint: there is no folder {path.parent}")
+    arrays: dict[str, np.ndarray] = {}
+    text: dict[str, Any] = {"values": {}, "about": {}}
+    for key, value in flat(state, ""):
+        if isinstance(value, StateDict):
+            text["about"][key] = value.about
+        elif hasattr(value, "dtype"):
+            arrays[key] = np.ascontiguousarray(to_numpy(value)).reshape(value.shape)
+        else:
+            text["values"][key] = jsonable(key, value)
+    for leftover in path.parent.glob(f".{path.name}.*.partial"):
+        leftover.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        write(partial, arrays, json.dumps(text))
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the name is on the disk only when its folder is
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def jsonable(key: str, value: Any) -> Any:
+    """Return a value that can be written as JSON; raise for another."""
+    try:
+        json.dumps(value)
+    except TypeError as error:
+        kind = type(value).__name__
+        raise TypeError(f"checkpoint: {key} is {kind}, neither an array nor fit for JSON: {error}") from None
+    return value
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """Return what `save` wrote; of another's file, its arrays by name.
+
+    Args:
+        path: a ``.safetensors`` or ``.npz`` file.
+
+    Returns:
+        The state, with dicts, NumPy arrays and values in their places. Keys are strings.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is truncated or corrupt, or holds objects that would have to be unpickled.
+        ModuleNotFoundError: the extra is not installed.
+    """
+    path = Path(path)
+    _, read = formats(path)
+    arrays, text = read(path)
+    if text is None:
+        return StateDict(arrays)
+    try:
+        beside = json.loads(text)
+        state: dict[str, Any] = StateDict() if "" in beside["about"] else {}
+        for key in sorted(beside["about"], key=len):
+            put(state, key, StateDict(about=beside["about"][key]))
+        for key, value in (*beside["values"].items(), *arrays.items()):
+            put(state, key, value)
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: the text beside the arrays is not what tinygraph writes: {error!r}") from error
+    return state
+
+
+def flat(state: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    """Yield what a nested state holds, by path; every StateDict, and every empty dict, for itself too."""
+    if isinstance(state, StateDict):
+        yield path, state
+    elif not state and path:
+        yield path, {}
+    for key, value in state.items():
+        if "/" in str(key):
+            raise ValueError(f"checkpoint: the key {key!r} has a '/', which in a file stands between a dict and a key")
+        inner = f"{path}/{key}" if path else str(key)
+        if isinstance(value, Mapping):
+            yield from flat(value, inner)
+        else:
+            yield inner, array_of(value)
+
+
+def put(state: dict[str, Any], path: str, value: Any) -> None:
+    """Put a value in its place, under dicts that are made on the way."""
+    if not path:
+        state.about = value.about  # type: ignore[attr-defined]
+        return
+    *above, key = path.split("/")
+    for name in above:
+        state = state.setdefault(name, {})
+    state[key] = value
+
+
+def formats(path: Path) -> tuple[Any, Any]:
+    """Return the functions that write and read the format of a file's ending."""
+    if path.suffix == ".npz":
+        return write_npz, read_npz
+    if path.suffix != ".safetensors":
+        raise ValueError(f"checkpoint: {path} ends in neither .safetensors nor .npz")
+    try:
+        import safetensors  # noqa: F401
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            ".safetensors needs a library: pip install 'tinygraph[safetensors]'; .npz does not"
+        ) from None
+    return write_safetensors, read_safetensors
+
+
+def write_safetensors(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
+    """Write arrays and text in the format of safetensors."""
+    from safetensors.numpy import save as dumped  # its save_file leaves files of its own behind when it is killed
+
+    path.write_bytes(dumped(arrays, {"format": "np", NAME: text}))
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    """Read arrays and text in the format of safetensors."""
+    from safetensors import SafetensorError, safe_open
+
+    arrays, key = {}, ""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            for key in file.keys():  # noqa: SIM118
+                arrays[key] = file.get_tensor(key)
+            return arrays, (file.metadata() or {}).get(NAME)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: truncated, corrupt or no safetensors file: {error}") from error
+    except TypeError as error:
+        raise ValueError(f"{path}: {key} is of a type that NumPy has not: {error}; save it as float32") from error
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
+    """Write arrays and text as NumPy's ``savez`` does; a key may be anything here."""
+    with zipfile.ZipFile(path, "w") as file:
+        for key, array in {**arrays, f"/{NAME}": np.frombuffer(text.encode(), np.uint8)}.items():
+            with file.open(f"{key}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def read_npz(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    """Read arrays and text; every part has a checksum, which is checked."""
+    arrays, key = {}, "the list of its parts"
+    try:
+        with zipfile.ZipFile(path) as file:
+            for key in file.namelist():
+                with file.open(key) as member:
+                    arrays[key.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
+                    member.read()  # to the end, where the checksum is
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        reason = "holds objects, which are not unpickled" if "allow_pickle" in str(error) else "is truncated or corrupt"
+        raise ValueError(f"{path}: {key.removesuffix('.npy')} {reason}: {error}") from error
+    text = arrays.pop(f"/{NAME}", None)
+    return arrays, None if text is None else text.tobytes().decode()

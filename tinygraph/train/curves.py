@@ -1,0 +1,36 @@
+"""Draw what a training went through: loss and accuracy by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygraph.train.loop import Epoch
+
+__all__ = ["curves"]
+
+
+def curves(history: Sequence[Epoch], path: Any, title: str = "") -> None:
+    """Draw loss and accuracy over epochs; the ending of the path picks the format.
+
+    Raises:
+        ModuleNotFoundError: Matplotlib is not installed; the message names the extra.
+    """
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("curves need Matplotlib: pip install 'tinygraph[plot]'") from None
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    epochs = range(1, len(history) + 1)
+    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+        axes.plot(epochs, [getattr(e, what) for e in history], "o-", color="#0B5CAD", label="training")
+        if history and history[0].test_loss is not None:
+            tested = [getattr(e, f"test_{what}") for e in history]
+            axes.plot(epochs, tested, "s--", color="#B84A00", label="test")
+        axes.set(xlabel="epoch", title=what)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path)

@@ -1,0 +1,299 @@
+"""Data sets as plain arrays, and batches of them. A file is believed when every byte of it is as its format says.
+
+What is wrong with a file is said with its name and the byte at which it goes wrong. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["DataLoader", "cifar10", "dataset", "digits", "fashion_mnist"]
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+EMBEDDED = Path(__file__).parent / "embedded"
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+FASHION_MNIST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+CHECKSUMS = {
+    "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
+}
+PIXELS = 3 * 32 * 32  # of a CIFAR image
+RECORDS = 10_000  # in a file of CIFAR-10
+
+
+def digits() -> Pair:
+    """Return the embedded handwritten digits: 1,797 images of 8×8 pixels, and what they show.
+
+    Returns:
+        images (1797, 64) float32, counts of black pixels 0 … 16 as they come; labels (1797,) int64, 0 … 9.
+
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+        Repository, 1998, https://doi.org/10.24432/C50P49; licence CC BY 4.0.
+
+    >>> images, labels = digits()
+    >>> images.shape, labels[:5]
+    ((1797, 64), array([0, 1, 2, 3, 4]))
+    """
+    with np.load(EMBEDDED / "digits.npz", allow_pickle=False) as file:
+        return file["images"].astype(np.float32), file["labels"].astype(np.int64)
+
+
+def fashion_mnist(root: str | Path | None = None, download: bool = False) -> tuple[Pair, Pair]:
+    """Return Fashion-MNIST: 60,000 images of clothes to train on and 10,000 to test on, 10 classes.
+
+    Args:
+        root: the folder with the four IDX files, packed (.gz) or not. Unless given, that of Debian's
+            package dataset-fashion-mnist, or else that of an earlier download.
+        download: fetch what is missing into ``root`` (or a cache), and check its checksum; takes the
+            extra ``data``.
+
+    Returns:
+        ``(images, labels)`` to train on and ``(images, labels)`` to test on: images (N, 1, 28, 28) uint8,
+        labels (N,) int64.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is truncated, corrupt, of another kind, or not what its checksum says.
+        ModuleNotFoundError: ``download``, and the extra is not installed.
+
+    Source: Xiao, Rasul and Vollgraf 2017, https://github.com/zalandoresearch/fashion-mnist; licence MIT.
+    """
+    folder = Path(root) if root is not None else DEBIAN
+    if root is None and not DEBIAN.is_dir():
+        folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tinygraph" / "fashion-mnist"
+    if download:
+        fetch(folder)
+    train, test = (
+        (idx(found(folder, f"{part}-images-idx3-ubyte"), 3), idx(found(folder, f"{part}-labels-idx1-ubyte"), 1))
+        for part in ("train", "t10k")
+    )
+    for part, (images, labels) in (("train", train), ("t10k", test)):
+        if len(images) != len(labels):
+            raise ValueError(f"{folder}: {part} has {len(images)} images and {len(labels)} labels")
+    return classified(train, folder / "train"), classified(test, folder / "t10k")
+
+
+def classified(pair: Pair, files: Path) -> Pair:
+    """Give images a channel and labels their type, and see that they name one of ten classes."""
+    images, labels = pair
+    if len(labels) and labels.max() > 9:
+        i = int(np.argmax(labels > 9))
+        raise ValueError(f"{files}-labels-idx1-ubyte: at byte {8 + i} stands the label {labels[i]}; classes are 0 … 9")
+    return images[:, None], labels.astype(np.int64)
+
+
+def found(folder: Path, name: str) -> Path:
+    """Return the path of a file, packed or not."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"{folder / name}: neither this file nor {name}.gz is there; give the folder that has it, install Debian's "
+        "dataset-fashion-mnist, or fetch it: tinygraph.data.fashion_mnist(download=True)"
+    )
+
+
+def fetch(folder: Path) -> None:
+    """Download the files of Fashion-MNIST that are missing, each checked before it gets its name."""
+    try:
+        import pooch
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("downloads need pooch: pip install 'tinygraph[data]'") from None
+    for name, checksum in CHECKSUMS.items():
+        if not ((folder / name).is_file() or (folder / name.removesuffix(".gz")).is_file()):
+            pooch.retrieve(FASHION_MNIST + name, known_hash=checksum, fname=name, path=folder)
+
+
+def contents(path: Path) -> bytes:
+    """Return the bytes of a file, unpacked if it is packed."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    pieces = []
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(1 << 16):
+                pieces.append(piece)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        good = sum(map(len, pieces))
+        raise ValueError(
+            f"{path}: the packed file, of {path.stat().st_size} bytes, is truncated or corrupt: it unpacks up to about "
+            f"byte {good}, then: {error}"
+        ) from error
+    return b"".join(pieces)
+
+
+def idx(path: Path, ndim: int) -> np.ndarray:
+    """Read an IDX file of bytes: magic number, length of each axis (big-endian), then the elements.
+
+    Source: Y. LeCun, http://yann.lecun.com/exdb/mnist, "the IDX file format".
+    """
+    data, header = contents(path), 4 + 4 * ndim
+    if len(data) < header:
+        raise ValueError(f"{path}: ends at byte {len(data)}, within the header of {header} bytes")
+    magic = int.from_bytes(data[:4])
+    if magic != 0x800 + ndim:
+        raise ValueError(f"{path}: at byte 0 stands {magic:#010x}; IDX of bytes, {ndim} axes, has {0x800 + ndim:#010x}")
+    shape = tuple(int.from_bytes(data[i : i + 4]) for i in range(4, header, 4))
+    wanted = header + math.prod(shape)
+    check_length(path, len(data), wanted, f"its header says {shape}")
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def check_length(path: Path, length: int, wanted: int, why: str) -> None:
+    """Raise where a file is not as long as it must be."""
+    if length != wanted:
+        what = "ends at" if length < wanted else "goes on after"
+        raise ValueError(f"{path}: {what} byte {min(length, wanted)}; {why}, which makes {wanted} bytes")
+
+
+def cifar10(root: str | Path) -> tuple[Pair, Pair]:
+    """Return CIFAR-10 from its binary version: 50,000 colour images to train on and 10,000 to test on, 10 classes.
+
+    Args:
+        root: the folder with ``data_batch_1.bin`` … ``data_batch_5.bin`` and ``test_batch.bin``, or the one above.
+
+    Returns:
+        ``(images, labels)`` to train on and ``(images, labels)`` to test on: images (N, 3, 32, 32) uint8,
+        labels (N,) int64.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: the folder holds the pickled version, or a file is truncated or corrupt.
+
+    Source: A. Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
+    """
+    folder = Path(root)
+    folder = folder / "cifar-10-batches-bin" if (folder / "cifar-10-batches-bin").is_dir() else folder
+    pickled = [p for p in (folder / "data_batch_1", folder / "cifar-10-batches-py" / "data_batch_1") if p.is_file()]
+    if pickled and not (folder / "data_batch_1.bin").is_file():
+        raise ValueError(
+            f"{pickled[0]}: this is the Python version of CIFAR-10, which is pickled: to read it is to run what it "
+            "says. Take the binary version, cifar-10-binary.tar.gz, from https://www.cs.toronto.edu/~kriz/cifar.html"
+        )
+    parts = [cifar_batch(folder / f"data_batch_{i}.bin") for i in range(1, 6)]
+    train = np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts])
+    return train, cifar_batch(folder / "test_batch.bin")
+
+
+def cifar_batch(path: Path) -> Pair:
+    """Read records of one label and 3,072 pixels, red, green, then blue."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file; cifar10 reads the binary version of CIFAR-10")
+    data = np.fromfile(path, np.uint8)
+    check_length(path, len(data), RECORDS * (1 + PIXELS), f"it must hold {RECORDS} images")
+    records = data.reshape(-1, 1 + PIXELS)
+    labels = records[:, 0].astype(np.int64)
+    if labels.max() > 9:
+        i = int(np.argmax(labels > 9))
+        raise ValueError(f"{path}: at byte {i * (1 + PIXELS)} stands the label {labels[i]}; classes are 0 … 9")
+    return records[:, 1:].reshape(-1, 3, 32, 32), labels
+
+
+def dataset(where: str | Path | None = None) -> tuple[Pair, Pair]:
+    """Return images to train on and to test on, by the name or the place of the set.
+
+    Args:
+        where: "digits", whose first 1,500 are to train on; or a folder with the files of CIFAR-10 or Fashion-MNIST,
+            whichever is there. None is Fashion-MNIST where `fashion_mnist` finds it.
+
+    Returns:
+        ``(images, labels)`` to train on and ``(images, labels)`` to test on: images (N, C, H, W) uint8, 0 … 255,
+        labels (N,) int64, 0 … 9.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or a file is missing in it.
+        ValueError: a file is truncated or corrupt.
+
+    >>> (images, labels), _ = dataset("digits")
+    >>> images.shape, images.max(), labels[:3]
+    ((1500, 1, 8, 8), np.uint8(255), array([0, 1, 2]))
+    """
+    if where is None:
+        return fashion_mnist()
+    if where == "digits":
+        images, labels = digits()
+        images = (images * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+        return (images[:1500], labels[:1500]), (images[1500:], labels[1500:])
+    folder = Path(where)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{where}: neither 'digits' nor a folder")
+    is_cifar = any(next(folder.glob(pattern), None) for pattern in ("data_batch_1*", "cifar-10-batches-*"))
+    return cifar10(folder) if is_cifar else fashion_mnist(folder)
+
+
+class DataLoader:
+    """Batches of arrays, in an order that depends on the seed and the number of the epoch alone.
+
+    So a run that is resumed sees what it would have seen: set ``epoch``, or take `batches` from the middle.
+
+    Args:
+        dataset: an array, or several of the same length: ``(images, labels)``.
+        batch_size: examples a batch, 1 or more.
+        shuffle: whether every epoch has an order of its own.
+        seed: where the orders and the transforms' random numbers come from; a new one unless given.
+        drop_last: whether to leave out a last batch that is smaller.
+        transform: called as ``transform(*batch, generator=...)``; returns the batch to use. The generator
+            is new for each batch, so that what it draws does not depend on the batches before.
+
+    Attributes:
+        epoch: number of the epoch that the next loop over the loader is.
+
+    Raises:
+        ValueError: the arrays are of different lengths, or batch_size is less than 1.
+
+    >>> loader = DataLoader((np.arange(5), np.arange(5) * 10), batch_size=2)
+    >>> [labels for numbers, labels in loader]
+    [array([ 0, 10]), array([20, 30]), array([40])]
+    >>> len(loader)
+    3
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        seed: int | None = None,
+        drop_last: bool = False,
+        transform: Callable[..., Any] | None = None,
+    ) -> None:
+        self.arrays: Sequence[Any] = dataset if isinstance(dataset, tuple | list) else (dataset,)
+        lengths = [len(array) for array in self.arrays]
+        if len(set(lengths)) != 1:
+            raise ValueError(f"DataLoader: the arrays have lengths {', '.join(map(str, lengths))}")
+        if batch_size < 1:
+            raise ValueError(f"DataLoader: batch_size is {batch_size}")
+        self.examples, self.batch_size, self.shuffle = lengths[0], batch_size, shuffle
+        self.drop_last, self.transform, self.epoch = drop_last, transform, 0
+        self.seed = int(np.random.default_rng().integers(1 << 32)) if seed is None else seed
+
+    def __len__(self) -> int:
+        return self.examples // self.batch_size if self.drop_last else -(-self.examples // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        self.epoch += 1
+        return self.batches(self.epoch - 1)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, ...]]:
+        """Yield the batches of an epoch from number ``start`` on."""
+        order = np.arange(self.examples)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.examples)
+        for number in range(start, len(self)):
+            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+            batch = tuple(array[rows] for array in self.arrays)
+            if self.transform is not None:
+                batch = self.transform(*batch, generator=np.random.default_rng([self.seed, epoch, number]))
+            yield batch

@@ -1,0 +1,1 @@
+"""Prove: derivatives checked by differences, functions compared with certificates, ops timed."""
