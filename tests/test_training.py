@@ -241,7 +241,7 @@ def test_train_on_digits(tmp_path, capsys):
 def test_without_matplotlib_the_rest_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert command("mlp", "--data", "digits", "--examples", 100, "--epochs", 1, "--out", tmp_path) == 0
-    assert "no picture: curves need Matplotlib: pip install 'tinygraph[plot]'" in capsys.readouterr().err
+    assert "no picture: curves need Matplotlib: pip install matplotlib" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"history.json", "checkpoint.npz"}
 
 

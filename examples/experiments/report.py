@@ -53,13 +53,13 @@ def panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -
     """Return a figure and its axes.
 
     Raises:
-        ModuleNotFoundError: Matplotlib is not installed; the message names the extra.
+        ModuleNotFoundError: Matplotlib is not installed; the message says how to install it.
     """
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("the experiments need Matplotlib: pip install 'tinygraph[plot]'") from None
+        raise ModuleNotFoundError("the experiments need Matplotlib: pip install matplotlib") from None
     mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "tinygraph", "font.size": 9, "legend.frameon": False}
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygraph.engine.lazy_import import install_hint
+
 __all__ = ["ROWS", "Result", "Row", "chart", "report", "run", "table"]
 
 SPAN = 0.05  # seconds that one turn of a library lasts, at least
@@ -236,12 +238,12 @@ def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
     """Draw the ratios as bars, with what they must not exceed.
 
     Raises:
-        ModuleNotFoundError: Matplotlib is not installed; the message names the extra.
+        ModuleNotFoundError: Matplotlib is not installed; the message says how to install it.
     """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("a chart needs Matplotlib: pip install 'tinygraph[plot]'") from None
+        raise ModuleNotFoundError(f"a chart needs Matplotlib: {install_hint('plot')}") from None
     shown = [r for r in results if r.figure is not None and r.row.measure == "time"]
     figure = Figure(figsize=(8, 0.6 + 0.27 * len(shown)), layout="constrained")
     axes = figure.subplots()

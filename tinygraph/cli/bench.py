@@ -27,7 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     add("--rounds", type=int, default=15, metavar="N", help="turns of each library (default 15)")
     add("--json", type=Path, metavar="FILE", help="write the results, with machine, versions and date")
-    add("--chart", type=Path, metavar="FILE", help="draw the ratios as bars (.svg, .png or .pdf; extra `plot`)")
+    add("--chart", type=Path, metavar="FILE", help="draw the ratios as bars (.svg, .png or .pdf; needs Matplotlib)")
 
 
 def run(options: argparse.Namespace) -> int:

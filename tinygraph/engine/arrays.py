@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.errors import library_of
+from tinygraph.engine.lazy_import import EXTRAS, install_hint
 
 # glibc takes arrays above 128 KB fresh from the system, a page fault every 4 KB, until the program has freed a larger
 # one. Composed batch norm is twice as fast once it has; docs/decisions/engine.md has the figures.
@@ -36,7 +37,7 @@ def asarray(values: Any, backend: str = "numpy", dtype: Any = None) -> Any:
     """Return ``values`` as an array of a backend, "numpy" or "cupy".
 
     Raises:
-        ModuleNotFoundError: CuPy is asked for and not installed; the message names the extra.
+        ModuleNotFoundError: CuPy is asked for and not installed; the message says how to install it.
         RuntimeError: CuPy is installed, and there is no GPU it can use.
 
     >>> asarray([1, 2], dtype=np.float32)
@@ -48,7 +49,7 @@ def asarray(values: Any, backend: str = "numpy", dtype: Any = None) -> Any:
         import cupy
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            "the cupy backend needs CuPy: pip install 'tinygraph[cuda13]' (or [cuda12], as your driver has it)"
+            f"the cupy backend needs CuPy: {install_hint('cuda13')} (or {EXTRAS['cuda12']}, as your driver has it)"
         ) from None
     try:
         return cupy.asarray(values, dtype=dtype)

@@ -16,3 +16,13 @@ class Later(NamedTuple):
     def __get__(self, instance: Any, owner: type) -> Any:
         function = getattr(importlib.import_module(self.module), self.name)
         return function if instance is None else functools.partial(function, instance)
+
+
+# The packages of each extra in pyproject.toml. Errors name these: on the public index, `tinygraph` is another package.
+EXTRAS = {"draw": "pygraphviz typst", "jit": "numba", "plot": "matplotlib", "data": "pooch"}
+EXTRAS |= {"safetensors": "safetensors", "completion": "shtab", "cuda12": "cupy-cuda12x", "cuda13": "cupy-cuda13x"}
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs the packages of an extra: ``pip install numba``."""
+    return f"pip install {EXTRAS[extra]}"

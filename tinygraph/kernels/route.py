@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygraph.engine.lazy_import import install_hint
 from tinygraph.kernels import llvm as instructions
 
 COMPILED = 1 << 12  # elements from which Numba is worth its start
@@ -60,7 +61,7 @@ def route_of(array: type, dtype: Any, large: bool, wanted: str) -> str:
     if numba():
         return "numba"
     if wanted:
-        raise ModuleNotFoundError("TINYGRAPH_FUSED asks for Numba, which is not there: pip install 'tinygraph[jit]'")
+        raise ModuleNotFoundError(f"TINYGRAPH_FUSED asks for Numba, which is not there: {install_hint('jit')}")
     return "numpy"
 
 

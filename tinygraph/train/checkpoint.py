@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.arrays import to_numpy
+from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import array_of
 from tinygraph.nn.module import StateDict
 
@@ -34,13 +35,13 @@ def save(state: Mapping[str, Any], path: str | Path) -> None:
     Args:
         state: a ``state_dict``, or a dict of them and of arrays, numbers, texts and lists:
             ``{"model": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}``. Keys have no "/".
-        path: its ending picks the format: ``.safetensors`` (takes the extra) or ``.npz``.
+        path: its ending picks the format: ``.safetensors`` (needs the package safetensors) or ``.npz``.
 
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: the ending is neither of these, or a key has a "/".
         TypeError: something in the state is no array and cannot be written as JSON.
-        ModuleNotFoundError: the extra is not installed.
+        ModuleNotFoundError: safetensors is not installed.
     """
     path = Path(path)
     write, _ = formats(path)
@@ -96,7 +97,7 @@ def load(path: str | Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is truncated or corrupt, or holds objects that would have to be unpickled.
-        ModuleNotFoundError: the extra is not installed.
+        ModuleNotFoundError: safetensors is not installed.
     """
     path = Path(path)
     _, read = formats(path)
@@ -152,7 +153,7 @@ def formats(path: Path) -> tuple[Any, Any]:
         import safetensors  # noqa: F401
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            ".safetensors needs a library: pip install 'tinygraph[safetensors]'; .npz does not"
+            f".safetensors needs a library: {install_hint('safetensors')}; .npz does not"
         ) from None
     return write_safetensors, read_safetensors
 

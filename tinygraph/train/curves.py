@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tinygraph.engine.lazy_import import install_hint
 from tinygraph.train.loop import Epoch
 
 __all__ = ["curves"]
@@ -14,13 +15,13 @@ def curves(history: Sequence[Epoch], path: Any, title: str = "") -> None:
     """Draw loss and accuracy over epochs; the ending of the path picks the format.
 
     Raises:
-        ModuleNotFoundError: Matplotlib is not installed; the message names the extra.
+        ModuleNotFoundError: Matplotlib is not installed; the message says how to install it.
     """
     try:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("curves need Matplotlib: pip install 'tinygraph[plot]'") from None
+        raise ModuleNotFoundError(f"curves need Matplotlib: {install_hint('plot')}") from None
     figure = Figure(figsize=(8, 3), layout="constrained")
     epochs = range(1, len(history) + 1)
     for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygraph.engine.lazy_import import install_hint
+
 __all__ = ["DataLoader", "cifar10", "dataset", "digits", "fashion_mnist"]
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -65,7 +67,7 @@ def fashion_mnist(root: str | Path | None = None, download: bool = False) -> tup
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: a file is truncated, corrupt, of another kind, or not what its checksum says.
-        ModuleNotFoundError: ``download``, and the extra is not installed.
+        ModuleNotFoundError: ``download``, and pooch is not installed.
 
     Source: Xiao, Rasul and Vollgraf 2017, https://github.com/zalandoresearch/fashion-mnist; licence MIT.
     """
@@ -109,7 +111,7 @@ def fetch(folder: Path) -> None:
     try:
         import pooch
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("downloads need pooch: pip install 'tinygraph[data]'") from None
+        raise ModuleNotFoundError(f"downloads need pooch: {install_hint('data')}") from None
     for name, checksum in CHECKSUMS.items():
         if not ((folder / name).is_file() or (folder / name.removesuffix(".gz")).is_file()):
             pooch.retrieve(FASHION_MNIST + name, known_hash=checksum, fname=name, path=folder)
