@@ -214,6 +214,80 @@ def test_a_leaf_that_changed_is_noticed():
     assert graph.find("L").value.values == (8.0,)
 
 
+def test_a_gradient_summed_over_passes_is_noted():
+    x = tg.Tensor([1.0, 2.0], name="x")
+    y = (x * x).sum()
+    y.backward()
+    assert tg.snapshot(y).notes == ()
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [4, 8])
+    graph = tg.snapshot(y)
+    assert graph.find("x").grad.values == (2, 4)
+    assert graph.notes == ("x.grad holds the sum of 2 backward passes; the drawing shows the last one alone",)
+    x.grad = None
+    y.backward()
+    assert tg.snapshot(y).notes == ()
+
+
+def test_passes_from_two_outputs_are_both_drawn():
+    x, w = tg.Tensor([1.0, 2.0], name="x"), tg.Tensor([3.0, 4.0])
+    first, second = (x * w).sum(), (x * x).sum()
+    first.backward()
+    second.backward()
+    assert tg.snapshot(first, second).notes == ()
+    assert tg.snapshot(first, second).find("x").grad.values == (5, 8)
+    assert "x.grad holds the sum of 2 backward passes" in tg.snapshot(first).notes[0]
+    first.backward()
+    (both, alone) = tg.snapshot(first, second).notes
+    assert both == "x.grad holds the sum of 3 backward passes; the drawing shows the last one from each output"
+    assert alone.startswith("an unnamed leaf.grad holds the sum of 2 backward passes")
+
+
+def test_the_seed_of_a_computed_value_is_not_its_gradient():
+    x = tg.Tensor([1.0, 2.0], name="x")
+    y = (x * x).named("y")
+    y.backward(np.array([10.0, 100.0]))
+    assert y.grad is None
+    assert tg.snapshot(y).find("y").grad.values == (10, 100)
+
+
+def test_equal_graphs_have_one_hash():
+    graph = tg.snapshot(tg.Tensor([[1.0, 2.0]], name="x")[0, ::-1].sum())
+    again = Graph.from_json(graph.to_json())
+    assert {graph: "found"}[again] == "found"
+    assert len({graph, again, tg.snapshot(tg.Tensor([1.0]) * 2)}) == 2
+
+
+def weights(graph):
+    return {(*n.scope, n.name) for n in graph.nodes if n.kind == "parameter"}
+
+
+def test_a_graph_keeps_its_scopes_when_its_layers_are_called_elsewhere():
+    layer = tg.nn.Linear(3, 2, bias=False)
+    x = tg.Tensor(np.ones((4, 3), np.float32), name="x")
+    with tg.scope("first"):
+        y = layer(x)
+    before = tg.snapshot(y)
+    assert weights(before) == {("first", "weight")}
+    with tg.scope("second"):
+        other = layer(x)
+    assert tg.snapshot(y) == before
+    assert weights(tg.snapshot(other)) == {("second", "weight")}
+
+
+def test_a_layer_that_two_scopes_share_is_in_the_scope_around_both():
+    layer = tg.nn.Linear(3, 3, bias=False)
+    x = tg.Tensor(np.ones((4, 3), np.float32), name="x")
+    with tg.scope("net"):
+        with tg.scope("first"):
+            h = layer(x)
+        with tg.scope("second"):
+            y = layer(h)
+    assert weights(tg.snapshot(y)) == {("net", "weight")}
+    (dw,) = tg.grad(y.sum(), layer.weight, create_graph=True)  # its consumers in the scope "grad" change nothing
+    assert weights(tg.snapshot(y, dw)) == {("net", "weight")}
+
+
 def test_values_that_were_not_kept_are_shown():
     _, loss = by_hand()
     kept = {id(a) for n in behind([loss.node]) for a in kept_by(n)}

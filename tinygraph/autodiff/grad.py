@@ -68,9 +68,10 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool = True) -> N
     others = {id(seed)}
     for leaf, g in grads.items():
         g = own(g, leaf, leaf.data.dtype, others)  # type: ignore[attr-defined]
+        leaf.passes = 1 if leaf.grad is None else leaf.passes + 1  # type: ignore[attr-defined]
         leaf.grad = g if leaf.grad is None else leaf.grad + g
     if root.op is not None:
-        root.grad = seed  # that backward ran from here, and with what: a drawing shows it
+        root.seed = seed  # a drawing runs this backward pass again
 
 
 def grad(

@@ -40,8 +40,9 @@ class Record:
     scope: tuple[str, ...]
     id: int
     needs: bool
-    name: str | None = None  # these three are few nodes': what a class has costs nothing to make
+    name: str | None = None  # these are few nodes': what a class has costs nothing to make
     grad: Any = None
+    seed: Any = None  # of a computed value: the gradient that the last backward() from it started with
     params: dict[str, Any] = {}  # noqa: RUF012
 
 
@@ -50,6 +51,7 @@ class Leaf(Record):
 
     data: Any
     kind: str
+    passes: int = 0  # of backward(), added up in `grad`
 
     def __init__(self, data: Any, name: str | None, needs: bool, kind: str) -> None:
         self.op, self.inputs, self.saved = None, (), ()

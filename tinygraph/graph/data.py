@@ -10,7 +10,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from tinygraph.engine.lazy_import import Later
@@ -79,7 +79,7 @@ class Node:
     name: str | None = None
     scope: tuple[str, ...] = ()
     inputs: tuple[Edge, ...] = ()
-    params: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, Any], ...] = dataclasses.field(default=(), hash=False)  # dicts are among them
     tex: str = ""
     says: str = ""
     requires_grad: bool = False
@@ -282,8 +282,3 @@ def param_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join("None" if v is None else param_text(v) for v in value)
     return number(value)
-
-
-def scopes(nodes: Iterable[Node]) -> list[tuple[str, ...]]:
-    """Return every scope of ``nodes`` and those around them, outer before inner, in order of appearance."""
-    return list(dict.fromkeys(node.scope[:depth] for node in nodes for depth in range(1, len(node.scope) + 1)))

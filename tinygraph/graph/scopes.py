@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -25,20 +26,25 @@ class Scope(NamedTuple):
     members: tuple[int, ...]
 
 
-def homes(graph: Graph) -> list[tuple[str, ...]]:
-    """Return the scope of each node; a parameter or unnamed constant lives where its consumers have in common."""
-    found: list[tuple[str, ...]] = []
+def with_leaf_scopes(graph: Graph) -> Graph:
+    """Return the graph with each parameter and each unnamed constant in the scope that its consumers share.
+
+    So a layer's weight is in the layer's box, and a weight that two layers use is in the box around both.
+    Consumers in a recorded backward pass (the scope "grad") count only where there are no others.
+    """
+    nodes = list(graph.nodes)
     for node in graph.nodes:
-        path = node.scope
-        follows = node.kind == "parameter" or (node.kind == "constant" and not node.name)
-        if node.op is None and follows and graph.consumers[node.id]:
+        if node.kind == "parameter" or (node.kind == "constant" and not node.name):
             paths = [graph.nodes[c].scope for c, _ in graph.consumers[node.id]]
-            shared = 0
-            while all(len(p) > shared and p[shared] == paths[0][shared] for p in paths):
-                shared += 1
-            path = paths[0][:shared]
-        found.append(path)
-    return found
+            if paths := [path for path in paths if path[:1] != ("grad",)] or paths:
+                nodes[node.id] = dataclasses.replace(node, scope=shared_path(paths))
+    return dataclasses.replace(graph, nodes=tuple(nodes))
+
+
+def shared_path(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the longest path that all of ``paths`` begin with."""
+    equal = itertools.takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
+    return tuple(names[0] for names in equal)
 
 
 def scopes(graph: Graph) -> list[Scope]:
@@ -47,15 +53,14 @@ def scopes(graph: Graph) -> list[Scope]:
     An entry is a run of ops made one after the other under one path; so the parts of a graph that entries
     cut out can be put in a row, and collapsing any of them leaves a graph without cycles.
     """
-    home = homes(graph)
     runs: list[tuple[tuple[str, ...], list[int]]] = []
-    for depth in range(1, 1 + max(map(len, home), default=0)):
+    for depth in range(1, 1 + max((len(n.scope) for n in graph.nodes), default=0)):
         last: tuple[str, ...] | None = None
         where: dict[int, int] = {}
         for node in graph.nodes:
             if node.op is None and node.kind != "scope":
                 continue
-            path = home[node.id][:depth] if len(home[node.id]) >= depth else None
+            path = node.scope[:depth] if len(node.scope) >= depth else None
             if path is not None and path != last:
                 runs.append((path, []))
             if path is not None:
@@ -64,7 +69,7 @@ def scopes(graph: Graph) -> list[Scope]:
             last = path
         for node in graph.nodes:
             users = graph.consumers[node.id]
-            if node.op is None and node.kind != "scope" and users and len(home[node.id]) >= depth:
+            if node.op is None and node.kind != "scope" and users and len(node.scope) >= depth:
                 first = where.get(min(c for c, _ in users))
                 if first is not None:
                     runs[first][1].append(node.id)

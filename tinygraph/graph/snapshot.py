@@ -6,6 +6,7 @@ runs the ops again from the leaves, and says so where a leaf has changed since.
 
 from __future__ import annotations
 
+import collections
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +18,7 @@ from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.tensor import Leaf, Record, Tensor
 from tinygraph.graph import data
 from tinygraph.graph.data import Graph, Summary
+from tinygraph.graph.scopes import with_leaf_scopes
 from tinygraph.graph.values import encoded, summary
 
 __all__ = ["snapshot"]
@@ -67,7 +69,8 @@ def snapshot(*tensors: Tensor, values: int = 64) -> Graph:
         state = "none" if not x.needs else "pending" if not grads else "unused" if g is None else "computed"
         shown = summary(arrays[x], values), None if g is None else summary(g, values)
         nodes.append(node_as_data(x, len(nodes), tuple(edges), *shown, state))
-    return Graph(tuple(nodes), tuple(place[t.node] for t in tensors), tuple(notes))
+    notes += notes_on_sums([t.node for t in tensors], grads)
+    return with_leaf_scopes(Graph(tuple(nodes), tuple(place[t.node] for t in tensors), tuple(notes)))
 
 
 def constant_as_data(place: int, value: Summary) -> data.Node:
@@ -158,7 +161,7 @@ def held(order: list[Record]) -> dict[Record, Any]:
 
 def gradients(roots: list[Record]) -> tuple[dict[Record, Any], dict[tuple[Record, int], Any]]:
     """Run backward again from where it has run, and return every gradient and every contribution to one."""
-    grads: dict[Record, Any] = {r: r.grad for r in roots if r.op and r.grad is not None}
+    grads: dict[Record, Any] = {r: r.seed for r in roots if r.seed is not None}
     sent: dict[Record, list[Any]] = {}
     walk(grads, set(order_of(grads)), watch=lambda node, gx: sent.setdefault(node, []).append(gx))
     parts: dict[tuple[Record, int], Any] = {}
@@ -166,6 +169,27 @@ def gradients(roots: list[Record]) -> tuple[dict[Record, Any], dict[tuple[Record
         wanted = [i for i, args in enumerate(node.saved or ()) if args is not None]
         parts |= {(node, i): np.broadcast_to(gx, node.inputs[i].shape) for i, gx in zip(wanted, contributions)}
     return {x: np.broadcast_to(g, x.shape) for x, g in grads.items()}, parts
+
+
+def notes_on_sums(roots: list[Record], grads: dict[Record, Any]) -> list[str]:
+    """Say which leaves have a ``.grad`` that is the sum of more backward passes than the drawing shows."""
+    shown = collections.Counter(x for root in set(roots) if root.seed is not None for x in order_of([root]))
+    more: dict[int, list[str]] = {}
+    for x in grads:
+        if isinstance(x, Leaf) and x.grad is not None and x.passes > shown[x]:
+            more.setdefault(x.passes, []).append(f"{x.name or 'an unnamed leaf'}.grad")
+    return [
+        f"{listed(names)} {'holds' if len(names) == 1 else 'hold'} the sum of {count} backward passes; "
+        f"the drawing shows the last one {'alone' if len(set(roots)) == 1 else 'from each output'}"
+        for count, names in more.items()
+    ]
+
+
+def listed(names: list[str], most: int = 4) -> str:
+    """Write names as a list; of many, the first few and how many more there are."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def pull(node: Record, g: Any) -> list[Any]:

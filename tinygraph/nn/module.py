@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinygraph.engine.arrays import asarray, backend_of
-from tinygraph.engine.context import CONTEXT, scope
+from tinygraph.engine.context import scope
 from tinygraph.engine.tensor import Parameter, array_of
 
 __all__ = ["IncompatibleKeys", "Module", "ModuleList", "RemovableHandle", "Sequential", "StateDict"]
@@ -107,10 +107,6 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return ``forward`` of the arguments, computed in this module's scope, after the hooks have seen it."""
         with scope(*self._names):
-            here = CONTEXT.get().scope
-            for value in vars(self).values():
-                if isinstance(value, Parameter):
-                    value.node.scope = here  # a parameter is drawn in the box of the module that uses it
             out = self.forward(*args, **kwargs)
         for hook in tuple(vars(self).get("_hooks", {}).values()):
             replaced = hook(self, args, out)
