@@ -1,6 +1,7 @@
 """The profile: what it counts, and that nothing of it is left when it is over."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -92,3 +93,22 @@ def test_table_json_and_overlay():
 def test_one_at_a_time():
     with tg.profile(), pytest.raises(RuntimeError, match="one at a time"), tg.profile():
         pass
+
+
+def test_the_ops_of_every_thread_are_counted():
+    """None is lost where two threads are inside an op at once."""
+    calls, ready = 40, threading.Barrier(2)
+
+    def work():
+        x = tg.Tensor(np.ones(100_000))  # large enough for NumPy to let the other thread run meanwhile
+        ready.wait()
+        for _ in range(calls):
+            (x * x).backward(x.data)
+
+    with tg.profile() as p:
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert {e.phase: e.calls for e in p.entries} == {"forward": 2 * calls, "backward": 4 * calls}  # a line an operand

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tinygraph.verify.profiling import amount
+from tinygraph.verify.profiling import write_bytes
 
 __all__ = ["Certificate", "Row"]
 
@@ -182,7 +182,7 @@ def costs(c: Certificate) -> Iterator[str]:
     """Yield the lines on memory and time."""
     yield f"{'':<38}" + "".join(f"{name:>12}" for name in c.kept)
     for i, what in enumerate(("kept for backward, beyond the inputs", "kept for backward, of the inputs")):
-        yield f"{what:<38}" + "".join(f"{amount(found[i]):>12}" for found in c.kept.values())
+        yield f"{what:<38}" + "".join(f"{write_bytes(found[i]):>12}" for found in c.kept.values())
     if c.seconds:
         ratio = c.seconds["fused"] / c.seconds["composed"]
         yield f"{'time, forward and backward':<38}" + "".join(f"{1e3 * t:>9.3g} ms" for t in c.seconds.values())

@@ -1,7 +1,7 @@
-"""Where the time goes: by op and by scope, forward and backward apart. Off, it costs nothing, for it is not there.
+"""Where the time goes: by op and by scope, forward and backward apart. No profile, no cost.
 
-While a profile runs, each op's array function and derivative lines are wrapped; afterwards they are what
-they were. One profile at a time: it counts the ops of every thread.
+While a profile runs, the array function and the derivative lines of each op are wrapped in a clock. Afterwards they
+are what they were. There is one profile at a time, and it counts the ops of every thread.
 """
 
 from __future__ import annotations
@@ -9,22 +9,38 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from tinygraph.autodiff.lazy_product import Summand
 from tinygraph.engine.arrays import synchronize
 from tinygraph.engine.context import CONTEXT
+from tinygraph.engine.op import Function, Op
 from tinygraph.engine.registry import OPS
+from tinygraph.engine.tensor import Record
 from tinygraph.graph.data import Graph
 
 __all__ = ["Profile", "profile"]
 
+# Whether this thread is inside a measured call. A derivative line may call ops: their time is part of the line's.
+IN_MEASURED_CALL: ContextVar[bool] = ContextVar("in_measured_call", default=False)
+
 
 @dataclasses.dataclass
 class Entry:
-    """What one op did in one scope, in one direction: ``phase`` is "forward" or "backward"."""
+    """What one op took in one scope, in one direction.
+
+    Attributes:
+        op: name of the op.
+        scope: names of the boxes around it, outer before inner.
+        phase: "forward" or "backward".
+        calls: how often it was called.
+        seconds: time of all its calls, in seconds.
+        nbytes: bytes of all its results.
+    """
 
     op: str
     scope: tuple[str, ...]
@@ -38,73 +54,115 @@ class Profile:
     """What was measured; ``str`` of it is a table.
 
     Attributes:
-        entries: one for each op, scope and phase; seconds are of the array functions alone, and bytes are
-            those of their results.
-        seconds: of the whole block, so that the rest is the recording and the caller's own.
+        seconds: length of the whole block, in seconds. What the entries leave of it is the recording, and the code of
+            the caller. With several threads the entries may add up to more.
     """
 
     def __init__(self) -> None:
-        self.found: dict[tuple[str, tuple[str, ...], str], Entry] = {}
         self.seconds = 0.0
-        self.inside = False  # a line may call ops: their time is the line's
+        self._entries: dict[tuple[str, tuple[str, ...], str], Entry] = {}
+        self._lock = threading.Lock()
 
     @property
     def entries(self) -> list[Entry]:
-        """The entries, slowest first."""
-        return sorted(self.found.values(), key=lambda e: -e.seconds)
+        """One entry for each op, scope and phase, slowest first. Time is that of the array functions alone."""
+        return sorted(self._entries.values(), key=lambda e: -e.seconds)
 
-    def timed(self, function: Callable[..., Any], op: str, scope: tuple[str, ...] | None, phase: str) -> Any:
-        """Return ``function``, measured under that heading; a scope of None is the one it is called in."""
+    def with_clock(self, function: Function, op: str, scope: tuple[str, ...] | None, phase: str) -> Function:
+        """Return ``function`` with a clock that adds to one entry. A scope of None is the one it is called in."""
 
         def call(*args: Any, **params: Any) -> Any:
-            if self.inside:
+            if IN_MEASURED_CALL.get():
                 return function(*args, **params)
             where = CONTEXT.get().scope if scope is None else scope
-            entry = self.found.setdefault((op, where, phase), Entry(op, where, phase))
-            self.inside = True
+            nbytes, token = 0, IN_MEASURED_CALL.set(True)
             started = time.perf_counter()
             try:
                 out = function(*args, **params)
                 for array in out if isinstance(out, tuple | list) else (out,):
-                    if not isinstance(array, Summand):  # which is no array, and would become one
+                    if not isinstance(array, Summand):  # no array yet; to ask for its size would make one
                         synchronize(array)
-                        entry.nbytes += getattr(array, "nbytes", 0)
+                        nbytes += getattr(array, "nbytes", 0)
                 return out
             finally:
-                entry.seconds += time.perf_counter() - started
-                entry.calls += 1
-                self.inside = False
+                seconds = time.perf_counter() - started
+                IN_MEASURED_CALL.reset(token)
+                self._add(Entry(op, where, phase, 1, seconds, nbytes))
 
         return call
 
+    def _add(self, new: Entry) -> None:
+        """Add one call to its entry; threads take turns."""
+        with self._lock:
+            add(self._entries.setdefault((new.op, new.scope, new.phase), Entry(new.op, new.scope, new.phase)), new)
+
     def by(self, *fields: str) -> list[tuple[tuple[Any, ...], Entry]]:
-        """Return the entries added up over what is not in ``fields``: ``by("op", "phase")``, slowest first."""
+        """Group the entries by some of their fields, and add up the rest.
+
+        Args:
+            fields: names of fields of an entry: "op", "scope", "phase".
+
+        Returns:
+            Pairs of the fields' values and the sum of the entries that have them, slowest first.
+
+        >>> with profile() as p:
+        ...     y = Tensor([1.0, 2.0]) * 2
+        >>> [(op, phase, sums.calls) for (op, phase), sums in p.by("op", "phase")]
+        [('mul', 'forward', 1)]
+        """
         sums: dict[tuple[Any, ...], Entry] = {}
         for e in self.entries:
-            total = sums.setdefault(tuple(getattr(e, field) for field in fields), Entry(e.op, e.scope, e.phase))
-            for figure in ("calls", "seconds", "nbytes"):
-                setattr(total, figure, getattr(total, figure) + getattr(e, figure))
+            add(sums.setdefault(tuple(getattr(e, field) for field in fields), Entry(e.op, e.scope, e.phase)), e)
         return sorted(sums.items(), key=lambda item: -item[1].seconds)
 
     def __str__(self) -> str:
         inside = sum(e.seconds for e in self.entries)
-        lines = [f"{span(self.seconds)} in all, {span(inside)} of it in array functions", ""]
+        lines = [f"{write_seconds(self.seconds)} in all, {write_seconds(inside)} of it in array functions", ""]
         for heading, field in (("op", "op"), ("scope", "scope")):
             lines += [*table(heading, self.by(field, "phase"), self.seconds), ""]
         return "\n".join(lines[:-1])
 
     def to_json(self) -> str:
-        """Return the entries as JSON: ``{"seconds", "entries": [{"op", "scope", "phase", "calls", …}]}``."""
+        """Write the profile as JSON.
+
+        Returns:
+            ``{"seconds": …, "entries": [{"op", "scope", "phase", "calls", "seconds", "nbytes"}, …]}``.
+
+        >>> with profile() as p:
+        ...     pass
+        >>> p.to_json().endswith('"entries": []}')
+        True
+        """
         return json.dumps({"seconds": self.seconds, "entries": [dataclasses.asdict(e) for e in self.entries]})
 
     def columns(self, graph: Graph) -> dict[str, dict[int, str]]:
-        """Return the mean time of each node's op in its scope, as ``columns`` of ``graph.text``."""
-        found: dict[str, dict[int, str]] = {}
+        """Write the mean time of each node's op in its scope, to be shown beside a graph.
+
+        Args:
+            graph: a snapshot of what was measured.
+
+        Returns:
+            ``{"forward": {node id: time}, "backward": {…}}``, the ``columns`` of ``graph.text``.
+
+        >>> x = Tensor([1.0, 2.0], name="x")
+        >>> with profile() as p:
+        ...     y = x * 2
+        >>> list(p.columns(snapshot(y))["forward"])
+        [2]
+        """
+        columns: dict[str, dict[int, str]] = {}
         for phase in ("forward", "backward"):
             entries = {(e.op, e.scope): e for e in self.entries if e.phase == phase}
-            here = {n.id: entries[n.op, n.scope] for n in graph.nodes if n.op and (n.op, n.scope) in entries}
-            found[phase] = {i: span(e.seconds / e.calls) for i, e in here.items()}
-        return found
+            measured = {n.id: entries[n.op, n.scope] for n in graph.nodes if n.op and (n.op, n.scope) in entries}
+            columns[phase] = {i: write_seconds(e.seconds / e.calls) for i, e in measured.items()}
+        return columns
+
+
+def add(total: Entry, more: Entry) -> None:
+    """Add the figures of one entry to another."""
+    total.calls += more.calls
+    total.seconds += more.seconds
+    total.nbytes += more.nbytes
 
 
 def table(heading: str, rows: Iterable[tuple[tuple[Any, ...], Entry]], whole: float) -> list[str]:
@@ -113,13 +171,13 @@ def table(heading: str, rows: Iterable[tuple[tuple[Any, ...], Entry]], whole: fl
     for (name, phase), e in rows:
         label = name if isinstance(name, str) else "/".join(name) or "top level"
         share = f"{100 * e.seconds / whole:.0f} %" if whole else ""
-        cells.append((label, phase, str(e.calls), span(e.seconds), share, amount(e.nbytes)))
+        cells.append((label, phase, str(e.calls), write_seconds(e.seconds), share, write_bytes(e.nbytes)))
     widths = [max(map(len, column)) for column in zip(*cells)]
-    left = lambda cell, k: cell.ljust(widths[k]) if k < 2 else cell.rjust(widths[k])
-    return ["  ".join(left(cell, k) for k, cell in enumerate(line)).rstrip() for line in cells]
+    rows_of_text = ([f"{cell:{'<' if k < 2 else '>'}{widths[k]}}" for k, cell in enumerate(line)] for line in cells)
+    return ["  ".join(row).rstrip() for row in rows_of_text]
 
 
-def span(seconds: float) -> str:
+def write_seconds(seconds: float) -> str:
     """Write a time with its unit: 12 µs, 3.4 ms, 1.2 s."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
@@ -127,7 +185,7 @@ def span(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} µs"
 
 
-def amount(count: int) -> str:
+def write_bytes(count: int) -> str:
     """Write a number of bytes with its unit: 512 B, 4.1 kB, 16.8 MB."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
@@ -137,7 +195,7 @@ def amount(count: int) -> str:
 
 @contextlib.contextmanager
 def profile() -> Iterator[Profile]:
-    """Measure the ops called inside a ``with`` block: time, calls and bytes, by op and by scope.
+    """Measure the ops called inside a ``with`` block, in every thread: time, calls and bytes, by op and by scope.
 
     Yields:
         A `Profile`, complete when the block ends.
@@ -154,30 +212,33 @@ def profile() -> Iterator[Profile]:
     ops = list(OPS.values())
     if any("lines_for" in vars(op) for op in ops):
         raise RuntimeError("a profile is running already; there is one at a time")
-    found = Profile()
+    measured = Profile()
     before = [(op.forward, op.plain) for op in ops]
     for op in ops:
-        op.forward = found.timed(op.forward, op.name, None, "forward")
-        op.lines_for = with_scopes(found, op)  # type: ignore[method-assign]
+        op.forward = measured.with_clock(op.forward, op.name, None, "forward")
+        vars(op)["lines_for"] = lines_with_clocks(measured, op)
         op.plain = False  # so that the walk asks for lines, and says for which node
     started = time.perf_counter()
     try:
-        yield found
+        yield measured
     finally:
-        found.seconds = time.perf_counter() - started
+        measured.seconds = time.perf_counter() - started
         for op, (forward, plain) in zip(ops, before):
             op.forward, op.plain = forward, plain
-            del op.lines_for
+            del vars(op)["lines_for"]
 
 
-def with_scopes(found: Profile, op: Any) -> Callable[..., Any]:
-    """Return what gives the lines of an op, measured in the scope of the node that they are for."""
-    lines_for, fused = op.lines_for, op.definition is not None
+def lines_with_clocks(measured: Profile, op: Op) -> Callable[[Record, Any], list[Function | None]]:
+    """Return an op's ``lines_for``, whose lines are measured in the scope of the node that they are for."""
+    lines_for, is_fused = op.lines_for, op.definition is not None
 
-    def lines(node: Any, g: Any) -> list[Any]:
-        if fused:  # its kernel runs when it is asked for lines
-            kernel = lambda: [line() for line in lines_for(node, g)]
-            return [lambda *_, gx=gx: gx for gx in found.timed(kernel, op.name, node.scope, "backward")()]
-        return [line and found.timed(line, op.name, node.scope, "backward") for line in lines_for(node, g)]
+    def lines(node: Record, g: Any) -> list[Function | None]:
+        def with_clock(function: Function) -> Function:
+            return measured.with_clock(function, op.name, node.scope, "backward")
+
+        if is_fused:  # its kernel runs when it is asked for lines
+            gradients = with_clock(lambda: [line() for line in lines_for(node, g) if line])()
+            return [lambda *_, gx=gx: gx for gx in gradients]
+        return [line and with_clock(line) for line in lines_for(node, g)]
 
     return lines
