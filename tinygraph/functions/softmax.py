@@ -8,9 +8,9 @@ import numpy as np
 
 from tinygraph.engine.context import composite
 from tinygraph.engine.tensor import array_of
-from tinygraph.functions.checks import named
+from tinygraph.functions.checks import named, shape_of
 from tinygraph.ops.elementwise import exp
-from tinygraph.ops.reduce import logsumexp
+from tinygraph.ops.reduce import logsumexp, mean, sum  # noqa: A004 - NumPy's name
 
 __all__ = ["cross_entropy", "log_softmax", "softmax"]
 
@@ -29,6 +29,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
     """
+    shape_of("softmax", x)
     return exp(log_softmax(x, axis))
 
 
@@ -45,6 +46,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> log_softmax(np.array([0.0, 0.0]))
     array([-0.69314718, -0.69314718])
     """
+    shape_of("log_softmax", x)
     return x - logsumexp(x, axis, True)
 
 
@@ -70,7 +72,7 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
     >>> cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))
     np.float64(0.6931471805599453)
     """
-    axis = min(1, len(x.shape) - 1)
+    axis = min(1, len(shape_of("cross_entropy", x)) - 1)
     labels = array_of(target)
     rest = x.shape[:axis] + x.shape[axis + 1 :]
     if not x.shape:
@@ -99,8 +101,8 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
     else:
         if labels.shape != x.shape:
             raise ValueError(f"cross_entropy: probabilities have shape {labels.shape}; x has {x.shape}")
-        loss = -(target * log_p).sum(axis)
+        loss = -sum(target * log_p, axis)
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(axis)
+        loss = (1 - label_smoothing) * loss - label_smoothing * mean(log_p, axis)
     count = int(np.prod(rest, dtype=int))
-    return loss if reduction == "none" else loss.sum() * (1 / count if reduction == "mean" else 1)
+    return loss if reduction == "none" else sum(loss) * (1 / count if reduction == "mean" else 1)

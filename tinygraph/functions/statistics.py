@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.registry import implements
-from tinygraph.ops.elementwise import sqrt, square
+from tinygraph.ops.elementwise import equal, sqrt, square, where
 from tinygraph.ops.reduce import mean
 
 __all__ = ["std", "var"]
@@ -42,7 +42,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0)
 
 @implements(np.std, method="std")
 def std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
-    """Take the standard deviation over ``axis``: the root of `var`. Where it is 0 its derivative is not finite.
+    """Take the standard deviation over ``axis``: the root of `var`. Where it is 0 its derivative is 0, as in PyTorch.
 
     Args:
         x, axis, keepdims, correction: as in `var`.
@@ -54,6 +54,8 @@ def std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0)
         ValueError: as `var`.
 
     >>> std(np.array([1.0, 3.0]))
-    np.float64(1.0)
+    array(1.)
     """
-    return sqrt(var(x, axis, keepdims, correction))
+    v = var(x, axis, keepdims, correction)
+    is_flat = equal(v, 0)
+    return where(is_flat, 0, sqrt(where(is_flat, 1, v)))  # the root has no slope at 0

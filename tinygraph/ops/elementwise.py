@@ -15,6 +15,7 @@ import numpy as np
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import sample
 from tinygraph.engine.tensor import Tensor
+from tinygraph.engine.types import Value
 
 PAIRS = [sample((4, 3), (4, 3)), sample((4, 3), (3,)), sample((4, 1), (1, 3)), sample((), (2, 3)), sample((2,), ())]
 POSITIVE = [sample((4, 3), (4, 3), low=0.5), sample((4, 3), (1, 3), low=0.5), sample((4, 1), (3,), low=0.5)]
@@ -110,7 +111,7 @@ def neg(x: Any) -> Any:
     onnx="Pow",
     says="Raises $x to the power $y.",
     samples=[*POSITIVE, sample((3,), (), low=0.5)],
-    x=("$y$x^{$y-1}", lambda g, x, y: g * (y * x ** one_less(y))),
+    x=("$y$x^{$y-1}", lambda g, x, y: g * slope_of_power(x, y)),
     y=(r"$out\ln $x", lambda g, x, out: g * (out * ln_base(x, out))),
 )
 def power(x: Any, y: Any) -> Any:
@@ -124,8 +125,21 @@ def power(x: Any, y: Any) -> Any:
     """
 
 
-def one_less(y: Any) -> Any:
-    """Return y - 1, but 1 where y is 0: there the factor y makes the product 0 whatever the power."""
+def slope_of_power(x: Value, y: Value) -> Value:
+    """Return y x^(y-1), the derivative of x^y in x. Where y is 0 it is 0, also at x = 0.
+
+    Its own derivative in y is not: at y = 0 it is 1/x. A Tensor y therefore takes the form y x^y / x there.
+    """
+    slope = y * x ** one_less(y)
+    if not getattr(y, "requires_grad", False):
+        return slope
+    at_zero = where(equal(x, 0), False, equal(y, 0))
+    base = where(at_zero, x, 1)
+    return where(at_zero, y * base**y / base, slope)
+
+
+def one_less(y: Value) -> Value:
+    """Return y - 1, but 1 where y is 0: there the factor y makes the product 0, whatever the power is."""
     if isinstance(y, int | float):
         return y - 1 if y else 1
     return where(equal(y, 0), 1, y - 1)

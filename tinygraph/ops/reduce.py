@@ -93,6 +93,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> mean(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([2., 3.], op=mean)
     """
+    if not x.shape:
+        return x.sum(axis=axis, keepdims=keepdims) / 1  # NumPy's mean takes no axis of one number, its sum does
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return x.mean(axis=axis, keepdims=keepdims)
     rows = type(axis) in (int, tuple) and axis in (0, (0,)) and not keepdims
@@ -169,6 +171,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> logsumexp(Tensor([1000.0, 1000.0]))
     Tensor(1000.69314718, op=logsumexp)
     """
+    if not x.size:
+        return np.full_like(x.sum(axis=axis, keepdims=keepdims), -math.inf)
     top = x.max(axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0).astype(top.dtype)
     out = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top

@@ -212,7 +212,8 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     if np.ndim(indices_or_sections) == 0:
         if indices_or_sections < 1 or length % indices_or_sections:
             raise ValueError(f"split: axis {axis} of length {length} has no {indices_or_sections} equal sections")
-        indices_or_sections = range(0, length, length // indices_or_sections)[1:]
+        section = length // indices_or_sections
+        indices_or_sections = [section * i for i in range(1, indices_or_sections)]
     edges = [0, *indices_or_sections, length]
     return [x[(slice(None),) * axis + (slice(a, b),)] for a, b in zip(edges, edges[1:], strict=False)]
 
