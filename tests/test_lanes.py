@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -16,8 +17,13 @@ from tinygraph.drawing.formats.svg import svg
 from tinygraph.drawing.formats.tikz import tikz
 from tinygraph.drawing.layout.batch_axis import batch_axes
 from tinygraph.drawing.layout.card import card_of
-from tinygraph.drawing.layout.edge_labels import meets
-from tinygraph.drawing.layout.place import Layout, lay_out
+from tinygraph.drawing.layout.geometry import Layout, meets
+from tinygraph.drawing.layout.grid import lane_kinds, links_of, plan_cells
+from tinygraph.drawing.layout.place import lay_out
+from tinygraph.drawing.layout.ports import find_ports
+from tinygraph.drawing.layout.routes import draw_routes, name_lanes, place_chips
+from tinygraph.drawing.layout.sketch import Options, sketch_of
+from tinygraph.drawing.layout.spacing import assign_tracks, size_grid
 from tinygraph.drawing.style.formula import text_of
 from tinygraph.graph.data import Graph
 from tinygraph.graph.diff import diff
@@ -122,6 +128,23 @@ def test_batch_norm_stands_as_in_the_textbook(graphs: dict[str, Graph]) -> None:
         assert at[below].y > at[above].rect[3]
     assert at["q"].y > at["x_c"].rect[3]
     assert [lane.name for lane in layout.lanes] == ["(4, 3)", "(3,)", "( )"]
+
+
+def test_each_step_of_a_layout_returns_what_no_later_step_changes(graphs: dict[str, Graph]) -> None:
+    drawn = inline(graphs["mlp"])
+    nodes, links = links_of(drawn)
+    sketch = sketch_of(drawn, plan_cells(drawn, nodes, links, lane_kinds(drawn)), Options(scopes=scopes(drawn)))
+    tracks = assign_tracks(sketch)
+    grid = size_grid(sketch, tracks)
+    ports = find_ports(sketch, grid)
+    before = repr((sketch, tracks, grid, ports))
+    routes = draw_routes(sketch, tracks, grid, ports)
+    place_chips(sketch, grid, name_lanes(grid, routes), routes)
+    assert repr((sketch, tracks, grid, ports)) == before
+    assert (assign_tracks(sketch), size_grid(sketch, tracks), find_ports(sketch, grid)) == (tracks, grid, ports)
+    for step, field in ((sketch, "cards"), (tracks, "count"), (grid, "left"), (ports, "at")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(step, field, None)
 
 
 def anything(seed: int) -> Graph:

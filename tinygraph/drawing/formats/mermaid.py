@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from tinygraph.drawing.layout.card import defined, is_loss, label, shape_text
-from tinygraph.drawing.layout.grid import kinds_of, links_of
+from tinygraph.drawing.layout.grid import lane_kinds, links_of
 from tinygraph.drawing.style.formula import text_of
 from tinygraph.graph.data import Graph, Node
 from tinygraph.graph.scopes import fit
@@ -63,7 +63,7 @@ def mermaid(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = (
 def chart(graph: Graph) -> str:
     """Write the chart of a graph as it stands."""
     nodes, links = links_of(graph)
-    kinds = kinds_of(graph)
+    kinds = lane_kinds(graph)
     out = [THEME, "flowchart LR"]
     for place, (kind, title) in enumerate(sorted({kinds[i] for i in nodes})):
         out += [f'  subgraph lane{place}["{coded(title)}"]', "    direction LR"]

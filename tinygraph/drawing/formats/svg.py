@@ -30,8 +30,9 @@ from tinygraph.drawing.layout.card import (
     statistics,
     titled,
 )
-from tinygraph.drawing.layout.edge_labels import CHIP_SIZE, Point
-from tinygraph.drawing.layout.place import Chip, Lane, Layout, Placed, Route, lay_out, scale
+from tinygraph.drawing.layout.edge_labels import CHIP_SIZE
+from tinygraph.drawing.layout.geometry import Chip, Lane, Layout, Placed, Point, Route
+from tinygraph.drawing.layout.place import lay_out, scale_to_fit
 from tinygraph.drawing.style.formula import Run, clip_runs, font_size, name_runs, text_of, width_of, words
 from tinygraph.drawing.style.highlight import Lens, overlay
 from tinygraph.drawing.style.themes import THEMES, style
@@ -92,7 +93,7 @@ def svg(
     for level in levels:
         layout = lay_out(drawn, level, lens.show, chips=count <= 60, boxes=scopes(drawn), badges=lens.badges, most=most)
         room = most or math.inf
-        if layout.width <= room and layout.height < 1.5 * room and (most or scale(layout, PAGE) > LEGIBLE):
+        if layout.width <= room and layout.height < 1.5 * room and (most or scale_to_fit(layout, PAGE) > LEGIBLE):
             break
     if most is not None and layout.width > most:
         note = f"{width} is too narrow for letters of 6 pt: this drawing needs {layout.width:.0f} px"

@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from tinygraph.drawing.layout.card import axes_of, axes_words, is_loss, shape_text
-from tinygraph.drawing.layout.edge_labels import Point
-from tinygraph.drawing.layout.place import Layout, Placed, lay_out
+from tinygraph.drawing.layout.geometry import Layout, Placed, Point
+from tinygraph.drawing.layout.place import lay_out
 from tinygraph.drawing.style.formula import LETTER, UNSUB, Runs
 from tinygraph.graph.data import Graph, Node
 from tinygraph.graph.scopes import fit

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from tinygraph.drawing.layout.card import CIRCLED, axes_of, axes_words, local, parts_of
+from tinygraph.drawing.layout.geometry import Point, Rect, segments
 from tinygraph.drawing.layout.grid import Link, Plan
 from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, joined, text_of, width_of, words
 from tinygraph.graph.data import Edge, Graph
 
-__all__ = ["CHIP", "CHIP_SIZE", "Index", "Point", "Rect", "chip_labels", "chip_width", "grown", "meets", "places"]
+__all__ = ["CHIP", "CHIP_SIZE", "chip_labels", "chip_width", "label_places"]
 
-Point = tuple[float, float]
-Rect = tuple[float, float, float, float]
 CHIP, CHIP_SIZE = 16.0, 9.5  # height of a chip, and its font size
 
 
-def chip_labels(graph: Graph, p: Plan, show: str) -> dict[tuple[int, str], Runs]:
+def chip_labels(graph: Graph, plan: Plan, show: str) -> dict[tuple[int, str], Runs]:
     """Return what is written on edges: going back the local derivative and its reduction, going up the copy."""
     found: dict[tuple[int, str], Runs] = {}
-    for link in p.links:
+    for link in plan.links:
         node, source = graph.nodes[link.v], graph.nodes[link.edge.source]
         if node.kind in ("scope", "stub"):
             continue
         copied = graph.copied_axes(link.v, link.edge)
-        crossed = p.lane[link.u] - p.lane[link.v]
+        crossed = plan.lane[link.u] - plan.lane[link.v]
         if show != "backward" and crossed > 0 and copied:
             found[link.k, "value"] = words(f"copy ×{link.edge.copies} ↑")
         if show != "backward" and crossed < 0 and node.family == "reduction" and "," not in (node.op or ""):
@@ -103,13 +101,13 @@ def chip_width(runs: Runs) -> float:
     return width_of(runs, CHIP_SIZE) + 10
 
 
-def places(points: Sequence[Point], w: float, ink: str) -> Iterable[tuple[float, Rect]]:
+def label_places(points: Sequence[Point], w: float, ink: str) -> Iterable[tuple[float, Rect]]:
     """Yield where a label could go along a line, best first: (cost, rectangle)."""
     options = []
-    segments = list(zip(points, points[1:], strict=False))
-    lengths = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in segments]
+    pieces = list(segments(points))
+    lengths = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in pieces]
     longest = max(lengths)
-    for (a, b), length in zip(segments, lengths, strict=True):
+    for (a, b), length in zip(pieces, lengths, strict=True):
         flat = a[1] == b[1]
         shorter = 3.0 * (1 - length / longest)
         for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85):
@@ -130,41 +128,3 @@ def places(points: Sequence[Point], w: float, ink: str) -> Iterable[tuple[float,
                 ):
                     options.append((off + cost, (x + dx - w / 2, y - CHIP / 2, x + dx + w / 2, y + CHIP / 2)))
     return sorted(options)
-
-
-def grown(rect: Rect, by: float) -> Rect:
-    """Return a rectangle that is larger on each side."""
-    return rect[0] - by, rect[1] - by, rect[2] + by, rect[3] + by
-
-
-class Index:
-    """Rectangles in buckets, so that asking which of them meet another one is quick."""
-
-    SIZE = 120.0
-
-    def __init__(self, rects: Iterable[Rect]) -> None:
-        self.rects: list[Rect] = []
-        self.buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for rect in rects:
-            self.add(rect)
-
-    def cells(self, rect: Rect) -> Iterable[tuple[int, int]]:
-        """Return the buckets that a rectangle lies in."""
-        x0, y0, x1, y1 = (int(v // self.SIZE) for v in rect)
-        return ((x, y) for x in range(x0, x1 + 1) for y in range(y0, y1 + 1))
-
-    def add(self, rect: Rect) -> None:
-        """Take in one more."""
-        for cell in self.cells(rect):
-            self.buckets[cell].append(len(self.rects))
-        self.rects.append(rect)
-
-    def hits(self, rect: Rect) -> list[int]:
-        """Return which rectangles meet this one."""
-        near = dict.fromkeys(k for cell in self.cells(rect) for k in self.buckets.get(cell, ()))
-        return [k for k in near if meets(self.rects[k], rect)]
-
-
-def meets(a: Rect, b: Rect) -> bool:
-    """Whether two rectangles have more than an edge in common."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

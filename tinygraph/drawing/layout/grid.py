@@ -10,14 +10,14 @@ import dataclasses
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tinygraph.drawing.layout.batch_axis import batch_axes
 from tinygraph.drawing.layout.card import shape_text
 from tinygraph.graph.data import Edge, Graph
 
-__all__ = ["Link", "Plan", "Way", "kinds_of", "links_of", "plan", "way"]
+__all__ = ["Link", "Plan", "Way", "choose_way", "lane_kinds", "links_of", "plan_cells"]
 
 
 class Link(NamedTuple):
@@ -58,7 +58,7 @@ class Plan:
         return not any((r, c) in self.taken for r in rows for c in columns)
 
 
-def kinds_of(graph: Graph) -> list[tuple[int, str]]:
+def lane_kinds(graph: Graph) -> list[tuple[int, str]]:
     """Return, for each node, the kind of its lane, ordered from top to bottom, and what that lane is called."""
     carried = batch_axes(graph)
     scalar = [math.prod(n.shape) == 1 for n in graph.nodes]
@@ -90,76 +90,117 @@ def lanes_of(
 
 
 def columns_of(
-    graph: Graph, nodes: Sequence[int], links: Sequence[Link], level: dict[int, tuple[int, int]]
+    graph: Graph, nodes: Sequence[int], links: Sequence[Link], level: Mapping[int, tuple[int, int]]
 ) -> dict[int, float]:
-    """Return each node's column: its depth, where what is copied up stands under what it is copied into.
+    """Return each node's column: its depth, where a value that is copied up stands under what it is copied into.
 
     ``level`` is the (lane, row) of each node as far as known. A fraction is a column of its own between two.
     """
-    into, out = defaultdict(list), defaultdict(list)
-    for link in links:
-        into[link.v].append(link.u)
-        out[link.u].append(link.v)
-    leaf = {i: graph.nodes[i].op is None and graph.nodes[i].kind not in ("scope", "stub") for i in nodes}
-    start = {
-        i
-        for i in nodes
-        if leaf[i] and graph.nodes[i].kind == "input" and not any(level[i][0] > level[w][0] for w in out[i])
-    }
-    column: dict[int, float] = dict.fromkeys(start, 0.0)
-    below: dict[int, int] = {}  # what stands under a node, in its column
-    claimed: set[int] = set()
-    extra: dict[int, list[int]] = defaultdict(list)
-    slotted: set[tuple[int, float]] = set()  # where a node has a line straight down to a lower lane
-    for v in nodes:
-        if leaf[v]:
-            continue
-        under = [u for u in dict.fromkeys(into[v]) if level[u] > level[v]]
-        makers = [u for u in under if not leaf[u] and u not in claimed]
-        if makers:
-            below[v] = makers[-1]
-            claimed.add(makers[-1])
-        given = [u for u in dict.fromkeys(into[v]) if leaf[u] and u not in column and out[u][0] == v]
-        if given and v not in below:
-            below[v] = given[-1]
-        extra[v] = [u for u in given if below.get(v) != u]
-        at = 0.0
-        for u in into[v]:
-            if u not in column:
+    return ColumnFinder(graph, nodes, links, level).find()
+
+
+class ColumnFinder:
+    """Finds the columns of one drawing, in four passes over ``column``.
+
+    ``under`` is the node that stands below another one, in its column; ``claimed`` are the computed nodes that do;
+    ``extra`` are the leaves of a node for which there is no room below it; ``start`` are the inputs at the left.
+    """
+
+    def __init__(
+        self, graph: Graph, nodes: Sequence[int], links: Sequence[Link], level: Mapping[int, tuple[int, int]]
+    ) -> None:
+        self.graph, self.nodes, self.level = graph, nodes, level
+        into, out = defaultdict(list), defaultdict(list)
+        for link in links:
+            into[link.v].append(link.u)
+            out[link.u].append(link.v)
+        self.into, self.out = into, out
+        self.leaf = {i: graph.nodes[i].op is None and graph.nodes[i].kind not in ("scope", "stub") for i in nodes}
+        self.start = {
+            i
+            for i in nodes
+            if self.leaf[i]
+            and graph.nodes[i].kind == "input"
+            and not any(level[i][0] > level[consumer][0] for consumer in out[i])
+        }
+        self.column: dict[int, float] = dict.fromkeys(self.start, 0.0)
+        self.under: dict[int, int] = {}
+        self.claimed: set[int] = set()
+        self.extra: dict[int, list[int]] = {}
+
+    def find(self) -> dict[int, float]:
+        """Return the column of each node."""
+        self.place_results()
+        self.pull_right()
+        self.place_extra_leaves()
+        for i in self.nodes:
+            consumers = [self.column[w] for w in self.out[i] if w in self.column]
+            self.column.setdefault(i, min(consumers, default=0.0))
+        return self.column
+
+    def place_results(self) -> None:
+        """Put each computed node right of its operands, or above or below one of them."""
+        slotted: set[tuple[int, float]] = set()  # where a node has a line straight down to a lower lane
+        for v in self.nodes:
+            if self.leaf[v]:
                 continue
-            step = 1.0
-            if level[u] > level[v] and below.get(v) == u:
-                step = 0.0
-            elif level[u] < level[v] and level[u][0] < level[v][0] and len(set(out[u])) == 1 and u not in below:
-                step = 0.0
-                below[u] = v
-            at = max(at, column[u] + step)
-        while (level[v][0], at) in slotted:
-            at += 1
-        if v in below and below[v] in into[v] and level[below[v]][0] > level[v][0]:
-            slotted.add((level[v][0], at))
-        column[v] = at
-    last = max(column.values(), default=0.0) + 1
-    column |= {v: last for v in nodes if graph.nodes[v].kind == "stub" and into[v]}
-    for v, u in reversed(below.items()):
-        if u in claimed and column[u] < column[v] and all(column[v] <= column[w] for w in out[u]):
-            column[u] = column[v]
-        if leaf[u]:
-            column[u] = column[v]
-    for i in start:
-        if out[i]:
-            column[i] = max(0.0, min(column[w] - (level[w][0] <= level[i][0]) for w in out[i]))
-    taken = {(level[i][0], column[i]) for i in column}
-    for v in sorted(extra, key=lambda v: (column[v], v)):
-        for k, u in enumerate(reversed(extra[v])):
-            at = column[v] - 1
-            if k or at < 0 or (level[u][0], at) in taken or level[u][0] == level[v][0]:
-                at = column[v] - 0.5 - 0.01 * k
-            column[u] = at
-            taken.add((level[u][0], at))
-    for i in nodes:
-        column.setdefault(i, min((column[w] for w in out[i] if w in column), default=0.0))
-    return column
+            self.choose_under(v)
+            at = max((self.column[u] + self.step(u, v) for u in self.into[v] if u in self.column), default=0.0)
+            lane = self.level[v][0]
+            while (lane, at) in slotted:
+                at += 1
+            below = self.under.get(v)
+            if below in self.into[v] and below is not None and self.level[below][0] > lane:
+                slotted.add((lane, at))
+            self.column[v] = at
+        last = max(self.column.values(), default=0.0) + 1
+        self.column |= {v: last for v in self.nodes if self.graph.nodes[v].kind == "stub" and self.into[v]}
+
+    def choose_under(self, v: int) -> None:
+        """Choose the operand that stands below node ``v``: a computed one from a lower level, else a leaf."""
+        operands = list(dict.fromkeys(self.into[v]))
+        makers = [u for u in operands if self.level[u] > self.level[v] and not self.leaf[u] and u not in self.claimed]
+        if makers:
+            self.under[v] = makers[-1]
+            self.claimed.add(makers[-1])
+        leaves = [u for u in operands if self.leaf[u] and u not in self.column and self.out[u][0] == v]
+        if leaves:
+            self.under.setdefault(v, leaves[-1])
+        self.extra[v] = [u for u in leaves if self.under.get(v) != u]
+
+    def step(self, u: int, v: int) -> float:
+        """Return how many columns node ``v`` stands right of its operand ``u``: none if one is below the other."""
+        if self.level[u] > self.level[v] and self.under.get(v) == u:
+            return 0.0
+        if self.level[u][0] < self.level[v][0] and len(set(self.out[u])) == 1 and u not in self.under:
+            self.under[u] = v
+            return 0.0
+        return 1.0
+
+    def pull_right(self) -> None:
+        """Move nodes that stand below another one into its column, and inputs next to their first consumer."""
+        column = self.column
+        for v, u in reversed(self.under.items()):
+            if u in self.claimed and column[u] < column[v] and all(column[v] <= column[w] for w in self.out[u]):
+                column[u] = column[v]
+            if self.leaf[u]:
+                column[u] = column[v]
+        for i in self.start:
+            if self.out[i]:
+                lane = self.level[i][0]
+                column[i] = max(0.0, min(column[w] - (self.level[w][0] <= lane) for w in self.out[i]))
+
+    def place_extra_leaves(self) -> None:
+        """Put further leaves of a node left of it, in the column before or in a new one between the two."""
+        column, level = self.column, self.level
+        taken = {(level[i][0], column[i]) for i in column}
+        for v in sorted(self.extra, key=lambda v: (column[v], v)):
+            for k, u in enumerate(reversed(self.extra[v])):
+                at = column[v] - 1
+                if k or at < 0 or (level[u][0], at) in taken or level[u][0] == level[v][0]:
+                    at = column[v] - 0.5 - 0.01 * k
+                column[u] = at
+                taken.add((level[u][0], at))
 
 
 def rows_of(
@@ -212,7 +253,7 @@ def links_of(graph: Graph) -> tuple[list[int], list[Link]]:
     return nodes, [Link(k, e.source, v, e, e.grad is not None) for k, (e, v) in enumerate(edges)]
 
 
-def plan(graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds: Sequence[tuple[int, str]]) -> Plan:
+def plan_cells(graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds: Sequence[tuple[int, str]]) -> Plan:
     """Give every node a cell; ``nodes`` are in topological order."""
     lane, names = lanes_of(graph, nodes, kinds)
     column = ranked(columns_of(graph, nodes, links, {i: (lane[i], 0) for i in nodes}))
@@ -245,40 +286,41 @@ def ranked(column: dict[int, float]) -> dict[int, int]:
 class Way(NamedTuple):
     """How an edge goes: the sides of the cards it leaves and enters, and the gutters and channels in between.
 
-    Gutter g is left of column g, channel r above row r. ``kind`` says which of them are used, in order.
+    Gutter g is left of column g, channel r above row r. ``kind`` says which of them are used, in order;
+    ``channel`` is -1 where none is.
     """
 
     kind: str
     leave: str
     enter: str
     gutters: tuple[int, ...] = ()
-    channel: int | None = None
+    channel: int = -1
 
 
-def way(p: Plan, link: Link) -> Way:
+def choose_way(plan: Plan, link: Link) -> Way:
     """Choose the plainest way between two cells that meets no card."""
-    ru, cu, rv, cv = p.row[link.u], p.column[link.u], p.row[link.v], p.column[link.v]
+    ru, cu, rv, cv = plan.row[link.u], plan.column[link.u], plan.row[link.v], plan.column[link.v]
     down = rv > ru
     between = range(min(ru, rv) + 1, max(ru, rv))
-    if cv > cu and ru == rv and p.free([ru], range(cu + 1, cv)):
+    if cv > cu and ru == rv and plan.free([ru], range(cu + 1, cv)):
         return Way("H", "right", "left")
-    if cu == cv and p.free(between, [cu]):
+    if cu == cv and plan.free(between, [cu]):
         return Way("V", "bottom" if down else "top", "top" if down else "bottom")
     if cv > cu and ru != rv:
         onward = range(ru + 1, rv + 1) if down else range(rv, ru)
         back = range(ru, rv) if down else range(rv + 1, ru + 1)
-        if p.free(onward, [cu]) and p.free([rv], range(cu, cv)):
+        if plan.free(onward, [cu]) and plan.free([rv], range(cu, cv)):
             return Way("LV", "bottom" if down else "top", "left")
-        if p.free(back, [cv]) and p.free([ru], range(cu + 1, cv + 1)):
+        if plan.free(back, [cv]) and plan.free([ru], range(cu + 1, cv + 1)):
             return Way("LH", "right", "top" if down else "bottom")
-        if cv == cu + 1 or p.free([ru], range(cu + 1, cv)):
+        if cv == cu + 1 or plan.free([ru], range(cu + 1, cv)):
             return Way("G", "right", "left", (cv,))
-        if p.free([rv], range(cu + 1, cv)):
+        if plan.free([rv], range(cu + 1, cv)):
             return Way("G", "right", "left", (cu + 1,))
         leave, enter = ("bottom", "top") if down else ("top", "bottom")
-        if p.free(between, [cu]):
+        if plan.free(between, [cu]):
             return Way("Z", leave, enter, (), rv if down else rv + 1)
-        if p.free(between, [cv]):
+        if plan.free(between, [cv]):
             return Way("Z", leave, enter, (), ru + 1 if down else ru)
     if cu == cv:
         return Way("G", "right", "right", (cu + 1,))

@@ -1,0 +1,126 @@
+"""A drawing before anything has a place: its cells, ways, cards and labels, from which the sizes follow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tinygraph.drawing.layout.card import Card, card_of, stub_card, usual_dtype
+from tinygraph.drawing.layout.edge_labels import chip_labels
+from tinygraph.drawing.layout.grid import Plan, Way, choose_way
+from tinygraph.drawing.style.formula import Runs
+from tinygraph.graph.data import Graph
+from tinygraph.graph.scopes import Scope
+
+__all__ = ["Cells", "Options", "Sketch", "scope_cells", "sketch_of"]
+
+
+class Options(NamedTuple):
+    """How a graph is drawn.
+
+    ``detail`` is 0 symbols, 1 summaries or 2 numbers; ``show`` is "forward", "backward" or "both"; ``chips``
+    says whether edges have labels; ``scopes`` are drawn as boxes; ``badges`` gives some nodes a last line.
+    """
+
+    detail: int = 2
+    show: str = "both"
+    chips: bool = True
+    scopes: Sequence[Scope] = ()
+    badges: Mapping[int, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Sketch:
+    """A graph whose nodes have cells and cards and whose edges have ways and labels, and no coordinates yet.
+
+    ``ways`` and ``back`` go with the links of the plan: ``back`` says whether a gradient line is drawn.
+    """
+
+    graph: Graph
+    plan: Plan
+    options: Options
+    ways: tuple[Way, ...]
+    cards: Mapping[int, Card]
+    labels: Mapping[tuple[int, str], Runs]
+    back: tuple[bool, ...]
+
+
+def sketch_of(graph: Graph, plan: Plan, options: Options) -> Sketch:
+    """Choose ways, compose cards and write labels."""
+    ways = tuple(choose_way(plan, link) for link in plan.links)
+    labels = chip_labels(graph, plan, options.show) if options.chips else {}
+    back = tuple(options.show != "forward" and link.back for link in plan.links)
+    return Sketch(graph, plan, options, ways, even_cards(graph, plan, ways, options), labels, back)
+
+
+def even_cards(graph: Graph, plan: Plan, ways: Sequence[Way], options: Options) -> dict[int, Card]:
+    """Compose the cards; those that straight edges join have their gradients at one height."""
+    usual, badges = usual_dtype(graph), options.badges or {}
+
+    def compose(i: int, room: float = 0.0) -> Card:
+        return card_of(graph, i, options.detail, options.show, room, usual, badges.get(i, ""))
+
+    cards = {i: compose(i) for i in plan.nodes}
+    if options.detail < 2:
+        return stretch_stubs(plan, ways, cards)
+    leader = {i: i for i in plan.nodes}  # union-find: cards that straight edges join have one leader
+
+    def find(i: int) -> int:
+        while leader[i] != i:
+            i = leader[i]
+        return i
+
+    for link, way in zip(plan.links, ways, strict=True):
+        if way.kind == "H":
+            leader[find(link.u)] = find(link.v)
+    rooms: dict[int, float] = defaultdict(float)
+    for i in plan.nodes:
+        rooms[find(i)] = max(rooms[find(i)], cards[i].room)
+    for i, card in cards.items():
+        if card.room < rooms[find(i)] and card.kind not in ("scope", "stub"):
+            cards[i] = compose(i, rooms[find(i)])
+    return stretch_stubs(plan, ways, cards)
+
+
+def stretch_stubs(plan: Plan, ways: Sequence[Way], cards: dict[int, Card]) -> dict[int, Card]:
+    """Make each stub tall enough for its lines, or as tall as the card beside it, so that its lines are straight."""
+    lines: dict[int, int] = defaultdict(int)
+    for link in plan.links:
+        lines[link.u] += 1 + link.back
+    for i, card in cards.items():
+        if card.kind == "stub" and 16 + 9 * lines[i] > card.height:
+            cards[i] = stub_card(card, 16 + 9 * lines[i])
+    for link, way in zip(plan.links, ways, strict=True):
+        for stub, other in ((link.u, link.v), (link.v, link.u)):
+            if way.kind == "H" and cards[stub].kind == "stub" and cards[other].kind != "stub":
+                neighbour = cards[other]
+                cards[stub] = stub_card(cards[stub], neighbour.height, neighbour.value, neighbour.grad)
+    return cards
+
+
+class Cells(NamedTuple):
+    """The cells that a scope's box encloses, its depth and its name."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    depth: int
+    name: str
+
+
+def scope_cells(sketch: Sketch) -> list[Cells]:
+    """Return the cells of each scope's box, inner ones first; a box that would hold other nodes is left out."""
+    plan, found = sketch.plan, []
+    for path, members in sorted(sketch.options.scopes, key=lambda s: -len(s[0])):
+        inside = [i for i in members if i in plan.row]
+        if not inside or sum(not sketch.graph.is_number(i) for i in members) < 2:
+            continue
+        left, right = min(plan.column[i] for i in inside), max(plan.column[i] for i in inside)
+        top, bottom = min(plan.row[i] for i in inside), max(plan.row[i] for i in inside)
+        mine = set(inside)
+        if all(i in mine for (r, c), i in plan.taken.items() if left <= c <= right and top <= r <= bottom):
+            found.append(Cells(left, top, right, bottom, len(path), path[-1]))
+    return found
