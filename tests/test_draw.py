@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from xml.dom import minidom
 
 import graphviz
@@ -14,9 +13,9 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests.golden import check_golden
 from tests.test_trace import by_hand
 
-HERE = Path(__file__).parent
 HOSTILE = [
     "<script>alert(1)</script>",
     'a"b\\',
@@ -30,20 +29,14 @@ HOSTILE = [
 ]
 
 
-def golden(name, found):
-    """Compare with a file; text and DOT are what goldens are for."""
-    path = HERE / "goldens" / name
-    assert found == path.read_text(encoding="utf-8"), f"to accept: write it to {path}"
-
-
 def test_text_golden():
-    golden("batchnorm.txt", tg.snapshot(by_hand()[1]).text() + "\n")
+    check_golden("batchnorm.txt", tg.snapshot(by_hand()[1]).text() + "\n")
 
 
 def test_ascii_golden_is_ascii():
     text = tg.snapshot(by_hand()[1]).text(ascii=True)
     assert text.isascii()
-    golden("batchnorm_ascii.txt", text + "\n")
+    check_golden("batchnorm_ascii.txt", text + "\n")
 
 
 def test_text_says_what_it_means_in_few_signs():
@@ -61,7 +54,7 @@ def test_text_says_what_it_means_in_few_signs():
 
 
 def test_dot_golden():
-    golden("batchnorm.dot", tg.snapshot(by_hand()[1]).to_dot())
+    check_golden("batchnorm.dot", tg.snapshot(by_hand()[1]).to_dot())
 
 
 def test_the_same_graph_gives_the_same_bytes():
@@ -202,9 +195,9 @@ def test_without_what_it_takes_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setitem(sys.modules, "typst", None)
-    with pytest.raises(tg.EngineMissing, match=r"its program `dot` .* or pip install 'tinygraph\[draw\]'"):
+    with pytest.raises(tg.EngineMissing, match=r"its program `dot` .* or pip install pygraphviz typst"):
         tg.draw(by_hand()[1], tmp_path / "graph.svg", engine="dot")
-    with pytest.raises(tg.EngineMissing, match=r"printed by typst: pip install 'tinygraph\[draw\]'"):
+    with pytest.raises(tg.EngineMissing, match=r"printed by typst: pip install pygraphviz typst"):
         tg.draw(by_hand()[1], tmp_path / "graph.pdf")
     assert not list(tmp_path.iterdir())
     for ending in (".svg", ".html", ".mmd", ".tex", ".json", ".txt", ".dot"):

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tinygraph import OPS
 
@@ -62,9 +61,3 @@ def test_the_profile_of_the_docs_runs(capsys):
     printed = capsys.readouterr().out
     assert "in array functions" in printed
     assert "x̂ = x_c ÷ σ↑" in printed
-
-
-@pytest.mark.parametrize("path", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name)
-def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-        assert (path.parent / target).exists(), f"{path.name} links to {target}"

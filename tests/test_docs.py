@@ -1,0 +1,71 @@
+"""What the pages say is so: their code runs, their links lead somewhere, their tables are complete."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tinygraph import OPS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_code_of_the_first_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = set(OPS)
+    names: dict[str, object] = {"__name__": "docs"}
+    try:
+        for block in blocks("docs/README.md"):
+            exec(compile(block, "docs/README.md", "exec"), names)
+    finally:
+        for name in set(OPS) - before:
+            del OPS[name]
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^):]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        assert other.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(other), f"{page.name} links to {target}"
+
+
+def test_the_index_leads_to_every_page():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name}" in index, f"docs/README.md does not lead to {page.name}"
+
+
+def test_the_readme_names_every_extra():
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Extras")[2]
+    named = [name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(PROJECT["optional-dependencies"])
+
+
+def test_nobody_is_sent_to_another_project():
+    """On the public index the name belongs to somebody else: extras are installed in a clone."""
+    for page in PAGES:
+        assert not re.search(r"pip install \S*tinygraph(?!/)", page.read_text(encoding="utf-8")), page
+
+
+def test_the_hooks_use_the_ruff_that_the_checks_use():
+    (wanted,) = {d for d in PROJECT["optional-dependencies"]["test"] if d.startswith("ruff")}
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"ruff==[\w.*]+", hooks)) == {wanted}
