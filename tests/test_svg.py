@@ -206,7 +206,7 @@ def test_overlays(graphs: dict[str, Graph]) -> None:
         for g in root.iter(f"{SVG}g")
         if "faint" in g.get("class", "") and g.find(f"{SVG}title") is not None
     }
-    assert faded == {"γ", "β", "w", "L", "batch_norm/s", "batch_norm/y"}
+    assert faded == {"batch_norm/γ", "batch_norm/β", "w", "L", "batch_norm/s", "batch_norm/y"}
     assert way == svg(graph, show="path=x,σ,x̂")
 
 
