@@ -199,6 +199,10 @@ class Tensor:
         make = functools.partial(type(self), name=leaf.name, requires_grad=leaf.needs)
         return make, (self._data,), (None, {"grad": leaf.grad})
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
+
+    __pos__ = lambda self: self
     __len__ = lambda self: len(self._data)
     __iter__ = lambda self: (self[i] for i in range(len(self)))
     __bool__ = lambda self: bool(self._data)

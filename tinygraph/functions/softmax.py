@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.context import composite
+from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import array_of
 from tinygraph.functions.checks import named, shape_of
 from tinygraph.ops.elementwise import exp
+from tinygraph.ops.keywords import accept_dim
 from tinygraph.ops.reduce import logsumexp, mean, sum  # noqa: A004 - NumPy's name
 
 __all__ = ["cross_entropy", "log_softmax", "softmax"]
 
 
+@implements(method="softmax")
+@accept_dim
 @composite
 def softmax(x: Any, axis: int = -1) -> Any:
     """Turn scores into probabilities along ``axis``: ``exp(x - logsumexp(x))``, which cannot overflow.
@@ -33,6 +37,8 @@ def softmax(x: Any, axis: int = -1) -> Any:
     return exp(log_softmax(x, axis))
 
 
+@implements(method="log_softmax")
+@accept_dim
 @composite
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Take the logarithm of `softmax` along ``axis``: ``x - logsumexp(x)``.

@@ -8,12 +8,14 @@ import numpy as np
 
 from tinygraph.engine.registry import implements
 from tinygraph.ops.elementwise import equal, sqrt, square, where
+from tinygraph.ops.keywords import accept_dim
 from tinygraph.ops.reduce import mean
 
 __all__ = ["std", "var"]
 
 
 @implements(np.var, method="var")
+@accept_dim
 def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
     """Take the variance over ``axis``: the mean of ``(x - mean)²``.
 
@@ -41,6 +43,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0)
 
 
 @implements(np.std, method="std")
+@accept_dim
 def std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
     """Take the standard deviation over ``axis``: the root of `var`. Where it is 0 its derivative is 0, as in PyTorch.
 

@@ -1,7 +1,7 @@
 """Initialisers, as PyTorch names them: each replaces the data of a tensor, and draws from a generator it is given.
 
-There is no hidden generator: without one, numbers are new each time; `manual_seed` draws all the parameters
-of a net anew from one seed.
+Without one it draws from that of `tinygraph.manual_seed`, whose numbers are new in each run until it is seeded.
+`manual_seed` of this module draws all the parameters of one net anew from a seed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tinygraph.engine.arrays import asarray, backend_of
+from tinygraph.functions.creation import random_generator
 
 if TYPE_CHECKING:
     from tinygraph.nn.module import Module
@@ -58,7 +59,7 @@ def filled(tensor: Any, values: Any) -> Any:
 
 def drawn(tensor: Any, generator: Generator, draw: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> Any:
     """Replace the data of a tensor by random numbers of its shape."""
-    return filled(tensor, draw(np.random.default_rng() if generator is None else generator, tensor.shape))
+    return filled(tensor, draw(generator or random_generator(), tensor.shape))
 
 
 def fans(tensor: Any) -> tuple[int, int]:

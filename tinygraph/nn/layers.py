@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.tensor import Parameter, array_of
+from tinygraph.functions.creation import random_generator
 from tinygraph.nn import init
 from tinygraph.nn.module import Module
 from tinygraph.ops.convolution import Pair, conv2d, pair
@@ -203,7 +204,7 @@ class Dropout(Module):
 
     def reset_parameters(self, generator: init.Generator = None) -> None:
         """Begin a new sequence of random numbers, by another generator if one is given."""
-        self.generator = np.random.default_rng() if generator is None else generator.spawn(1)[0]
+        self.generator = (generator or random_generator()).spawn(1)[0]
 
     def forward(self, x: Any) -> Any:
         """Return x, thinned out in training."""

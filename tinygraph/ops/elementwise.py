@@ -26,7 +26,7 @@ ABOVE = [sample((4, 3), low=0.5)]
 @op(
     r"$x + $y",
     np.add,
-    method="__add__ __radd__",
+    method="__add__ __radd__ add",
     onnx="Add",
     samples=PAIRS,
     says="Adds $x and $y.",
@@ -44,7 +44,7 @@ def add(x: Any, y: Any) -> Any:
 @op(
     r"$x - $y",
     np.subtract,
-    method="__sub__ __rsub__",
+    method="__sub__ __rsub__ sub subtract",
     onnx="Sub",
     samples=PAIRS,
     says="Subtracts $y from $x.",
@@ -62,7 +62,7 @@ def sub(x: Any, y: Any) -> Any:
 @op(
     r"$x \times $y",
     np.multiply,
-    method="__mul__ __rmul__",
+    method="__mul__ __rmul__ mul multiply",
     onnx="Mul",
     samples=PAIRS,
     says="Multiplies $x by $y.",
@@ -80,7 +80,7 @@ def mul(x: Any, y: Any) -> Any:
 @op(
     r"$x \div $y",
     np.divide,
-    method="__truediv__ __rtruediv__",
+    method="__truediv__ __rtruediv__ div divide",
     onnx="Div",
     samples=POSITIVE,
     says="Divides $x by $y.",
@@ -95,7 +95,15 @@ def div(x: Any, y: Any) -> Any:
     """
 
 
-@op("-$x", np.negative, method="__neg__", onnx="Neg", samples=ANY, says="Flips the sign of $x.", x=("-1", lambda g: -g))
+@op(
+    "-$x",
+    np.negative,
+    method="__neg__ neg negative",
+    onnx="Neg",
+    samples=ANY,
+    says="Flips the sign of $x.",
+    x=("-1", lambda g: -g),
+)
 def neg(x: Any) -> Any:
     """Negate: ``-x``.
 
@@ -107,7 +115,7 @@ def neg(x: Any) -> Any:
 @op(
     "$x^{$y}",
     np.power,
-    method="__pow__ __rpow__",
+    method="__pow__ __rpow__ pow",
     onnx="Pow",
     says="Raises $x to the power $y.",
     samples=[*POSITIVE, sample((3,), (), low=0.5)],
@@ -152,7 +160,7 @@ def ln_base(x: Any, out: Any) -> Any:
     return log(where(greater(out, 1), x, where(equal(x, 0), 1, x)))
 
 
-@op("$x^2", np.square, samples=ANY, says="Squares $x.", x=("2$x", lambda g, x: 2 * g * x))
+@op("$x^2", np.square, method="square", samples=ANY, says="Squares $x.", x=("2$x", lambda g, x: 2 * g * x))
 def square(x: Any) -> Any:
     """Square: ``x ** 2``.
 
@@ -164,6 +172,7 @@ def square(x: Any) -> Any:
 @op(
     r"\sqrt{$x}",
     np.sqrt,
+    method="sqrt",
     onnx="Sqrt",
     samples=ABOVE,
     says="Takes the square root of $x.",
@@ -177,7 +186,15 @@ def sqrt(x: Any) -> Any:
     """
 
 
-@op("e^{$x}", np.exp, onnx="Exp", samples=ANY, says="Takes the exponential of $x.", x=("$out", lambda g, out: g * out))
+@op(
+    "e^{$x}",
+    np.exp,
+    method="exp",
+    onnx="Exp",
+    samples=ANY,
+    says="Takes the exponential of $x.",
+    x=("$out", lambda g, out: g * out),
+)
 def exp(x: Any) -> Any:
     """Take the exponential.
 
@@ -189,6 +206,7 @@ def exp(x: Any) -> Any:
 @op(
     r"\ln $x",
     np.log,
+    method="log",
     onnx="Log",
     samples=ABOVE,
     says="Takes the natural logarithm of $x.",
@@ -205,7 +223,7 @@ def log(x: Any) -> Any:
 @op(
     "|$x|",
     np.absolute,
-    method="__abs__",
+    method="__abs__ abs absolute",
     onnx="Abs",
     samples=ANY,
     says="Drops the sign of $x.",
@@ -220,7 +238,12 @@ def abs(x: Any) -> Any:  # noqa: A001 - NumPy's name
 
 
 @op(
-    r"\operatorname{sign} $x", np.sign, onnx="Sign", samples=ANY, says="Gives -1, 0 or 1 as $x is below, at or above 0."
+    r"\operatorname{sign} $x",
+    np.sign,
+    method="sign",
+    onnx="Sign",
+    samples=ANY,
+    says="Gives -1, 0 or 1 as $x is below, at or above 0.",
 )
 def sign(x: Any) -> Any:
     """Give the sign: -1, 0 or 1. It is piecewise constant, so no gradient passes.
@@ -280,6 +303,7 @@ def inside(g: Any, x: Any, low: Any, high: Any) -> Any:
 @op(
     r"\max($x, $y)",
     np.maximum,
+    method="maximum",
     onnx="Max",
     samples=PAIRS,
     says="Keeps the larger of $x and $y.",
@@ -297,6 +321,7 @@ def maximum(x: Any, y: Any) -> Any:
 @op(
     r"\min($x, $y)",
     np.minimum,
+    method="minimum",
     onnx="Min",
     samples=PAIRS,
     says="Keeps the smaller of $x and $y.",
@@ -337,6 +362,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 @op(
     r"\tanh $x",
     np.tanh,
+    method="tanh",
     onnx="Tanh",
     samples=ANY,
     says="Squashes $x into -1 to 1.",
@@ -404,6 +430,7 @@ def astype(x: Any, dtype: Any = np.float32) -> Any:
 @op(
     r"\ln(e^{$x} + e^{$y})",
     np.logaddexp,
+    method="logaddexp",
     samples=PAIRS,
     says="Adds e^$x and e^$y and takes the logarithm.",
     x=(r"\operatorname{sigmoid}($x-$y)", lambda g, x, y: g * sigmoid(x - y)),
@@ -438,6 +465,7 @@ def quotient(coefficients: Any, x: Any) -> Any:
 
 @op(
     r"\operatorname{erf} $x",
+    method="erf",
     onnx="Erf",
     samples=[*ANY, sample((7,), low=-6.0, high=6.0)],
     says="Gives the chance that a normal error of variance 1/2 is within $x.",

@@ -29,7 +29,7 @@ def product(x: Any, y: Any) -> Any:
     r"$x\,$y",
     np.matmul,
     forward=product,
-    method="__matmul__ __rmatmul__",
+    method="__matmul__ __rmatmul__ matmul mm bmm",
     onnx="MatMul",
     says="Multiplies the matrices $x and $y.",
     samples=[

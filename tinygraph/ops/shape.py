@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from tinygraph.engine.op import op
 from tinygraph.engine.registry import implements, sample
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.variadic import Variadic
+from tinygraph.ops.keywords import accept_dim
 
 shaping = functools.partial(op, family="shape")
 Shape = tuple[int, ...]
@@ -25,6 +27,7 @@ Shape = tuple[int, ...]
 @shaping(
     r"$x\uparrow",
     np.broadcast_to,
+    method="broadcast_to",
     onnx="Expand",
     says="Copies $x to shape $shape.",
     samples=[sample((4, 1), shape=(5, 4, 3)), sample((), shape=(2, 3)), sample((3,), shape=(3,))],
@@ -178,6 +181,7 @@ def part(i: int, shapes: Sequence[Shape], axis: int) -> tuple[slice, ...]:
 
 
 @implements(np.concatenate)
+@accept_dim
 def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
     """Join a sequence of arrays along an axis that they have; None lays each out in one axis first.
 
@@ -188,6 +192,7 @@ def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
 
 
 @implements(np.stack)
+@accept_dim
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Join arrays of one shape along a new axis.
 
@@ -271,6 +276,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 @implements(np.expand_dims)
+@accept_dim
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     """Insert axes of length 1, at the places ``axis`` of the result.
 
@@ -281,6 +287,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
 
 
 @implements(np.squeeze, method="squeeze")
+@accept_dim
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     """Drop axes of length 1: all, or those named.
 
@@ -291,13 +298,54 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 
 
 @implements(np.ravel, method="flatten ravel")
-def flatten(x: Any) -> Any:
-    """Lay all elements out in one axis.
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Lay the axes ``start_dim`` … ``end_dim`` out in one: all of them unless given, as ``torch.flatten``.
+
+    Args:
+        x: of any shape.
+        start_dim: the first of the axes that become one.
+        end_dim: the last of them.
+
+    Returns:
+        The same elements, in C order. A 0-d array becomes one of shape (1,).
+
+    Raises:
+        ValueError: there is no such axis, or ``start_dim`` comes after ``end_dim``.
 
     >>> flatten(Tensor([[1.0, 2.0]])).shape
     (2,)
+    >>> flatten(np.ones((2, 3, 4)), 1).shape
+    (2, 12)
     """
-    return reshape(x, (-1,))
+    shape = x.shape or (1,)
+    start, end = (normalize_axis_tuple(axis, len(shape))[0] for axis in (start_dim, end_dim))
+    if start > end:
+        raise ValueError(f"flatten: axis {start_dim} of {shape} comes after axis {end_dim}")
+    return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+@shaping(
+    r"$x",
+    np.copy,
+    method="clone copy",
+    says="Copies $x.",
+    samples=[sample((4, 3)), sample(())],
+    x=("1", lambda g: g),
+)
+def clone(x: Any) -> Any:
+    """Copy: the result shares no memory with ``x``, and gradients pass as they are.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        A copy of x.
+
+    >>> x = np.ones(2)
+    >>> clone(x) is x
+    False
+    """
+    return x.copy()
 
 
 def spread_arguments(call: Any) -> Any:

@@ -24,6 +24,11 @@ from tinygraph.nn.module import StateDict
 __all__ = ["load", "save"]
 
 NAME = "tinygraph"  # of the text beside the arrays
+PICKLED = (
+    ". PyTorch writes such a file with pickle, and reading it could run any code, so it is not read here. Convert it "
+    "where PyTorch is installed: safetensors.torch.save_file(torch.load(path, weights_only=True), 'net.safetensors'), "
+    "or numpy.savez('net.npz', **{key: value.numpy() for key, value in torch.load(path, weights_only=True).items()})"
+)
 
 
 def save(state: Mapping[str, Any], path: str | Path) -> None:
@@ -42,6 +47,12 @@ def save(state: Mapping[str, Any], path: str | Path) -> None:
         ValueError: the ending is neither of these, or a key has a "/".
         TypeError: something in the state is no array and cannot be written as JSON.
         ModuleNotFoundError: safetensors is not installed.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "state.npz"
+    >>> save({"weight": np.ones(2), "epoch": 3}, path)
+    >>> load(path)
+    {'epoch': 3, 'weight': array([1., 1.])}
     """
     path = Path(path)
     write, _ = formats(path)
@@ -98,6 +109,12 @@ def load(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is truncated or corrupt, or holds objects that would have to be unpickled.
         ModuleNotFoundError: safetensors is not installed.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "state.npz"
+    >>> save({"weight": np.ones(2)}, path)
+    >>> load(path)["weight"]
+    array([1., 1.])
     """
     path = Path(path)
     _, read = formats(path)
@@ -148,7 +165,8 @@ def formats(path: Path) -> tuple[Any, Any]:
     if path.suffix == ".npz":
         return write_npz, read_npz
     if path.suffix != ".safetensors":
-        raise ValueError(f"checkpoint: {path} ends in neither .safetensors nor .npz")
+        advice = PICKLED if path.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl") else ""
+        raise ValueError(f"checkpoint: {path} ends in neither .safetensors nor .npz{advice}")
     try:
         import safetensors  # noqa: F401
     except ModuleNotFoundError:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.lazy_import import install_hint
+from tinygraph.functions.creation import random_generator
 
 __all__ = ["DataLoader", "cifar10", "dataset", "digits", "fashion_mnist"]
 
@@ -279,7 +280,7 @@ class DataLoader:
             raise ValueError(f"DataLoader: batch_size is {batch_size}")
         self.examples, self.batch_size, self.shuffle = lengths[0], batch_size, shuffle
         self.drop_last, self.transform, self.epoch = drop_last, transform, 0
-        self.seed = int(np.random.default_rng().integers(1 << 32)) if seed is None else seed
+        self.seed = int(random_generator().integers(1 << 32)) if seed is None else seed
 
     def __len__(self) -> int:
         return self.examples // self.batch_size if self.drop_last else -(-self.examples // self.batch_size)
