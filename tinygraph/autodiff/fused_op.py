@@ -51,7 +51,7 @@ class Fused(Op):
         arrays, _ = next(filter(None, node.saved or ()))
         operands = list(map(lifted, arrays, node.inputs))
         for i, x in enumerate(operands):
-            if isinstance(x, Tensor) and node.inputs[i] in node.inputs[:i]:
+            if isinstance(x, Tensor) and any(other is node.inputs[i] for other in node.inputs[:i]):
                 operands[i] = reshape(x, x.shape)  # one tensor in two roles: each has its own gradient
         with within(scope=node.scope):  # else its backward were in the scope "grad" of a "grad"
             y = self.definition(*operands, **node.params)
