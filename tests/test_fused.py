@@ -176,6 +176,17 @@ def test_all_orders_are_the_composites(name, shape, axis, way):
         close(a, b, 1e-9)
 
 
+def test_a_plain_array_may_stand_beside_tensors():
+    """Order 2 with γ an array, and x and β Tensors: none of them is compared with the array by ==."""
+    x, w = np.random.default_rng(0).standard_normal((2, 5, 3))
+    found = []
+    for f in (fused.batch_norm, tg.batch_norm):
+        leaves = Tensor(x), Tensor(w[0])
+        (first,) = grad(f(leaves[0], w[1], leaves[1]), leaves[0], w, create_graph=True)
+        found.append(grad((first * first).sum(), leaves[0])[0])
+    close(*found, 1e-9, "second derivative")
+
+
 @SMALL
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_corners(name, shape, axis, dtype, way):
