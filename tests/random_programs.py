@@ -648,7 +648,8 @@ def normalize(d: Draft) -> Line:
         "group_norm": f"1, {theirs[0]}, {theirs[1]}",
         "instance_norm": f"{array.shape[1]}, {theirs[0]}, {theirs[1]}",
     }[name]
-    their_name = name.replace("instance", "group")  # their instance_norm errs on one image whose gradient lies in another order
+    # PyTorch's own instance_norm errs on one image where the upstream gradient lies in another order of axes.
+    their_name = name.replace("instance", "group")
     return f"{place}.{name}({x}, {ours[0]}, {ours[1]}{our_options})", f"F.{their_name}({x}, {their_options})", False
 
 
