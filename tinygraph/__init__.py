@@ -91,6 +91,7 @@ from tinygraph.ops.shape import (
     sum_to,
     swapaxes,
     transpose,
+    unbind,
 )
 
 if typing.TYPE_CHECKING:
@@ -123,7 +124,7 @@ __all__ = [
     "moveaxis", "mul", "neg", "no_grad", "ones", "ones_like", "op", "pad", "paths", "power", "profile", "rand",
     "randn", "relu", "reshape", "run", "sample", "save", "scatter", "scope", "set_grad_enabled", "sigmoid", "sign",
     "snapshot", "softmax", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum_to", "swapaxes", "tanh",
-    "tensor", "transpose", "unsqueeze", "var", "vjp", "where", "zeros", "zeros_like",
+    "tensor", "transpose", "unbind", "unsqueeze", "var", "vjp", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # What a net does not need to run is loaded when it is first asked for, so that the import stays short.

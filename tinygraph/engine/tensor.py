@@ -204,7 +204,6 @@ class Tensor:
 
     __pos__ = lambda self: self
     __len__ = lambda self: len(self._data)
-    __iter__ = lambda self: (self[i] for i in range(len(self)))
     __bool__ = lambda self: bool(self._data)
     __float__ = lambda self: float(self._data)
     __int__ = lambda self: int(self._data)

@@ -1,27 +1,30 @@
 """Shape ops: they move, copy or drop elements and compute nothing; what one copies, its derivative adds up.
 
-`broadcast_to` and `sum_to` are each other's derivative, and so are indexing and `scatter`.
+`broadcast_to` and `sum_to` are each other's derivative, and so are indexing and `scatter`. The gradient of one element
+is an array of zeros around one number. Where an array is taken apart, by iteration, `unbind` or `split`, its `parts`
+therefore put their gradients together once, not one by one: that takes time in proportion to the array.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygraph.engine.arrays import scatter_add
-from tinygraph.engine.op import op
-from tinygraph.engine.registry import implements, sample
-from tinygraph.engine.tensor import Tensor, array_of
+from tinygraph.engine.op import Op, op
+from tinygraph.engine.registry import OPS, implements, sample
+from tinygraph.engine.tensor import Record, Tensor, array_of
+from tinygraph.engine.types import Shape, Value
 from tinygraph.engine.variadic import Variadic
 from tinygraph.ops.keywords import accept_dim
 
 shaping = functools.partial(op, family="shape")
-Shape = tuple[int, ...]
 
 
 @shaping(
@@ -103,6 +106,14 @@ def inverse(axes: Sequence[int] | None) -> Sequence[int] | None:
     return None if axes is None else [int(i) for i in np.argsort([a % len(axes) for a in axes])]
 
 
+class Index(Op):
+    """Indexing. Of a `whole` that is taken apart, the gradient of a part stays a part until all of them are there."""
+
+    def lines_for(self, node: Record, g: Value) -> Iterable[Any]:
+        """Return the derivative line."""
+        return PART_OF_WHOLE if getattr(node.inputs[0], "op", None) is OPS["whole"] else self.lines
+
+
 @shaping(
     r"$x[$key]",
     method="__getitem__",
@@ -114,6 +125,7 @@ def inverse(axes: Sequence[int] | None) -> Sequence[int] | None:
         sample((4, 3, 2), key=(Ellipsis, [1, 0, 1], slice(None))),
         sample((4, 3), key=([[0], [3]], [1, 1])),
     ],
+    kind=Index,
     x=("1", lambda g, x_shape, key: scatter(g, key, x_shape)),
 )
 def index(x: Any, key: Any = ()) -> Any:
@@ -156,13 +168,109 @@ def is_fancy(key: Any) -> bool:
     return any(not isinstance(k, int | slice | type(Ellipsis) | None) for k in parts)
 
 
+class Part:
+    """The gradient of the part ``key`` of an array of ``shape``, and those of other parts that were added to it."""
+
+    size, base = 0, None  # for the walk: too small to be added in place
+
+    def __init__(self, g: Value, shape: Shape, key: Any, others: Part | None = None) -> None:
+        self.g, self.shape, self.key, self.others = g, shape, key, others
+
+    def __add__(self, part: Part) -> Part:
+        return Part(part.g, part.shape, part.key, self)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
+        return function(*(put_together(x) for x in args), **params)
+
+
+PART_OF_WHOLE = (Part,)  # the derivative lines of `index` there
+
+
+def put_together(g: Value) -> Value:
+    """Return the gradient of an array from those of its parts; a gradient that is no `Part` as it is."""
+    if not isinstance(g, Part):
+        return g
+    found, part = [], cast("Part | None", g)
+    while part is not None:
+        found.append((part.g, part.key))
+        part = part.others
+    gs, keys = zip(*found)
+    return assemble(*gs, keys=keys, shape=g.shape)
+
+
+@shaping(
+    r"$x",
+    says="Is $x, which is taken apart: here the gradients of its parts are put together.",
+    samples=[sample((4, 3))],
+    x=("1", lambda g: put_together(g)),
+)
+def whole(x: Value) -> Value:
+    """Return x itself. The gradients of what is indexed from the result are put together once.
+
+    >>> x = Tensor([1.0, 2.0])
+    >>> whole(x).data is x.data
+    True
+    """
+    return x
+
+
+MANY = 8  # fewer parts are taken from x itself: a drawing has one card less
+
+
+def parts(x: Value, keys: Sequence[Any]) -> Iterator[Value]:
+    """Return the elements of x at each of ``keys``, which are slices and integers."""
+    x = whole(x) if len(keys) > MANY else x
+    return (index(x, key) for key in keys)
+
+
+class SideBySide(Variadic):
+    """An op that puts its operands side by side. The line of an operand gets the part of g that lies in its place."""
+
+    def lines_for(self, node: Record, g: Value) -> Iterable[Any]:
+        """Return a line for each operand, which finds its part."""
+        keys = places(node)
+        g = whole(g) if len(keys) > MANY else g
+        return (lambda _, key=key: self.lines[0](index(g, key)) for key in keys)
+
+
+def places(node: Record) -> Sequence[Any]:
+    """Return where each operand of `assemble` or `join` lies in the result."""
+    if "keys" in node.params:
+        return cast("Sequence[Any]", node.params["keys"])
+    axis = node.params["axis"] % len(node.shape)
+    stops = list(itertools.accumulate(np.shape(x)[axis] for x in node.inputs))
+    return [(slice(None),) * axis + (slice(start, stop),) for start, stop in zip([0, *stops], stops)]
+
+
+@shaping(
+    r"\operatorname{assemble}($xs)",
+    kind=SideBySide,
+    says="Adds $xs into zeros of shape $shape, each in its place.",
+    samples=[
+        sample((2, 3), (3,), keys=(slice(1, 3), 0), shape=(4, 3)),
+        sample((2,), keys=((1, slice(2)),), shape=(2, 2)),
+    ],
+    xs=("1", lambda g: g),
+)
+def assemble(*xs: Value, keys: Sequence[Any] = (), shape: Shape = ()) -> Value:
+    """Add each of several arrays into zeros at a place of its own: what taking an array apart undoes.
+
+    >>> assemble(Tensor([1.0, 2.0]), Tensor(3.0), keys=(slice(2), 3), shape=(4,))
+    Tensor([1., 2., 0., 3.], op=assemble)
+    """
+    out = np.zeros_like(xs[0], shape=shape, dtype=np.result_type(*{x.dtype for x in xs}))
+    for x, key in zip(xs, keys):
+        out[key] += x
+    return out
+
+
 @shaping(
     r"\operatorname{cat}($xs)",
-    kind=Variadic,
+    kind=SideBySide,
     onnx="Concat",
     says="Joins $xs along axis $axis.",
     samples=[sample((2, 3), (1, 3), (4, 3), axis=0), sample((2, 3), (2, 1), axis=-1)],
-    xs=("1", lambda g, i, xs_shapes, axis: index(g, part(i, xs_shapes, axis))),
+    xs=("1", lambda g: g),
 )
 def join(*xs: Any, axis: int = 0) -> Any:
     """Join arrays along an axis that they have; `concatenate` takes them as a sequence.
@@ -171,13 +279,6 @@ def join(*xs: Any, axis: int = 0) -> Any:
     Tensor([1., 2.], op=join)
     """
     return np.concatenate(xs, axis=axis)
-
-
-def part(i: int, shapes: Sequence[Shape], axis: int) -> tuple[slice, ...]:
-    """Return where operand ``i`` of a join lies in the result."""
-    axis %= len(shapes[0])
-    start = sum(shape[axis] for shape in shapes[:i])
-    return (slice(None),) * axis + (slice(start, start + shapes[i][axis]),)
 
 
 @implements(np.concatenate)
@@ -220,7 +321,39 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
         section = length // indices_or_sections
         indices_or_sections = [section * i for i in range(1, indices_or_sections)]
     edges = [0, *indices_or_sections, length]
-    return [x[(slice(None),) * axis + (slice(a, b),)] for a, b in zip(edges, edges[1:], strict=False)]
+    return list(parts(x, [(slice(None),) * axis + (slice(a, b),) for a, b in itertools.pairwise(edges)]))
+
+
+@implements(method="unbind")
+@accept_dim
+def unbind(x: Value, axis: int = 0) -> list[Value]:
+    """Take an array apart along an axis, as ``torch.unbind``; a loop ``for row in x`` does so along the first one.
+
+    In a loop over many rows, take them this way. The gradient of ``x[i]`` is an array of the size of x, so that a loop
+    over i takes time in proportion to n times that size; the gradients of these rows are put together once.
+
+    Args:
+        x: (…, n, …), of at least one axis.
+        axis: the axis that goes.
+
+    Returns:
+        A list of n arrays, of the shape of x without that axis.
+
+    Raises:
+        ValueError: there is no such axis.
+
+    >>> first, second = unbind(Tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> second
+    Tensor([3., 4.], op=index)
+    """
+    (axis,) = normalize_axis_tuple(axis, len(x.shape))
+    return list(parts(x, [(slice(None),) * axis + (i,) for i in range(x.shape[axis])]))
+
+
+@implements(method="__iter__")
+def iterate(x: Tensor) -> Iterator[Tensor]:
+    """Return an iterator over the rows, as `unbind` takes them."""
+    return parts(x, range(len(x)))
 
 
 @shaping(
