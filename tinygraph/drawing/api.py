@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import inspect
 import os
@@ -10,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from pathlib import Path
@@ -26,6 +24,7 @@ from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import Tensor
 from tinygraph.graph.data import Graph
 from tinygraph.graph.diff import Difference
+from tinygraph.graph.files import whole_file
 from tinygraph.graph.paths import Paths
 from tinygraph.graph.snapshot import snapshot
 
@@ -232,23 +231,7 @@ def spoken(what: Any, shown: Any) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole: to a temporary name beside it, then rename. What was there before is kept until then."""
+    """Write a file whole, and the folders that lead to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with whole_file(path) as file:
+        file.write(content)

@@ -7,18 +7,17 @@ the very file that PyTorch's users make of theirs.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import array_of
+from tinygraph.graph.files import partial_files, whole_file
 from tinygraph.nn.module import StateDict
 
 __all__ = ["load", "save"]
@@ -67,23 +66,10 @@ def save(state: Mapping[str, Any], path: str | Path) -> None:
             arrays[key] = np.ascontiguousarray(to_numpy(value)).reshape(value.shape)
         else:
             text["values"][key] = jsonable(key, value)
-    for leftover in path.parent.glob(f".{path.name}.*.partial"):
+    for leftover in partial_files(path):
         leftover.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        write(partial, arrays, json.dumps(text))
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the name is on the disk only when its folder is
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    with whole_file(path) as file:
+        write(file, arrays, json.dumps(text))
 
 
 def jsonable(key: str, value: Any) -> Any:
@@ -176,11 +162,11 @@ def formats(path: Path) -> tuple[Any, Any]:
     return write_safetensors, read_safetensors
 
 
-def write_safetensors(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
+def write_safetensors(file: BinaryIO, arrays: dict[str, np.ndarray], text: str) -> None:
     """Write arrays and text in the format of safetensors."""
     from safetensors.numpy import save as dumped  # its save_file leaves files of its own behind when it is killed
 
-    path.write_bytes(dumped(arrays, {"format": "np", NAME: text}))
+    file.write(dumped(arrays, {"format": "np", NAME: text}))
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
@@ -199,11 +185,11 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
         raise ValueError(f"{path}: {key} is of a type that NumPy has not: {error}; save it as float32") from error
 
 
-def write_npz(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
+def write_npz(file: BinaryIO, arrays: dict[str, np.ndarray], text: str) -> None:
     """Write arrays and text as NumPy's ``savez`` does; a key may be anything here."""
-    with zipfile.ZipFile(path, "w") as file:
+    with zipfile.ZipFile(file, "w") as archive:
         for key, array in {**arrays, f"/{NAME}": np.frombuffer(text.encode(), np.uint8)}.items():
-            with file.open(f"{key}.npy", "w", force_zip64=True) as member:
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
