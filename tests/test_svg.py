@@ -17,7 +17,7 @@ import pytest
 import tinygraph as tg
 from tests import gallery
 from tinygraph import Tensor, scope
-from tinygraph.drawing.api import drawn
+from tinygraph.drawing.api import file_content
 from tinygraph.drawing.formats.html import html
 from tinygraph.drawing.formats.mermaid import MOST, mermaid
 from tinygraph.drawing.formats.svg import svg, svg_diff, svg_paths
@@ -326,10 +326,10 @@ def test_hostile_names_pass_what_reads_and_prints_them(hostile: Graph) -> None:
     pygraphviz = pytest.importorskip("pygraphviz")
     read = pygraphviz.AGraph(string=hostile.to_dot(title=HOSTILE[0]))
     assert len(read.nodes()) == sum(not hostile.is_number(n.id) for n in hostile.nodes)
-    ET.fromstring(drawn(hostile, ".svg", engine="dot"))
+    ET.fromstring(file_content(hostile, ".svg", engine="dot"))
     pytest.importorskip("typst")
-    assert drawn(hostile, ".png", {"detail": 1, "title": HOSTILE[0]}).startswith(b"\x89PNG")
-    assert drawn(hostile, ".pdf", {"detail": 0, "title": '"#]] \\ '}).startswith(b"%PDF")
+    assert file_content(hostile, ".png", {"detail": 1, "title": HOSTILE[0]}).startswith(b"\x89PNG")
+    assert file_content(hostile, ".pdf", {"detail": 0, "title": '"#]] \\ '}).startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("name", list(gallery.GALLERY))

@@ -17,7 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests import gallery
-from tinygraph.drawing.api import ENDINGS, EngineMissing, drawn
+from tinygraph.drawing.api import ENDINGS, EngineMissing, file_content
 from tinygraph.drawing.formats.svg import svg
 
 
@@ -39,7 +39,7 @@ def main() -> int:
     print(f"batch norm (4, 3), every number, .svg  {taken * 1e3:8.1f} ms  (must be < 50 ms)")
     for ending in ENDINGS:
         try:
-            taken = median(lambda ending=ending: drawn(large, ending), 3)
+            taken = median(lambda ending=ending: file_content(large, ending), 3)
         except EngineMissing as missing:
             print(f"{len(large):,} nodes  {ending:<6} left out: {missing}")
             continue

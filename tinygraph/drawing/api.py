@@ -28,7 +28,7 @@ from tinygraph.graph.files import whole_file
 from tinygraph.graph.paths import Paths
 from tinygraph.graph.snapshot import snapshot
 
-__all__ = ["EngineMissing", "draw", "drawn", "write"]
+__all__ = ["EngineMissing", "draw", "file_content", "write"]
 
 Drawable = Tensor | Graph | Difference | Paths
 ENGINES = ("lanes", "dot")
@@ -118,11 +118,11 @@ def draw(
         )
         if value != usual
     }  # fmt: skip
-    write(path, drawn(what, path.suffix.lower(), options, engine))
+    write(path, file_content(what, path.suffix.lower(), options, engine))
     return path
 
 
-def drawn(
+def file_content(
     what: Drawable | Sequence[Tensor], ending: str, options: Mapping[str, Any] | None = None, engine: str = "lanes"
 ) -> bytes:
     """Return what `draw` writes into a file with this ending."""
@@ -136,10 +136,10 @@ def drawn(
     if engine == "dot":
         if not isinstance(shown, Graph) or ending not in (*PICTURES, ".svg"):
             raise ValueError("draw: engine='dot' lays a graph out as .svg, .png or .pdf, and nothing else")
-        return laid_out(call(to_dot, shown, options, "engine='dot'"), ending[1:])
+        return run_graphviz(call_writer(to_dot, shown, options, "engine='dot'"), ending[1:])
     picture = ending in PICTURES
-    found = call(writers[".svg" if picture else ending], shown, options, ending)
-    return printed(found, ending[1:]) if picture else (found.rstrip("\n") + "\n").encode()
+    found = call_writer(writers[".svg" if picture else ending], shown, options, ending)
+    return print_picture(found, ending[1:]) if picture else (found.rstrip("\n") + "\n").encode()
 
 
 def data_of(what: Any) -> Graph | Difference | Paths:
@@ -157,7 +157,7 @@ def data_of(what: Any) -> Graph | Difference | Paths:
     raise TypeError(f"draw takes a Tensor or several, a Graph, or what diff or paths found, not {kind or 'nothing'}")
 
 
-def call(writer: Callable[..., str], what: Any, options: Mapping[str, Any], where: str) -> str:
+def call_writer(writer: Callable[..., str], what: Any, options: Mapping[str, Any], where: str) -> str:
     """Call a writer with the options that it takes; refuse the others."""
     known = inspect.signature(writer).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
@@ -167,7 +167,7 @@ def call(writer: Callable[..., str], what: Any, options: Mapping[str, Any], wher
     return writer(what, **options)
 
 
-def printed(picture: str, form: str) -> bytes:
+def print_picture(picture: str, form: str) -> bytes:
     """Return an SVG as PNG or PDF, its letters embedded. The same SVG gives the same bytes.
 
     Raises:
@@ -191,7 +191,7 @@ def printed(picture: str, form: str) -> bytes:
         raise RuntimeError(f"typst could not print the picture: {error}") from None
 
 
-def laid_out(source: str, picture: str) -> bytes:
+def run_graphviz(source: str, picture: str) -> bytes:
     """Return DOT source as a picture, by the system's ``dot`` or by pygraphviz's.
 
     Raises:
@@ -219,14 +219,14 @@ def mimebundle(what: Any, include: Any = None, exclude: Any = None) -> dict[str,
         shown = data_of(what)
     except RuntimeError:  # its graph was freed
         return {"text/plain": repr(what)}
-    return {"image/svg+xml": drawn(shown, ".svg").decode(), "text/plain": spoken(what, shown)}
+    return {"image/svg+xml": file_content(shown, ".svg").decode(), "text/plain": text_beside(what, shown)}
 
 
-def spoken(what: Any, shown: Any) -> str:
+def text_beside(what: Any, shown: Any) -> str:
     """Return the text beside a drawing: a tensor's own words, and its graph unless that is long."""
     if isinstance(shown, Graph) and len(shown) > SPOKEN:
         return repr(what)
-    chart = drawn(shown, ".txt").decode().rstrip("\n")
+    chart = file_content(shown, ".txt").decode().rstrip("\n")
     return f"{what!r}\n\n{chart}" if isinstance(what, Tensor) else chart
 
 

@@ -11,8 +11,17 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from tinygraph.drawing.formats.text import STATE, brief, defined, leaf, numeral, one_line, rounded, shape
-from tinygraph.drawing.style.formula import plain
+from tinygraph.drawing.formats.text import (
+    STATE,
+    brief_value,
+    definition,
+    is_leaf,
+    numeral,
+    one_line,
+    rounded,
+    shape_and_dtype,
+)
+from tinygraph.drawing.style.formula import to_unicode
 from tinygraph.graph.data import Edge, Graph, Node, Summary
 from tinygraph.graph.scopes import fit
 
@@ -72,11 +81,11 @@ def to_dot(
     )
     dot.attr("node", shape="plain", fontcolor=INK, **font)
     dot.attr("edge", fontname="Helvetica", fontsize="9")
-    clusters(dot, graph, shown, ())
+    add_clusters(dot, graph, shown, ())
     for node in shown:
         for edge in node.inputs:
             if not graph.is_number(edge.source):
-                connect(dot, graph, node, edge, show == "both")
+                add_edges(dot, graph, node, edge, show == "both")
     return str(dot.source)
 
 
@@ -84,50 +93,50 @@ def caption(graph: Graph, title: str | None) -> str:
     """Return the title, the legend and the notes, as an HTML-like label."""
     forward = f'<font color="{FORWARD}">━▶ forward value</font>'
     backward = f'<font color="{BACKWARD}">╌▷ backward: gradient × local derivative</font>'
-    heading = [f'<font point-size="16"><b>{escaped(title, 200)}</b></font>'] if title else []
+    heading = [f'<font point-size="16"><b>{dot_text(title, 200)}</b></font>'] if title else []
     return (
-        "<" + "<br/>".join([*heading, f"{forward}   {backward}", *(escaped(note, 400) for note in graph.notes)]) + ">"
+        "<" + "<br/>".join([*heading, f"{forward}   {backward}", *(dot_text(note, 400) for note in graph.notes)]) + ">"
     )
 
 
-def clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) -> None:
+def add_clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) -> None:
     """Add the nodes of a scope, and its inner scopes as clusters."""
     inner: dict[str, list[Node]] = {}
     for node in nodes:
         # A leaf is drawn outside of the boxes: it belongs to whoever made it.
-        path = () if leaf(node) else node.scope
+        path = () if is_leaf(node) else node.scope
         if path[: len(scope)] == scope and len(path) > len(scope):
             inner.setdefault(path[len(scope)], []).append(node)
         else:
-            dot.node(f"n{node.id}", label=card(graph, node))
+            dot.node(f"n{node.id}", label=node_table(graph, node))
     for name, members in inner.items():
         path = (*scope, name)
         with dot.subgraph(name="cluster_" + hashlib.sha256(repr(path).encode()).hexdigest()[:16]) as box:
-            box.attr(label=f"<{escaped(name)}>", style="rounded", color="#D5DCE3", bgcolor="#F4F7FA", fontcolor=MUTED)
-            clusters(box, graph, members, path)
+            box.attr(label=f"<{dot_text(name)}>", style="rounded", color="#D5DCE3", bgcolor="#F4F7FA", fontcolor=MUTED)
+            add_clusters(box, graph, members, path)
 
 
-def card(graph: Graph, node: Node) -> str:
+def node_table(graph: Graph, node: Node) -> str:
     """Return a node as a table: its definition, its shape, its value, its gradient."""
     loss = node.id in graph.outputs and node.shape == ()
     fill = LOSS if loss else FILL.get(node.family, "#FFFFFF")
     ink = "#FFFFFF" if node.family == "fused" else INK
-    what = node.op or node.kind
     thick, style = (
         (3 if node.kind in ("parameter", "scope") else 1),
         (' style="dashed"' if node.kind == "constant" else ' style="rounded"'),
     )
-    made = defined(graph, node.id)
-    label = escaped(made.split("  (")[0] if leaf(node) else made, 80)
+    made = definition(graph, node.id)
+    kind = dot_text(f"{node.op or node.kind} · {shape_and_dtype(node)}")
+    label = dot_text(made.split("  (")[0] if is_leaf(node) else made, 80)
     rows = [
         f'<tr><td bgcolor="{fill}"><font color="{ink}"><i><b>{label}</b></i></font></td></tr>',
-        f'<tr><td><font color="{MUTED}" point-size="8">{escaped(what)} · {escaped(shape(node))}</font></td></tr>',
-        f"<tr><td>{table(node.value, FORWARD)}</td></tr>",
+        f'<tr><td><font color="{MUTED}" point-size="8">{kind}</font></td></tr>',
+        f"<tr><td>{array_table(node.value, FORWARD)}</td></tr>",
     ]
     if node.requires_grad:
-        g = table(node.grad, BACKWARD) if node.grad else f'<font color="{MUTED}">{STATE[node.grad_state]}</font>'
+        g = array_table(node.grad, BACKWARD) if node.grad else f'<font color="{MUTED}">{STATE[node.grad_state]}</font>'
         rows.append(
-            f'<tr><td><font color="{BACKWARD}" point-size="8">∂L/∂{escaped(graph.label(node.id))}</font></td></tr>'
+            f'<tr><td><font color="{BACKWARD}" point-size="8">∂L/∂{dot_text(graph.label(node.id))}</font></td></tr>'
         )
         rows.append(f"<tr><td>{g}</td></tr>")
     elif node.kind != "constant":
@@ -136,7 +145,7 @@ def card(graph: Graph, node: Node) -> str:
     return f"<<table {frame}>{''.join(rows)}</table>>"
 
 
-def table(s: Summary | None, color: str) -> str:
+def array_table(s: Summary | None, color: str) -> str:
     """Return an array as a table of numbers, or in words where it is too large."""
     if s is None:
         return ""
@@ -144,33 +153,35 @@ def table(s: Summary | None, color: str) -> str:
     rows = len(s.values) // max(columns, 1) if s.values else 0
     if not s.values or len(s.shape) > 2 or rows > ROWS or columns > COLUMNS:
         span = f"<br/>[{rounded(s.min)}, {rounded(s.max)}]" if s.min is not None else ""
-        return f'<font color="{color}">{escaped(brief(s))}{escaped(span).replace("&lt;br/&gt;", "<br/>")}</font>'
+        return (
+            f'<font color="{color}">{dot_text(brief_value(s))}{dot_text(span).replace("&lt;br/&gt;", "<br/>")}</font>'
+        )
     if rows * columns == 1:
-        return f'<font color="{color}">{escaped(rounded(s.values[0]))}</font>'
+        return f'<font color="{color}">{dot_text(rounded(s.values[0]))}</font>'
     lines = [s.values[r * columns : (r + 1) * columns] for r in range(rows)]
-    cells = "".join("<tr>" + "".join(f"<td>{escaped(rounded(v))}</td>" for v in line) + "</tr>" for line in lines)
+    cells = "".join("<tr>" + "".join(f"<td>{dot_text(rounded(v))}</td>" for v in line) + "</tr>" for line in lines)
     return f'<table border="1" color="{color}" cellborder="0" cellspacing="0" cellpadding="2">{cells}</table>'
 
 
-def connect(dot: Any, graph: Graph, node: Node, edge: Edge, backward: bool) -> None:
+def add_edges(dot: Any, graph: Graph, node: Node, edge: Edge, backward: bool) -> None:
     """Draw an operand's edge, and the one on which its gradient comes back."""
     a, b = f"n{edge.source}", f"n{node.id}"
     axes = graph.copied_axes(node.id, edge)
     source = graph.nodes[edge.source]
-    operand = f"{edge.operand} {shape(source)}" + (f" copy ×{edge.copies} ↑" if axes else "")
-    dot.edge(a, b, color=FORWARD, fontcolor=FORWARD, label=f"<{escaped(operand, 80)}>")
+    operand = f"{edge.operand} {shape_and_dtype(source)}" + (f" copy ×{edge.copies} ↑" if axes else "")
+    dot.edge(a, b, color=FORWARD, fontcolor=FORWARD, label=f"<{dot_text(operand, 80)}>")
     if not (backward and node.requires_grad and source.requires_grad):
         return
     uses = [(c, e) for c, e in graph.consumers[edge.source] if graph.nodes[c].requires_grad]
     count = f"{numeral(uses.index((node.id, edge)))} " if len(uses) > 1 else ""
     found = graph.facts(node.id, one_line, edge)
-    local = plain(edge.partial, lambda hole: found.get(hole, hole)) or (node.op or "")
+    local = to_unicode(edge.partial, lambda hole: found.get(hole, hole)) or (node.op or "")
     summed = f"Σ{','.join(map(str, axes)).translate(SUBSCRIPT)} (· {local}) ↓" if axes else f"× {local}"
     dot.edge(b, a, color=BACKWARD, fontcolor=BACKWARD, style="dashed", arrowhead="empty", constraint="false",
-             label=f"<{escaped(count + summed, 80)}>")  # fmt: skip
+             label=f"<{dot_text(count + summed, 80)}>")  # fmt: skip
 
 
-def escaped(label: str, most: int = 60) -> str:
+def dot_text(label: str, most: int = 60) -> str:
     """Return a string that is only text in an HTML-like label: cut, without control characters, escaped."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in label[: most + 1])
     return html.escape(kept if len(kept) <= most else kept[: most - 1] + "…")

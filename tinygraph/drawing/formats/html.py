@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import Any
 
-from tinygraph.drawing.formats.svg import LIMIT, escaped, svg
+from tinygraph.drawing.formats.svg import LIMIT, svg, xml_text
 from tinygraph.graph.data import Graph
 from tinygraph.graph.scopes import fit, paths_of
 from tinygraph.graph.simplify import inline
@@ -99,7 +99,7 @@ def html(
                 paths[path] = len(paths) + 1
                 waiting.append((*expand, path))
     name = title or "Computation of " + ", ".join(graph.label(i)[:60] for i in graph.outputs[:4])
-    return page(name, pictures, {path: n for path, n in paths.items() if n < len(pictures)})
+    return html_page(name, pictures, {path: n for path, n in paths.items() if n < len(pictures)})
 
 
 def html_of(draw: Callable[..., str]) -> Callable[..., str]:
@@ -109,12 +109,12 @@ def html_of(draw: Callable[..., str]) -> Callable[..., str]:
     def write(what: Any, **options: Any) -> str:
         picture = draw(what, **{"theme": "auto", **options})
         name = picture.partition("<title")[2].partition(">")[2].partition("</title>")[0]
-        return page(unescape(name), [picture], {})
+        return html_page(unescape(name), [picture], {})
 
     return write
 
 
-def page(name: str, pictures: Sequence[str], paths: Mapping[str, int]) -> str:
+def html_page(name: str, pictures: Sequence[str], paths: Mapping[str, int]) -> str:
     """Write a page of some SVGs, of which the first is shown; ``paths`` says which of them opens which card."""
     states = "\n".join(f'<template id="state{n}">{picture}</template>' for n, picture in enumerate(pictures))
     where = json.dumps(paths, ensure_ascii=True).replace("<", "\\u003c")
@@ -126,11 +126,11 @@ def page(name: str, pictures: Sequence[str], paths: Mapping[str, int]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{escaped(name)}</title>
+<title>{xml_text(name)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
-<header><h1>{escaped(name)}</h1><button id="back" hidden>◂ back</button><button id="fit">fit</button>
+<header><h1>{xml_text(name)}</h1><button id="back" hidden>◂ back</button><button id="fit">fit</button>
 <input id="find" type="search" placeholder="search nodes ( / )" aria-label="search nodes"><span id="hits" role="status"></span></header>
 <main tabindex="0" aria-label="drawing: drag to move, wheel to zoom, click a ▸ card to open it"></main>
 {states}

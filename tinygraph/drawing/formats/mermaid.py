@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tinygraph.drawing.layout.card import defined, is_loss, label, shape_text
+from tinygraph.drawing.layout.card import definition_runs, is_loss, label_runs, shape_text
 from tinygraph.drawing.layout.grid import lane_kinds, links_of
 from tinygraph.drawing.style.formula import text_of
 from tinygraph.graph.data import Graph, Node
@@ -54,19 +54,19 @@ def mermaid(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = (
     """
     small = inline(graph)
     for limit in (200, 100, 50, 25):
-        text = chart(fit(small, limit, depth, expand))
+        text = flowchart(fit(small, limit, depth, expand))
         if len(text) < MOST:
             return text
     raise ValueError(f"mermaid: {len(text)} characters, and Mermaid takes less than {MOST}: give a smaller depth")
 
 
-def chart(graph: Graph) -> str:
+def flowchart(graph: Graph) -> str:
     """Write the chart of a graph as it stands."""
     nodes, links = links_of(graph)
     kinds = lane_kinds(graph)
     out = [THEME, "flowchart LR"]
     for place, (kind, title) in enumerate(sorted({kinds[i] for i in nodes})):
-        out += [f'  subgraph lane{place}["{coded(title)}"]', "    direction LR"]
+        out += [f'  subgraph lane{place}["{mermaid_text(title)}"]', "    direction LR"]
         out += ["    " + node_line(graph, graph.nodes[i]) for i in nodes if kinds[i][0] == kind]
         out.append("  end")
     for link in links:
@@ -78,12 +78,12 @@ def chart(graph: Graph) -> str:
             note = "reduce"
         arrow = "↑ " if kinds[link.u][0] > kinds[link.v][0] else "↓ " if kinds[link.u][0] < kinds[link.v][0] else ""
         out.append(f"  n{link.u} " + (f'-- "{arrow}{note}" ' if note else "") + f"--> n{link.v}")
-    present = {family(graph, graph.nodes[i]) for i in nodes}
+    present = {node_class(graph, graph.nodes[i]) for i in nodes}
     out += [f"  classDef {name} {style}" for name, style in CLASSES.items() if name in present]
     return "\n".join(out) + "\n"
 
 
-def family(graph: Graph, node: Node) -> str:
+def node_class(graph: Graph, node: Node) -> str:
     """Return the class of a node, or nothing for the usual one."""
     name = "loss" if is_loss(graph, node.id) else node.family
     return name if name in CLASSES else ""
@@ -94,14 +94,19 @@ def node_line(graph: Graph, node: Node) -> str:
     if node.kind == "scope":
         name, made = f"▸ {node.name}", f"{dict(node.params).get('ops', 0)} ops · {shape_text(node.shape)}"
     elif node.op is None:
-        name, made = text_of(label(graph, node.id)), f"{node.kind} {shape_text(node.shape)}"
+        name, made = text_of(label_runs(graph, node.id)), f"{node.kind} {shape_text(node.shape)}"
     else:
-        name, made = text_of(label(graph, node.id)) if node.name else node.op, text_of(defined(graph, node.id))
-    kind = family(graph, node)
-    return f'n{node.id}["{coded(name, 60)}<br/><small>{coded(made, 80)}</small>"]' + (f":::{kind}" if kind else "")
+        name, made = (
+            text_of(label_runs(graph, node.id)) if node.name else node.op,
+            text_of(definition_runs(graph, node.id)),
+        )
+    kind = node_class(graph, node)
+    return f'n{node.id}["{mermaid_text(name, 60)}<br/><small>{mermaid_text(made, 80)}</small>"]' + (
+        f":::{kind}" if kind else ""
+    )
 
 
-def coded(text: str, most: int = 80) -> str:
+def mermaid_text(text: str, most: int = 80) -> str:
     """Write text so that Mermaid shows it and reads nothing into it: all but letters and digits as character codes."""
     text = text if len(text) <= most else text[: most - 1] + "…"
     plain = set(" ·,.()=+−÷×√Σ▸…↑↓²³")

@@ -19,29 +19,29 @@ from tinygraph.drawing.layout.card import (
     NOUGHT,
     Bars,
     Card,
-    Frame,
-    Grid,
     Item,
+    Outline,
+    Table,
     Text,
-    beside,
-    cancels,
-    numbers,
+    add_heading,
+    array_block,
+    is_rounding,
+    put_in_row,
     shape_text,
-    statistics,
-    titled,
+    statistics_text,
 )
 from tinygraph.drawing.layout.edge_labels import CHIP_SIZE
 from tinygraph.drawing.layout.geometry import Chip, Lane, Layout, Placed, Point, Route
 from tinygraph.drawing.layout.place import lay_out, scale_to_fit
 from tinygraph.drawing.style.formula import Run, clip_runs, font_size, name_runs, text_of, width_of, words
-from tinygraph.drawing.style.highlight import Lens, overlay
+from tinygraph.drawing.style.highlight import Highlight, read_show
 from tinygraph.drawing.style.themes import THEMES, style
 from tinygraph.graph.data import Graph, Node, Summary
 from tinygraph.graph.diff import Difference, diff
 from tinygraph.graph.scopes import fit, scopes
 from tinygraph.graph.simplify import inline
 
-__all__ = ["document", "escaped", "pixels", "svg", "svg_diff", "svg_paths"]
+__all__ = ["document", "pixels", "svg", "svg_diff", "svg_paths", "xml_text"]
 
 LIMIT = 200  # cards in one picture
 PAGE, LEGIBLE = (1600.0, 900.0), 0.62  # pixels of a slide, and how small a picture may be made to fit it
@@ -84,12 +84,12 @@ def svg(
     Raises:
         ValueError: an option is not known.
     """
-    check(detail, theme)
+    check_options(detail, theme)
     drawn = fit(inline(graph), LIMIT, depth, expand)
-    lens = overlay(drawn, show)
+    lens = read_show(drawn, show)
     count = sum(not drawn.is_number(n.id) for n in drawn.nodes)
     most = None if width is None else pixels(width)
-    levels = [detail] if isinstance(detail, int) else list(range(automatic(count), -1, -1))
+    levels = [detail] if isinstance(detail, int) else list(range(automatic_detail(count), -1, -1))
     for level in levels:
         layout = lay_out(drawn, level, lens.show, chips=count <= 60, boxes=scopes(drawn), badges=lens.badges, most=most)
         room = most or math.inf
@@ -101,7 +101,7 @@ def svg(
     return Writer(graph, drawn, layout, theme, title, lens).document(width)
 
 
-def check(detail: Any, theme: str) -> None:
+def check_options(detail: Any, theme: str) -> None:
     """Refuse options that are not known."""
     if detail not in (0, 1, 2, "auto"):
         raise ValueError(f"detail is {detail!r}; it must be 0, 1, 2 or 'auto'")
@@ -117,7 +117,7 @@ def pixels(width: float | str) -> float:
     return float(found[1]) * UNITS[found[2] or "px"]
 
 
-def automatic(count: int) -> int:
+def automatic_detail(count: int) -> int:
     """Return the detail at which so many cards are legible."""
     return 2 if count <= 15 else 1 if count <= 60 else 0
 
@@ -133,10 +133,10 @@ def svg_diff(found: Difference, *, detail: int | str = "auto", theme: str = "lig
     Returns:
         An SVG document.
     """
-    check(detail, theme)
+    check_options(detail, theme)
     drawn = diff(fit(inline(found.a), LIMIT), fit(inline(found.b), LIMIT))
     count = max(sum(not g.is_number(n.id) for n in g.nodes) for g in (drawn.a, drawn.b))
-    level = detail if isinstance(detail, int) else min(automatic(count), 1)
+    level = detail if isinstance(detail, int) else min(automatic_detail(count), 1)
     parts: list[Writer] = []
     for whole, graph, alone, own, name in (
         (found.a, drawn.a, found.only_a, drawn.only_a, found.names[0]),
@@ -145,7 +145,7 @@ def svg_diff(found: Difference, *, detail: int | str = "auto", theme: str = "lig
         strong = frozenset(own)
         said = f"{len(whole) - len(alone)} of {len(whole)} nodes are in both; those of {name} alone are outlined"
         edges = frozenset((e.source, i) for i in own for e in graph.nodes[i].inputs)
-        lens = Lens("both", strong=strong, nodes=strong, edges=edges, caption=said)
+        lens = Highlight("both", strong=strong, nodes=strong, edges=edges, caption=said)
         layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph))
         parts.append(Writer(whole, graph, layout, theme, name, lens, f"{len(parts)}-"))
     w, y, body = max(p.width for p in parts), 0.0, []
@@ -171,7 +171,7 @@ def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light
     Raises:
         ValueError: there is no path.
     """
-    check("auto", theme)
+    check_options("auto", theme)
     if not found:
         raise ValueError("svg_paths: there is no path to draw")
     shape = tuple(found[0][1].shape)
@@ -190,17 +190,17 @@ def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light
         mark = words(
             f"{CIRCLED[k]} " if k < min(len(found), len(CIRCLED)) else "" if k < len(found) else "the whole gradient"
         )
-        blocks.append(titled((*mark, *way), numbers(plain_summary(shape, values), "grad"), "grad"))
-    row = beside(blocks, ["+"] * (len(found) - 1) + ["="], "grad")
+        blocks.append(add_heading((*mark, *way), array_block(summary_of(shape, values), "grad"), "grad"))
+    row = put_in_row(blocks, ["+"] * (len(found) - 1) + ["="], "grad")
     w, h = row.width + 40, row.height + 26
     items = tuple(item._replace(y=item.y + 12) for item in row.items)
     card = Card(0, w, h, 0.0, "input", "input", items, (0, 0), (0, 0), 0.0, "")
     layout = Layout(w + 24, h + 20, (Placed(card, 12, 8),), (), (), (), ())
     empty = Graph((), ())
-    return Writer(empty, empty, layout, theme, title or "The gradient, split by path", Lens("both")).document()
+    return Writer(empty, empty, layout, theme, title or "The gradient, split by path", Highlight("both")).document()
 
 
-def plain_summary(shape: tuple[int, ...], values: Sequence[float]) -> Summary:
+def summary_of(shape: tuple[int, ...], values: Sequence[float]) -> Summary:
     """Summarize numbers that are at hand."""
     mean = math.fsum(values) / max(len(values), 1)
     std = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / max(len(values), 1))
@@ -216,7 +216,7 @@ UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 SAFE = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 
-def escaped(text: str) -> str:
+def xml_text(text: str) -> str:
     """Write any string as XML text or attribute."""
     return "".join(SAFE.get(c, c) for c in UNSAFE.sub("\ufffd", text))
 
@@ -238,8 +238,8 @@ def document(
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-{theme}" viewBox="0 0 {at(w)} {at(h)}" {size} '
         'xml:space="preserve" role="img" aria-labelledby="tg-title tg-desc">',
-        f'<title id="tg-title">{escaped(name)}</title>',
-        f'<desc id="tg-desc">{escaped(about)}</desc>',
+        f'<title id="tg-title">{xml_text(name)}</title>',
+        f'<desc id="tg-desc">{xml_text(about)}</desc>',
         f"<style>\n{style(theme)}\n</style>",
         *([] if theme == "transparent" else [f'<rect class="paper" width="{at(w)}" height="{at(h)}"/>']),
         *body,
@@ -259,7 +259,14 @@ class Writer:
     """Writes one document."""
 
     def __init__(
-        self, graph: Graph, drawn: Graph, layout: Layout, theme: str, title: str | None, lens: Lens, prefix: str = ""
+        self,
+        graph: Graph,
+        drawn: Graph,
+        layout: Layout,
+        theme: str,
+        title: str | None,
+        lens: Highlight,
+        prefix: str = "",
     ) -> None:
         self.graph, self.drawn, self.layout, self.theme = graph, drawn, layout, theme
         self.title, self.lens, self.prefix = title, lens, prefix
@@ -394,7 +401,7 @@ class Writer:
         back = self.lens.nodes is not None and card.node not in self.lens.nodes
         fade = " faint" if back else ""
         scope = (
-            f' data-scope="{escaped("/".join((*node.scope, node.name or "")))}" tabindex="0"'
+            f' data-scope="{xml_text("/".join((*node.scope, node.name or "")))}" tabindex="0"'
             if node and node.kind == "scope"
             else ""
         )
@@ -402,7 +409,7 @@ class Writer:
             f'<g id="{self.prefix}{name}" class="node{fade}"{scope} transform="translate({at(placed.middle)} {at(placed.y)})">'
         )
         if node:
-            self.put(f"<title>{escaped(self.tip(node))}</title>")
+            self.put(f"<title>{xml_text(self.tip(node))}</title>")
         half = at(w / 2)
         self.put(f'<rect class="card" x="-{half}" width="{at(w)}" height="{at(h)}" rx="{at(radius)}"/>')
         if head >= h:
@@ -422,9 +429,9 @@ class Writer:
         path = "/".join((*node.scope, node.name or f"#{node.id}"))
         facts = [path[:300], f"{node.op or node.kind} {shape_text(node.shape)} {node.dtype}"]
         if node.value is not None:
-            facts.append(f"value {statistics(node.value)}")
+            facts.append(f"value {statistics_text(node.value)}")
         if node.grad is not None:
-            facts.append(f"gradient {NOUGHT if cancels(self.drawn, node) else statistics(node.grad)}")
+            facts.append(f"gradient {NOUGHT if is_rounding(self.drawn, node) else statistics_text(node.grad)}")
         if node.says:
             facts.append(self.drawn.sentence(node.id)[:300])
         return "\n".join(facts)
@@ -433,7 +440,7 @@ class Writer:
         """Draw one thing on a card."""
         if isinstance(item, Text):
             self.text(item._replace(ink="fused" + item.ink) if inverse else item)
-        elif isinstance(item, Grid):
+        elif isinstance(item, Table):
             self.grid(item)
         elif isinstance(item, Bars):
             step = item.width / len(item.bars)
@@ -442,12 +449,12 @@ class Writer:
                 for k, bar in enumerate(item.bars)
             )
             self.put(f'<path class="{item.ink}" d="{path}"/>')
-        elif isinstance(item, Frame):
+        elif isinstance(item, Outline):
             self.put(
                 f'<rect class="f-{item.ink}" x="{at(item.x)}" y="{at(item.y)}" width="{at(item.width)}" height="{at(item.height)}" rx="4"/>'
             )
 
-    def grid(self, table: Grid) -> None:
+    def grid(self, table: Table) -> None:
         """Draw a table: tinted cells, thin rules, a border."""
         tints: dict[str, list[str]] = {}
         lines = []
@@ -459,7 +466,7 @@ class Writer:
                 tints.setdefault(name, []).append(f"M{at(x)} {at(y)}h{at(w)}v{at(CELL)}h-{at(w)}z")
                 ink = "zero" if tint == 0 else "ink"
                 lines.append(
-                    f'<text class="sans {ink}" x="{at(x + w / 2)}" y="{at(y + CELL - 4.4)}" font-size="{at(BODY)}" text-anchor="middle">{escaped(text)}</text>'
+                    f'<text class="sans {ink}" x="{at(x + w / 2)}" y="{at(y + CELL - 4.4)}" font-size="{at(BODY)}" text-anchor="middle">{xml_text(text)}</text>'
                 )
                 x += w
             y += CELL
@@ -556,14 +563,14 @@ def line_of(item: Text, extra: str = "") -> str:
     anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
     first = item.runs[0] if item.runs else Run("")
     if len(item.runs) <= 1 and not first.rise and first.scale == 1:
-        body, face = escaped(first.text), first.face
+        body, face = xml_text(first.text), first.face
     else:
         face, parts, height = "sans", [], 0.0
         for run in item.runs:
             lift = run.rise * size
             dy = f' dy="{at2(height - lift)}"' if abs(height - lift) > 0.01 else ""
             small = f' font-size="{at2(font_size(run, size))}"' if run.scale != 1 else ""
-            parts.append(f'<tspan class="{run.face}"{dy}{small}>{escaped(run.text)}</tspan>')
+            parts.append(f'<tspan class="{run.face}"{dy}{small}>{xml_text(run.text)}</tspan>')
             height = lift
         body = "".join(parts)
     return f'<text class="{face} {item.ink}" x="{at(item.x)}" y="{at(item.y)}" font-size="{at(size)}"{anchor}{extra}>{body}</text>'

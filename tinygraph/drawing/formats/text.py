@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tinygraph.drawing.layout.card import NOUGHT, cancels
-from tinygraph.drawing.style.formula import SUBSCRIPT, enclosed, plain
+from tinygraph.drawing.layout.card import NOUGHT, is_rounding
+from tinygraph.drawing.style.formula import SUBSCRIPT, is_enclosed, to_unicode
 from tinygraph.graph.data import Edge, Graph, Node, Summary, number
 from tinygraph.graph.diff import Difference
 from tinygraph.graph.scopes import at_depth, check_names
@@ -79,21 +79,29 @@ def text(
     table = [["", "value", "shape", "mean ± std", "∂L/∂·", *extra, "gradient from"]]
     for i, wire in zip(shown, wires, strict=True):
         node = graph.nodes[i]
-        table.append([wire.ljust(depth), defined(graph, i), shape(node), brief(node.value), gradient(graph, node)])
+        table.append(
+            [
+                wire.ljust(depth),
+                definition(graph, i),
+                shape_and_dtype(node),
+                brief_value(node.value),
+                brief_gradient(graph, node),
+            ]
+        )
         table[-1] += [*(found.get(i, "") for found in extra.values()), origins(graph, i)]
     if ascii:
-        table = [[spelled(cell) for cell in row] for row in table]
+        table = [[to_ascii(cell) for cell in row] for row in table]
     widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
     lines = []
     for row in table:
         padded = [cell + " " * (w - cells(cell)) for cell, w in zip(row, widths, strict=True)]
-        lines.append(painted(clipped("  ".join(padded).rstrip(), width), padded if color else []))
+        lines.append(color_row(cut_line("  ".join(padded).rstrip(), width), padded if color else []))
     for place, path in reversed(headings(graph, shown)):
-        line = " " * (depth + 2) + ("> " if ascii else "▾ ") + (spelled(path) if ascii else path)
+        line = " " * (depth + 2) + ("> " if ascii else "▾ ") + (to_ascii(path) if ascii else path)
         lines.insert(place + 1, f"{DIM}{line}{OFF}" if color else line)
-    first = spelled(header(graph, shown)) if ascii else header(graph, shown)
+    first = to_ascii(header(graph, shown)) if ascii else header(graph, shown)
     notes = ["", *(f"note: {note}" for note in graph.notes)] if graph.notes else []
-    return "\n".join([clipped(first, width), "", *lines, *notes])
+    return "\n".join([cut_line(first, width), "", *lines, *notes])
 
 
 def text_diff(found: Difference, *, width: int | None = None, ascii: bool = False, color: bool = False) -> str:  # noqa: A002
@@ -121,7 +129,7 @@ def rows(graph: Graph) -> list[int]:
     order: list[int] = []
     seen: set[int] = set()
     for node in graph.nodes:
-        if leaf(node) and graph.consumers[node.id]:
+        if is_leaf(node) and graph.consumers[node.id]:
             continue
         for i in [*(e.source for e in node.inputs), node.id]:
             if i not in seen and not graph.is_number(i):
@@ -130,7 +138,7 @@ def rows(graph: Graph) -> list[int]:
     return order
 
 
-def leaf(node: Node) -> bool:
+def is_leaf(node: Node) -> bool:
     """Whether a node is made from no other: neither an op nor a collapsed scope."""
     return node.op is None and node.kind != "scope"
 
@@ -156,7 +164,7 @@ def wiring(graph: Graph, shown: list[int]) -> Iterator[str]:
                 marks[k] = ("╰" if k == low else "╯") if outer else "┴"
             else:
                 marks[k] = ("├" if k == low else "┤") if outer else "┼"
-        marks[here] = "●" if node.op else "◆" if leaf(node) else "■"
+        marks[here] = "●" if node.op else "◆" if is_leaf(node) else "■"
         spans = ["─" if low <= k < high else " " for k in range(len(marks))]
         yield "".join(mark + span for mark, span in zip(marks, spans, strict=True)).rstrip()
         for k in sources:
@@ -167,7 +175,7 @@ def wiring(graph: Graph, shown: list[int]) -> Iterator[str]:
             columns.pop()
 
 
-def defined(graph: Graph, i: int) -> str:
+def definition(graph: Graph, i: int) -> str:
     """Write how a node is made: ``x̂ = x_c ÷ σ↑``, the arrow marking what was broadcast."""
     node, label = graph.nodes[i], one_line(graph.label(i))
     if node.kind == "scope":
@@ -177,15 +185,15 @@ def defined(graph: Graph, i: int) -> str:
     found = graph.facts(i, one_line)
     for e in node.inputs:
         if graph.inlines(e.source):
-            found[e.operand] = f"({formula(graph, e.source)})"
+            found[e.operand] = f"({formula_text(graph, e.source)})"
         found[e.operand] += "↑" * (bool(graph.copied_axes(i, e)) and not graph.is_number(e.source))
-    return f"{label} = {plain(node.tex, lambda hole: found.get(hole, hole))}"
+    return f"{label} = {to_unicode(node.tex, lambda hole: found.get(hole, hole))}"
 
 
-def formula(graph: Graph, i: int) -> str:
+def formula_text(graph: Graph, i: int) -> str:
     """Write how a node is made, without its name."""
     found = graph.facts(i, one_line)
-    return plain(graph.nodes[i].tex, lambda hole: found.get(hole, hole))
+    return to_unicode(graph.nodes[i].tex, lambda hole: found.get(hole, hole))
 
 
 def origins(graph: Graph, i: int) -> str:
@@ -209,24 +217,24 @@ def contribution(graph: Graph, consumer: int, edge: Edge) -> str:
     if node.family in ("fused", "linear") or not edge.partial:
         return f"{label} through {node.op}" if node.op else label
     found = graph.facts(consumer, one_line, edge)
-    local = plain(edge.partial, lambda hole: found.get(hole, hole))
+    local = to_unicode(edge.partial, lambda hole: found.get(hole, hole))
     axes = ",".join(map(str, graph.copied_axes(consumer, edge))).translate(SUBSCRIPT)
     summed = f"Σ{axes} " if axes else ""
     if local in ("1", "−1"):
         return f"{'−' * (local != '1')}{summed}{label}" + {"reduction": " copied", "shape": f" through {node.op}"}.get(
             node.family, ""
         )
-    factor = f"({local})" if any(c in local for c in " +−") and not enclosed(local) else local
+    factor = f"({local})" if any(c in local for c in " +−") and not is_enclosed(local) else local
     return f"{summed}{label}·{factor}" + " copied" * (node.family == "reduction" and local.startswith("1/"))
 
 
-def shape(node: Node) -> str:
+def shape_and_dtype(node: Node) -> str:
     """Write a shape as Python does, and the dtype where it is not the usual one."""
     usual = node.dtype in ("float64", "float32")
     return "(" + ", ".join(map(str, node.shape)) + "," * (len(node.shape) == 1) + ")" + f" {node.dtype}" * (not usual)
 
 
-def brief(s: Summary | None) -> str:
+def brief_value(s: Summary | None) -> str:
     """Write a value in a few characters: the number, or mean ± standard deviation, and what is wrong with it."""
     if s is None:
         return ""
@@ -239,11 +247,11 @@ def brief(s: Summary | None) -> str:
     return f"{rounded(0 if dust else s.mean)} ± {rounded(s.std)}{wrong}"
 
 
-def gradient(graph: Graph, node: Node) -> str:
+def brief_gradient(graph: Graph, node: Node) -> str:
     """Write a gradient; the four states look different."""
     if node.grad is None:
         return STATE[node.grad_state]
-    return NOUGHT if cancels(graph, node) else brief(node.grad)
+    return NOUGHT if is_rounding(graph, node) else brief_value(node.grad)
 
 
 def rounded(x: Any) -> str:
@@ -257,10 +265,14 @@ def header(graph: Graph, shown: list[int]) -> str:
     """Say in one line what the graph is."""
     count = sum(dict(n.params)["ops"] if n.kind == "scope" else n.op is not None for n in graph.nodes)
     inputs = [graph.nodes[i] for i in shown if graph.nodes[i].kind == "input"]
-    left = ", ".join(f"{one_line(graph.label(n.id))} {n.dtype}{shape(n).split(' f')[0]}" for n in inputs[:4])
+    left = ", ".join(f"{one_line(graph.label(n.id))} {n.dtype}{shape_and_dtype(n).split(' f')[0]}" for n in inputs[:4])
     right = ", ".join(
         one_line(graph.label(i))
-        + (f" = {brief(graph.nodes[i].value)}" if not graph.nodes[i].shape else f" {shape(graph.nodes[i])}")
+        + (
+            f" = {brief_value(graph.nodes[i].value)}"
+            if not graph.nodes[i].shape
+            else f" {shape_and_dtype(graph.nodes[i])}"
+        )
         for i in graph.outputs[:4]
     )
     copied = any(graph.copied_axes(n.id, e) and not graph.is_number(e.source) for n in graph.nodes for e in n.inputs)
@@ -276,7 +288,7 @@ def headings(graph: Graph, shown: list[int]) -> list[tuple[int, str]]:
     current: tuple[str, ...] = ()
     for place, i in enumerate(shown):
         node = graph.nodes[i]
-        if not leaf(node) and node.scope != current:
+        if not is_leaf(node) and node.scope != current:
             current = node.scope
             found.append((place, one_line("/".join(current)) or "top level"))
     return found
@@ -293,7 +305,7 @@ def cells(line: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
 
 
-def clipped(line: str, width: int | None) -> str:
+def cut_line(line: str, width: int | None) -> str:
     """Cut a line that is too long for the terminal."""
     if width is None or cells(line) <= width:
         return line
@@ -302,7 +314,7 @@ def clipped(line: str, width: int | None) -> str:
     return line + "…"
 
 
-def painted(line: str, cells_of_row: list[str]) -> str:
+def color_row(line: str, cells_of_row: list[str]) -> str:
     """Color the value column of a row blue and the gradient columns orange, as far as the line goes."""
     if not cells_of_row:
         return line
@@ -311,13 +323,13 @@ def painted(line: str, cells_of_row: list[str]) -> str:
     return f"{line[:start]}{BLUE}{line[start:middle]}{ORANGE}{line[middle:]}{OFF}"
 
 
-def spelled(line: str) -> str:
+def to_ascii(line: str) -> str:
     """Spell a line in ASCII: operators by their keys, Greek letters by their names, accents by theirs."""
     line = unicodedata.normalize("NFC", line).translate(ASCII)
-    return "".join(c if c.isascii() else _spell(c) for c in unicodedata.normalize("NFD", line))
+    return "".join(c if c.isascii() else _letter_to_ascii(c) for c in unicodedata.normalize("NFD", line))
 
 
-def _spell(c: str) -> str:
+def _letter_to_ascii(c: str) -> str:
     if unicodedata.combining(c):
         return ACCENTS.get(c, "")
     name = unicodedata.name(c, "")

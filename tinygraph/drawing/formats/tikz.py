@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from tinygraph.drawing.layout.card import axes_of, axes_words, is_loss, shape_text
+from tinygraph.drawing.layout.card import axes_words, is_loss, reduced_axes, shape_text
 from tinygraph.drawing.layout.geometry import Layout, Placed, Point
 from tinygraph.drawing.layout.place import lay_out
 from tinygraph.drawing.style.formula import LETTER, UNSUB, Runs
@@ -98,25 +98,27 @@ def tikz(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) 
     drawn = fit(inline(graph), 200, depth, expand)
     shown = sum(not drawn.is_number(n.id) for n in drawn.nodes)
     layout = lay_out(drawn, 0, chips=shown <= 60)
-    out = [PREAMBLE, *bands(layout)]
-    out += [card(drawn, placed) for placed in layout.cards]
+    out = [PREAMBLE, *lane_commands(layout)]
+    out += [node_command(drawn, placed) for placed in layout.cards]
     for route in layout.routes:
         for style, points in (("fwd", route.forward), ("bwd", route.backward)):
             if points:
-                out.append(rf"\draw[{style}] {' -- '.join(map(at, points))};")
+                out.append(rf"\draw[{style}] {' -- '.join(map(latex_point, points))};")
     for chip in layout.chips:
         x0, y0, x1, y1 = chip.rect
         ink = "tgfwd" if chip.ink == "value" else "tgbwd"
-        out.append(rf"\node[lab,text={ink}] at {at(((x0 + x1) / 2, (y0 + y1) / 2))} {{{runs(chip.runs)}}};")
+        out.append(
+            rf"\node[lab,text={ink}] at {latex_point(((x0 + x1) / 2, (y0 + y1) / 2))} {{{latex_runs(chip.runs)}}};"
+        )
     return "\n".join([*out, r"\end{tikzpicture}", r"\end{document}"]) + "\n"
 
 
-def at(p: Point) -> str:
+def latex_point(p: Point) -> str:
     """Write a point."""
     return f"({p[0]:.1f},{p[1]:.1f})"
 
 
-def bands(layout: Layout) -> list[str]:
+def lane_commands(layout: Layout) -> list[str]:
     """Write the lanes, behind everything."""
     out = [r"\begin{scope}[on background layer]"]
     for lane in layout.lanes:
@@ -125,59 +127,61 @@ def bands(layout: Layout) -> list[str]:
         )
     out.append(r"\end{scope}")
     out += [
-        rf"\node[font=\scriptsize,text=tgline,anchor=base west,inner sep=0] at ({v.x:.1f},{v.y:.1f}) {{{runs(v.runs)}}};"
+        rf"\node[font=\scriptsize,text=tgline,anchor=base west,inner sep=0] at ({v.x:.1f},{v.y:.1f}) {{{latex_runs(v.runs)}}};"
         for v in layout.lanes
     ]
     return out
 
 
-def card(graph: Graph, placed: Placed) -> str:
+def node_command(graph: Graph, placed: Placed) -> str:
     """Write one node."""
     c = placed.card
     node = graph.nodes[c.node] if c.node < len(graph.nodes) else None
     kind = "loss" if node and is_loss(graph, node.id) else c.family
     size = f"minimum width={c.width * 0.24:.2f}mm,minimum height={c.height * 0.24:.2f}mm"
     name = f"n{c.node}" if node else f"stub{c.node}-{placed.y:.0f}"
-    centre = at((placed.middle, placed.y + c.height / 2))
-    text = inside(graph, node) if node else runs(c.items[0].runs)  # type: ignore[union-attr]
+    centre = latex_point((placed.middle, placed.y + c.height / 2))
+    text = node_text(graph, node) if node else latex_runs(c.items[0].runs)  # type: ignore[union-attr]
     return rf"\node[tg {STYLES.get(kind, 'ew')},{size}] ({name}) at {centre} {{{text}}};"
 
 
-def inside(graph: Graph, node: Node) -> str:
+def node_text(graph: Graph, node: Node) -> str:
     """Write what stands on a card: the name, and below it how it is made."""
     if node.kind == "scope":
-        return rf"{escaped('▸ ' + (node.name or ''))}\\[-1pt]{{\tiny {dict(node.params).get('ops', 0)} ops}}"
-    title = spelled(node.name) if node.name else ""
+        return rf"{latex_text('▸ ' + (node.name or ''))}\\[-1pt]{{\tiny {dict(node.params).get('ops', 0)} ops}}"
+    title = latex_name(node.name) if node.name else ""
     if node.op is None:
-        return rf"${title or 'c'}$\\[-1pt]{{\tiny {escaped(node.kind)} {escaped(shape_text(node.shape))}}}"
+        return rf"${title or 'c'}$\\[-1pt]{{\tiny {latex_text(node.kind)} {latex_text(shape_text(node.shape))}}}"
     made = definition(graph, node)
-    return rf"${title}$\\[-1pt]{{\tiny ${made}$}}" if title else rf"${made}$\\[-1pt]{{\tiny {escaped(node.op)}}}"
+    return rf"${title}$\\[-1pt]{{\tiny ${made}$}}" if title else rf"${made}$\\[-1pt]{{\tiny {latex_text(node.op)}}}"
 
 
 def definition(graph: Graph, node: Node) -> str:
     """Return how a node is made, with the axes of a reduction in words."""
     found = graph.facts(node.id, lambda name: name)
-    holes = {name: rf"\text{{{escaped(text)}}}" if not text.isdigit() else text for name, text in found.items() if text}
+    holes = {
+        name: rf"\text{{{latex_text(text)}}}" if not text.isdigit() else text for name, text in found.items() if text
+    }
     for e in node.inputs:
         source = graph.nodes[e.source]
         holes[e.operand] = (
-            spelled(source.name)
+            latex_name(source.name)
             if source.name
             else exact(graph.label(e.source))
             if graph.is_number(e.source)
             else r"(\,)"
         )
-    holes["out"] = spelled(node.name or "y")
+    holes["out"] = latex_name(node.name or "y")
     holes["xs"] = ", ".join(holes[e.operand] for e in node.inputs)
     if node.family == "reduction" and node.inputs:
         ndim = len(graph.nodes[node.inputs[0].source].shape)
-        axes = axes_of(dict(node.params), ndim)
+        axes = reduced_axes(dict(node.params), ndim)
         holes["axis"] = rf"\text{{{axes_words(axes, ndim)}}}" if len(axes) < ndim else ""
     text = re.sub(r"\$([A-Za-z]+)", lambda m: "{" + holes.get(m[1], "") + "}", node.tex)
     return re.sub(r"[_^]\{(\{\})?\}", "", text)
 
 
-def spelled(name: str) -> str:
+def latex_name(name: str) -> str:
     """Write a name as LaTeX mathematics: x_c, x̂ and γ become letters, anything else text."""
     found = LETTER.fullmatch(name) if len(name) <= 24 else None
     letter = found[1][0] if found else ""
@@ -186,32 +190,34 @@ def spelled(name: str) -> str:
         for mark in found[1][1:]:
             core = rf"\{ACCENTS[mark]}{{{core}}}" if mark in ACCENTS else core
         sub = (found[2] or found[3] or "").translate(UNSUB)
-        sub = sub if len(sub) <= 1 or sub.isdigit() else rf"\text{{{escaped(sub)}}}"
+        sub = sub if len(sub) <= 1 or sub.isdigit() else rf"\text{{{latex_text(sub)}}}"
         return rf"\bm{{{core}}}" + (f"_{{{sub}}}" if sub else "")
-    return rf"\text{{{escaped(name if len(name) <= 24 else name[:23] + '…')}}}"
+    return rf"\text{{{latex_text(name if len(name) <= 24 else name[:23] + '…')}}}"
 
 
-def runs(pieces: Runs) -> str:
+def latex_runs(pieces: Runs) -> str:
     """Write runs of text: italic letters as mathematics, raised and lowered ones as such."""
     out = []
     for run in pieces:
         text = "".join(
-            f"${core(run.text[k])}$" if run.face == "serif" and core(run.text[k]) else escaped(run.text[k])
+            f"${latex_letter(run.text[k])}$"
+            if run.face == "serif" and latex_letter(run.text[k])
+            else latex_text(run.text[k])
             for k in range(len(run.text))
         )
         marks = [m for m in run.text if m in ACCENTS]
-        if run.face == "serif" and marks and core(run.text[0]):
-            text = f"$\\{ACCENTS[marks[0]]}{{{core(run.text[0])}}}$"
+        if run.face == "serif" and marks and latex_letter(run.text[0]):
+            text = f"$\\{ACCENTS[marks[0]]}{{{latex_letter(run.text[0])}}}$"
         out.append(rf"$^{{\text{{{text}}}}}$" if run.rise > 0 else rf"$_{{\text{{{text}}}}}$" if run.rise < 0 else text)
     return "".join(out)
 
 
-def core(letter: str) -> str:
+def latex_letter(letter: str) -> str:
     """Return a letter as mathematics, or nothing if it is none."""
     return GREEK.get(letter, letter if letter.isascii() and letter.isalpha() else "")
 
 
-def escaped(text: str) -> str:
+def latex_text(text: str) -> str:
     """Write text in what pdfLaTeX knows; a character that it does not know by its number."""
     out = []
     for c in text:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygraph.drawing.layout.card import axes_of
+from tinygraph.drawing.layout.card import reduced_axes
 from tinygraph.graph.data import Graph, Node
 
 __all__ = ["batch_axes"]
@@ -26,7 +26,7 @@ def batch_axes(graph: Graph) -> list[frozenset[int]]:
             carried.append(frozenset({0} if node.id in sources else ()))
         else:
             operands = [(carried[e.source], graph.nodes[e.source].shape) for e in node.inputs]
-            carried.append(through(node, operands))
+            carried.append(follow_op(node, operands))
     for node in reversed(graph.nodes):
         axes, shape = carried[node.id], node.shape
         if "," in (node.op or ""):  # several steps in one: its operands met before the last of them
@@ -57,7 +57,7 @@ def batch_sources(graph: Graph) -> set[int]:
     return set()
 
 
-def through(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ...]]]) -> frozenset[int]:
+def follow_op(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ...]]]) -> frozenset[int]:
     """Follow the axes that carry the batch through one op."""
     params = dict(node.params)
     rank = len(node.shape)
@@ -69,7 +69,7 @@ def through(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ...]
             a + rank - len(s) for carried, s in operands for a in carried if node.shape[a + rank - len(s)] == s[a]
         )
     if node.family == "reduction":
-        gone = set(axes_of(params, len(shape)))
+        gone = set(reduced_axes(params, len(shape)))
         kept = [a for a in range(len(shape)) if params.get("keepdims") or a not in gone]
         return frozenset(k for k, a in enumerate(kept) if a in axes and a not in gone)
     if node.op == "transpose":
@@ -78,9 +78,9 @@ def through(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ...]
         order = [a % rank for a in order] if order else list(range(rank))[::-1]
         return frozenset(k for k, a in enumerate(order) if a in axes)
     if node.op == "reshape":
-        return frozenset(k for a in axes if (k := reshaped(a, shape, node.shape)) is not None)
+        return frozenset(k for a in axes if (k := follow_reshape(a, shape, node.shape)) is not None)
     if node.op == "matmul" and len(operands) == 2:
-        return multiplied(node.shape, operands)
+        return follow_matmul(node.shape, operands)
     if node.op == "contract":
         left, _, right = str(params.get("subscripts", "")).replace(" ", "").partition("->")
         found = {
@@ -89,7 +89,7 @@ def through(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ...]
         if "." not in left and right:
             return frozenset(k for k, c in enumerate(right) if c in found)
     if node.op == "index":
-        return indexed(params.get("key"), axes, len(shape))
+        return follow_index(params.get("key"), axes, len(shape))
     by_place = frozenset(a for a in axes if a < rank and node.shape[a] == shape[a])
     if by_place:
         return by_place
@@ -97,7 +97,7 @@ def through(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ...]
     return frozenset([k for k, n in enumerate(node.shape) if n in lengths and n > 1][:1])
 
 
-def reshaped(axis: int, old: Sequence[int], new: Sequence[int]) -> int | None:
+def follow_reshape(axis: int, old: Sequence[int], new: Sequence[int]) -> int | None:
     """Return the axis that holds, after a reshape, what was in ``axis``; the slowest, if it was split."""
     low = math.prod(old[axis + 1 :])
     high = low * old[axis]
@@ -108,7 +108,7 @@ def reshaped(axis: int, old: Sequence[int], new: Sequence[int]) -> int | None:
     return None
 
 
-def multiplied(shape: Sequence[int], operands: Sequence[tuple[frozenset[int], tuple[int, ...]]]) -> frozenset[int]:
+def follow_matmul(shape: Sequence[int], operands: Sequence[tuple[frozenset[int], tuple[int, ...]]]) -> frozenset[int]:
     """Follow the batch through a matrix product: the summed axes are gone."""
     (ax, sx), (ay, sy) = operands
     rank = len(shape)
@@ -124,7 +124,7 @@ def multiplied(shape: Sequence[int], operands: Sequence[tuple[frozenset[int], tu
     return frozenset(a for a in found if 0 <= a < rank and shape[a] > 1)
 
 
-def indexed(key: Any, axes: frozenset[int], rank: int) -> frozenset[int]:
+def follow_index(key: Any, axes: frozenset[int], rank: int) -> frozenset[int]:
     """Follow the batch through an index: an integer takes an axis away, arrays of integers leave one."""
     keys: list[Any] = key["tuple"] if isinstance(key, dict) and "tuple" in key else [key]
     used = sum(not (k is None or (isinstance(k, dict) and "ellipsis" in k)) for k in keys)

@@ -16,18 +16,18 @@ from tinygraph.drawing.style.formula import (
     Run,
     Runs,
     clip_runs,
-    formula,
-    joined,
+    formula_runs,
+    join_runs,
     name_runs,
     number_runs,
     text_of,
     width_of,
     words,
 )
-from tinygraph.drawing.style.text_width import clipped, width
+from tinygraph.drawing.style.text_width import clip, width
 from tinygraph.graph.data import Edge, Graph, Node, Summary, number, param_text
 
-__all__ = ["Bars", "Card", "Frame", "Grid", "Text", "card_of"]
+__all__ = ["Bars", "Card", "Outline", "Table", "Text", "card_of"]
 
 ROWS, COLUMNS = 6, 8  # the largest table that is written out in numbers
 TINTS = 6
@@ -57,7 +57,7 @@ class Text(NamedTuple):
         return left, self.y - self.size, left + w, self.y + 0.3 * self.size
 
 
-class Grid(NamedTuple):
+class Table(NamedTuple):
     """A table: its top left corner, the width of each column, and (text, tint 0 … 6) of each cell."""
 
     x: float
@@ -88,7 +88,7 @@ class Bars(NamedTuple):
         return self.x, self.y, self.x + self.width, self.y + self.height
 
 
-class Frame(NamedTuple):
+class Outline(NamedTuple):
     """An empty box around a line that says why there is no gradient; ``ink`` is the state."""
 
     x: float
@@ -103,7 +103,7 @@ class Frame(NamedTuple):
         return self.x, self.y, self.x + self.width, self.y + self.height
 
 
-Item = Text | Grid | Bars | Frame
+Item = Text | Table | Bars | Outline
 Span = tuple[float, float]  # top and bottom
 
 
@@ -131,21 +131,21 @@ class Card:
 # ------------------------------------------------------------------------------------------- what things are called
 
 
-def label(graph: Graph, i: int, unnamed: str = "") -> Runs:
+def label_runs(graph: Graph, i: int, unnamed: str = "") -> Runs:
     """Write what node ``i`` is called; an unnamed one is ``unnamed``, or its number."""
     node = graph.nodes[i]
     if node.kind == "scope":
-        return words(f"▸{clipped(node.name or '', 1, 12)}")
+        return words(f"▸{clip(node.name or '', 1, 12)}")
     if node.name:
         return name_runs(node.name)
     if graph.is_number(i):
         return number_runs(graph.label(i))
     if node.family == "shape" and node.op == "transpose" and graph.nodes[node.inputs[0].source].name:
-        return formula(node.tex, lambda _: label(graph, node.inputs[0].source))
+        return formula_runs(node.tex, lambda _: label_runs(graph, node.inputs[0].source))
     return (Run(unnamed or f"#{i}", "roman"),)
 
 
-def nameless(graph: Graph, i: int) -> bool:
+def is_nameless(graph: Graph, i: int) -> bool:
     """Whether a formula has no name for node ``i``: it was given none, or stands for a whole scope."""
     node = graph.nodes[i]
     turned = node.op == "transpose" and graph.nodes[node.inputs[0].source].name
@@ -162,7 +162,7 @@ def axes_words(axes: Sequence[int], ndim: int) -> str:
     return ",".join(map(str, axes))
 
 
-def axes_of(params: dict[str, Any], ndim: int) -> tuple[int, ...]:
+def reduced_axes(params: dict[str, Any], ndim: int) -> tuple[int, ...]:
     """Return the axes that a reduction took, from its parameters."""
     axis = params.get("axis")
     axis = axis.get("tuple") if isinstance(axis, dict) else axis
@@ -171,7 +171,7 @@ def axes_of(params: dict[str, Any], ndim: int) -> tuple[int, ...]:
     return tuple(int(a) % max(ndim, 1) for a in (axis if isinstance(axis, list | tuple) else (axis,)))
 
 
-def facts(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
+def fact_runs(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
     """Return what fills the holes in the templates of node ``i``, as runs.
 
     In a definition the one unnamed operand is an empty bracket, for an arrow shows which it is. In the
@@ -181,44 +181,44 @@ def facts(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
     found: dict[str, Runs] = {
         name: (Run(re.sub(r"array\[.*?\]", "…", param_text(value)), "roman"),) for name, value in node.params
     }
-    unnamed = {e.source for e in node.inputs if nameless(graph, e.source)}
+    unnamed = {e.source for e in node.inputs if is_nameless(graph, e.source)}
     for e in node.inputs:
         mine = "in" if edge and e.source == edge.source else "" if edge or len(unnamed) > 1 else "( )"
-        found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label(graph, e.source)
-    found["out"] = label(graph, i, "out")
-    listed = [label(graph, e.source) for e in node.inputs]
-    found["xs"] = joined(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
+        found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label_runs(graph, e.source)
+    found["out"] = label_runs(graph, i, "out")
+    listed = [label_runs(graph, e.source) for e in node.inputs]
+    found["xs"] = join_runs(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
     if node.family == "reduction" and node.inputs and "axis" in found:
         ndim = len(graph.nodes[node.inputs[0].source].shape)
-        axes = axes_of(dict(node.params), ndim)
+        axes = reduced_axes(dict(node.params), ndim)
         found["axis"] = words(axes_words(axes, ndim) if len(axes) < ndim else "", "roman")
     if edge:
         found["n"] = number_runs(graph.facts(i, str, edge)["n"])
     return found
 
 
-def defined(graph: Graph, i: int) -> Runs:
+def definition_runs(graph: Graph, i: int) -> Runs:
     """Write how node ``i`` is made, without its name."""
-    found = facts(graph, i)
-    runs = formula(graph.nodes[i].tex, lambda hole: found.get(hole, words(hole, "roman")))
+    found = fact_runs(graph, i)
+    runs = formula_runs(graph.nodes[i].tex, lambda hole: found.get(hole, words(hole, "roman")))
     return tuple(run._replace(text=run.text.replace("(( ))", "( )")) for run in runs)
 
 
-def local(graph: Graph, i: int, edge: Edge) -> Runs:
+def local_runs(graph: Graph, i: int, edge: Edge) -> Runs:
     """Write the local derivative of node ``i`` in the operand on ``edge``."""
-    found = facts(graph, i, edge)
-    return formula(edge.partial, lambda hole: found.get(hole, words(hole, "roman")))
+    found = fact_runs(graph, i, edge)
+    return formula_runs(edge.partial, lambda hole: found.get(hole, words(hole, "roman")))
 
 
-def via(graph: Graph, i: int) -> Runs:
+def via_runs(graph: Graph, i: int) -> Runs:
     """Write in a few characters which consumer a contribution came through: ÷, ( )², μ."""
     node = graph.nodes[i]
     if node.family == "elementwise" and "," not in (node.op or ""):
-        runs = formula(node.tex, lambda hole: (Run("( )" if len(node.inputs) == 1 else "", "roman"),))
+        runs = formula_runs(node.tex, lambda hole: (Run("( )" if len(node.inputs) == 1 else "", "roman"),))
         text = text_of(runs).strip()
         if 0 < len(text) <= 8:
             return words(text, "sans") if len(node.inputs) > 1 else runs
-    return label(graph, i)
+    return label_runs(graph, i)
 
 
 def shape_text(shape: Sequence[int]) -> str:
@@ -234,7 +234,7 @@ def loss_name(graph: Graph) -> Runs:
 
 def gradient_name(graph: Graph, i: int) -> Runs:
     """Write ∂L/∂x."""
-    return joined((Run("∂", "roman"), *loss_name(graph), Run("/∂", "roman"), *label(graph, i)))
+    return join_runs((Run("∂", "roman"), *loss_name(graph), Run("/∂", "roman"), *label_runs(graph, i)))
 
 
 def usual_dtype(graph: Graph) -> str:
@@ -285,7 +285,7 @@ def table_shape(shape: Sequence[int]) -> tuple[int, int] | None:
     return next(((r, c) for r, c in cuts if r <= ROWS and c <= COLUMNS), None)
 
 
-def grid(summary: Summary | None, ink: str, x: float = 0.0, y: float = 0.0, least: float = 25.0) -> Grid | None:
+def make_table(summary: Summary | None, ink: str, x: float = 0.0, y: float = 0.0, least: float = 25.0) -> Table | None:
     """Lay the elements out as a table with its top middle at (x, y), or return None if they are too many."""
     lies = table_shape(summary.shape) if summary is not None and summary.values is not None else None
     if summary is None or lies is None or summary.values is None:
@@ -298,27 +298,27 @@ def grid(summary: Summary | None, ink: str, x: float = 0.0, y: float = 0.0, leas
     ]
     widest = max(width(text, BODY) for row in cells for text, _ in row)
     across = max(least, widest + 7)
-    return Grid(x - across * columns / 2, y, (across,) * columns, tuple(map(tuple, cells)), ink)
+    return Table(x - across * columns / 2, y, (across,) * columns, tuple(map(tuple, cells)), ink)
 
 
-def statistics(s: Summary) -> str:
+def statistics_text(s: Summary) -> str:
     """Write mean ± std [min, max], or the number."""
     if s.values is not None and len(s.values) == 1:
         return short(s.values[0])
-    s = tidy(s)
+    s = without_dust(s)
     if s.mean is None or s.std is None:
         return f"{s.dtype}, {math.prod(s.shape)} elements" if not s.nans and not s.infs else "nothing finite"
     return f"{short(s.mean)} ± {short(s.std)}  [{short(s.min)}, {short(s.max)}]"
 
 
-def tidy(s: Summary) -> Summary:
+def without_dust(s: Summary) -> Summary:
     """Write 0 where a mean is what rounding leaves of a zero."""
     largest = max(abs(s.min or 0.0), abs(s.max or 0.0))
     dust = max(1e-12, 4 * EPS.get(s.dtype, 0.0)) * largest
     return dataclasses.replace(s, mean=0.0) if s.mean and abs(s.mean) < dust else s
 
 
-def oddities(s: Summary) -> str:
+def count_oddities(s: Summary) -> str:
     """Count the zeros, NaN and infinities, where there are any."""
     found = ((s.zeros, "zeros" if s.zeros > 1 else "zero"), (s.nans, "NaN"), (s.infs, "inf"))
     return " · ".join(f"{count} {what}" for count, what in found if count)
@@ -335,21 +335,21 @@ class Block(NamedTuple):
     height: float
 
 
-def placed(items: Sequence[Item], dx: float, dy: float) -> list[Item]:
+def move_items(items: Sequence[Item], dx: float, dy: float) -> list[Item]:
     """Move items."""
     return [item._replace(x=item.x + dx, y=item.y + dy) for item in items]
 
 
-def numbers(s: Summary, ink: str) -> Block:
+def array_block(s: Summary, ink: str) -> Block:
     """Show an array: its elements in a table, or its statistics above a histogram."""
     if not s.shape:
-        text = words(statistics(s))
+        text = words(statistics_text(s))
         return Block([Text(0, 12, text, 11.0, ink)], width_of(text, 11.0), 16)
-    if table := grid(s, ink):
+    if table := make_table(s, ink):
         return Block([table], math.fsum(table.columns), CELL * len(table.cells))
-    s = tidy(s)
+    s = without_dust(s)
     lines = [f"{short(s.mean)} ± {short(s.std)}", f"[{short(s.min)}, {short(s.max)}]"] if s.mean is not None else []
-    lines = lines if len(s.values or ()) != 1 else [statistics(s)]
+    lines = lines if len(s.values or ()) != 1 else [statistics_text(s)]
     items: list[Item] = [Text(0, 10 + 12 * k, words(line), BODY, ink) for k, line in enumerate(lines)]
     y = 3 + 12.0 * len(lines)
     if s.values is not None and not s.histogram and s.mean is not None and s.max != s.min:
@@ -362,20 +362,20 @@ def numbers(s: Summary, ink: str) -> Block:
     if any(counts):
         items.append(Bars(-44, y + 3, 88, 20, tuple(c / max(counts) for c in counts), ink))
         y += 26
-    if odd := oddities(s):
+    if odd := count_oddities(s):
         items.append(Text(0, y + 9, words(odd), SMALL, "bad" if s.nans or s.infs else "muted"))
         y += 13
     return Block(items, max([90.0, *(item.box[2] * 2 for item in items)]), y)
 
 
-def titled(heading: Runs, block: Block, ink: str) -> Block:
+def add_heading(heading: Runs, block: Block, ink: str) -> Block:
     """Put a heading above a block."""
     text = Text(0, 9, heading, SMALL, ink)
     across = max(block.width, width_of(heading, SMALL))
-    return Block([text, *placed(block.items, 0, 14)], across, block.height + 14)
+    return Block([text, *move_items(block.items, 0, 14)], across, block.height + 14)
 
 
-def beside(blocks: Sequence[Block], signs: Sequence[str], ink: str) -> Block:
+def put_in_row(blocks: Sequence[Block], signs: Sequence[str], ink: str) -> Block:
     """Put blocks in a row with a sign before each but the first; they stand on one line."""
     gap, tallest = 20.0, max(b.height for b in blocks)
     across = math.fsum(b.width for b in blocks) + gap * (len(blocks) - 1)
@@ -385,12 +385,12 @@ def beside(blocks: Sequence[Block], signs: Sequence[str], ink: str) -> Block:
         if k:
             items.append(Text(x + gap / 2, tallest / 2 + 11, words(signs[k - 1], "bold"), 13.0, ink))
             x += gap
-        items += placed(block.items, x + block.width / 2, tallest - block.height)
+        items += move_items(block.items, x + block.width / 2, tallest - block.height)
         x += block.width
     return Block(items, across, tallest)
 
 
-def column_sums(table: Grid, s: Summary) -> list[Item]:
+def column_sum_texts(table: Table, s: Summary) -> list[Item]:
     """Write the sum of each column under a table."""
     columns = len(table.columns)
     rows = [s.values[k * columns :][:columns] for k in range(len(table.cells))]  # type: ignore[index]
@@ -404,14 +404,14 @@ def column_sums(table: Grid, s: Summary) -> list[Item]:
     ]
 
 
-def parts_of(graph: Graph, i: int) -> list[tuple[int, Edge]]:
+def contributions(graph: Graph, i: int) -> list[tuple[int, Edge]]:
     """Return the consumers whose contributions were added up in the gradient of node ``i``."""
     return [(consumer, edge) for consumer, edge in graph.consumers[i] if edge.grad is not None]
 
 
-def cancels(graph: Graph, node: Node) -> bool:
+def is_rounding(graph: Graph, node: Node) -> bool:
     """Whether a gradient is only what rounding leaves where a sum cancels, as in a bias before batch norm."""
-    parts = parts_of(graph, node.id)
+    parts = contributions(graph, node.id)
     if not parts or node.grad is None or any(e.partial not in ("1", "-1") for _, e in parts):
         return False
     room = 0.0
@@ -424,35 +424,35 @@ def cancels(graph: Graph, node: Node) -> bool:
     return max(abs(node.grad.max or 0.0), abs(node.grad.min or 0.0)) < room
 
 
-def gradient(graph: Graph, node: Node) -> Block:
+def gradient_block(graph: Graph, node: Node) -> Block:
     """Show the gradient: its table, or the ledger of contributions, or why there is none."""
     heading = gradient_name(graph, node.id)
     if node.grad is None:
-        return state(graph, node)
-    if cancels(graph, node):
+        return state_block(graph, node)
+    if is_rounding(graph, node):
         text = words(NOUGHT)
-        return titled(heading, Block([Text(0, 11, text, BODY, "grad")], width_of(text, BODY), 16), "grad")
-    parts = parts_of(graph, node.id)
+        return add_heading(heading, Block([Text(0, 11, text, BODY, "grad")], width_of(text, BODY), 16), "grad")
+    parts = contributions(graph, node.id)
     seeded = node.id in graph.outputs and node.shape
     if len(parts) < 2 or len(parts) + bool(seeded) > len(CIRCLED):
-        return titled(heading, numbers(node.grad, "grad"), "grad")
-    tables = [grid(e.grad, "grad") for _, e in parts]
-    total = grid(node.grad, "grad")
+        return add_heading(heading, array_block(node.grad, "grad"), "grad")
+    tables = [make_table(e.grad, "grad") for _, e in parts]
+    total = make_table(node.grad, "grad")
     if total is None or not all(tables) or len(parts) > 3 or seeded:
         lines = [
-            joined(
+            join_runs(
                 (
                     Run(f"{CIRCLED[k]} via{SPACE}", "sans"),
-                    *via(graph, c),
+                    *via_runs(graph, c),
                     Run(f"{SPACE}{SPACE}‖·‖ {short(e.grad.norm if e.grad else 0)}".replace(" ", SPACE), "sans"),
                 )
             )
             for k, (c, e) in enumerate(parts)
         ]
-        block = titled(heading, numbers(node.grad, "grad"), "grad")
+        block = add_heading(heading, array_block(node.grad, "grad"), "grad")
         items = [
             *(Text(0, 9 + 12 * k, line, SMALL, "grad") for k, line in enumerate(lines)),
-            *placed(block.items, 0, 12 * len(lines) + 3),
+            *move_items(block.items, 0, 12 * len(lines) + 3),
         ]
         return Block(
             items, max([block.width, *(width_of(line, SMALL) for line in lines)]), block.height + 12 * len(lines) + 3
@@ -464,35 +464,35 @@ def gradient(graph: Graph, node: Node) -> Block:
             continue
         s: Summary = e.grad if e else node.grad  # type: ignore[assignment]
         head = (
-            joined((Run(f"{CIRCLED[k]} via{SPACE}", "sans"), *via(graph, c)))
+            join_runs((Run(f"{CIRCLED[k]} via{SPACE}", "sans"), *via_runs(graph, c)))
             if e
             else tuple(Run(r.text, r.face, r.scale, r.rise) for r in heading)
         )
-        sums = column_sums(table, s) if summed else []
+        sums = column_sum_texts(table, s) if summed else []
         block = Block([table, *sums], math.fsum(table.columns), table.box[3] + 17 * summed)
-        blocks.append(titled(head, block, "grad"))
+        blocks.append(add_heading(head, block, "grad"))
     signs = ["+"] * (len(parts) - 1) + ["="]
-    row = beside(blocks, signs, "grad")
+    row = put_in_row(blocks, signs, "grad")
     if not summed:
         return row
     sigma = Text(-row.width / 2 - 10, row.height - 4, words("Σ", "bold"), SMALL, "grad")
     return Block([*row.items, sigma], row.width + 24, row.height)
 
 
-def state(graph: Graph, node: Node) -> Block:
+def state_block(graph: Graph, node: Node) -> Block:
     """Say why there is no gradient: each reason in a frame of its own."""
     text = words(STATE[node.grad_state])
     if node.grad_state != "none":
-        text = joined((*gradient_name(graph, node.id), Run(SPACE + SPACE, "sans"), *text))
+        text = join_runs((*gradient_name(graph, node.id), Run(SPACE + SPACE, "sans"), *text))
     across = width_of(text, SMALL) + 14
-    frame = Frame(-across / 2, 2, across, 16, node.grad_state)
+    frame = Outline(-across / 2, 2, across, 16, node.grad_state)
     return Block([frame, Text(0, 13, text, SMALL, "grad" if node.grad_state == "unused" else "muted")], across, 19)
 
 
 # ----------------------------------------------------------------------------------------------------------- cards
 
 
-def subtitle(graph: Graph, node: Node, usual: str) -> Runs:
+def subtitle_runs(graph: Graph, node: Node, usual: str) -> Runs:
     """Write the second line: the op, the shape, what is broadcast."""
     what = {"input": "input", "parameter": "parameter", "constant": "constant"}.get(node.kind, node.op or node.kind)
     parts: list[Runs] = [words(what), words(shape_text(node.shape))]
@@ -503,22 +503,22 @@ def subtitle(graph: Graph, node: Node, usual: str) -> Runs:
             and graph.copied_axes(node.id, e)
             and not graph.is_number(e.source)
         ):
-            parts.append((*label(graph, e.source), *words(f" broadcast ×{e.copies}")))
+            parts.append((*label_runs(graph, e.source), *words(f" broadcast ×{e.copies}")))
     if node.dtype != usual or (node.kind == "input" and usual != "float64"):
         parts.append(words(node.dtype))
     if not node.name and node.kind != "constant":
         parts.append(words(f"#{node.id}"))
-    return joined(run for k, part in enumerate(parts) for run in (*words(" · " if k else ""), *part))
+    return join_runs(run for k, part in enumerate(parts) for run in (*words(" · " if k else ""), *part))
 
 
-def heading(graph: Graph, node: Node) -> Runs:
+def heading_runs(graph: Graph, node: Node) -> Runs:
     """Write the first line: ``x̂ = x_c ÷ σ``."""
     if node.op is None:
-        return label(graph, node.id, "constant")
-    made = defined(graph, node.id)
-    if not made or made == facts(graph, node.id).get(node.inputs[0].operand if node.inputs else ""):
-        made = joined((*words(f"{node.op} ", "roman"), *made))  # a formula that says nothing: reshape x
-    return joined((*name_runs(node.name), Run(f"{SPACE}={SPACE}", "roman"), *made)) if node.name else made
+        return label_runs(graph, node.id, "constant")
+    made = definition_runs(graph, node.id)
+    if not made or made == fact_runs(graph, node.id).get(node.inputs[0].operand if node.inputs else ""):
+        made = join_runs((*words(f"{node.op} ", "roman"), *made))  # a formula that says nothing: reshape x
+    return join_runs((*name_runs(node.name), Run(f"{SPACE}={SPACE}", "roman"), *made)) if node.name else made
 
 
 def card_of(
@@ -550,7 +550,11 @@ def card_of(
         return scope_card(graph, node, detail)
     if node.kind == "stub":
         source = graph.nodes[dict(node.params)["source"]]
-        runs = defined(graph, source.id) if nameless(graph, source.id) and source.op else label(graph, source.id)
+        runs = (
+            definition_runs(graph, source.id)
+            if is_nameless(graph, source.id) and source.op
+            else label_runs(graph, source.id)
+        )
         runs = clip_runs(runs, 12.0, 90)
         return Card(
             i,
@@ -566,10 +570,10 @@ def card_of(
             "",
         )
     if detail == 0:
-        return symbol(graph, node, family)
+        return symbol_card(graph, node, family)
     most = 250.0
-    title = clip_runs(heading(graph, node), TITLE, most)
-    sub = clip_runs(subtitle(graph, node, usual), SMALL, most)
+    title = clip_runs(heading_runs(graph, node), TITLE, most)
+    sub = clip_runs(subtitle_runs(graph, node, usual), SMALL, most)
     header = 39.0
     items: list[Item] = [Text(0, 19, title, TITLE, "ink"), Text(0, 32.5, sub, SMALL, "muted")]
     across = max(width_of(title, TITLE) + 24, width_of(sub, SMALL) + 18, 84.0)
@@ -578,7 +582,7 @@ def card_of(
     y = header + 3
     plain = detail == 1 or not node.shape
     if plain:
-        line = words(statistics(node.value)) if node.value else words("value not kept")
+        line = words(statistics_text(node.value)) if node.value else words("value not kept")
         items.append(Text(0, y + 10, line, BODY, "value"))
         across = max(across, width_of(line, BODY) + 18)
         value = (y + 1, y + 14)
@@ -586,13 +590,15 @@ def card_of(
         used = room
         if gradients:
             ink = "grad" if node.grad else "muted"
-            parts = parts_of(graph, i)
-            shown = statistics(node.grad) if node.grad else STATE[node.grad_state]
-            shown = NOUGHT if cancels(graph, node) else shown
+            parts = contributions(graph, i)
+            shown = statistics_text(node.grad) if node.grad else STATE[node.grad_state]
+            shown = NOUGHT if is_rounding(graph, node) else shown
             marks = "+".join(CIRCLED[: len(parts)]) if 1 < len(parts) <= len(CIRCLED) and node.grad else ""
             sign = f" = {marks} = " if marks else " = " if node.grad else "  "
             runs = (
-                joined((*gradient_name(graph, i), *words(sign), *words(shown))) if node.requires_grad else words(shown)
+                join_runs((*gradient_name(graph, i), *words(sign), *words(shown)))
+                if node.requires_grad
+                else words(shown)
             )
             items.append(Text(0, y + 10, runs, BODY, ink))
             across = max(across, width_of(runs, BODY) + 18)
@@ -602,16 +608,18 @@ def card_of(
             grad = value
         height = y + 3
     else:
-        block = titled(words("value"), numbers(node.value, "value"), "value") if node.value else Block([], 0, 0)
+        block = (
+            add_heading(words("value"), array_block(node.value, "value"), "value") if node.value else Block([], 0, 0)
+        )
         used = max(block.height, room)
-        items += placed(block.items, 0, y)
+        items += move_items(block.items, 0, y)
         across = max(across, block.width + 24)
         value = (y + 14, y + max(block.height, 20))
         y += used + 4
         grad = value
         if gradients:
-            below = gradient(graph, node)
-            items += placed(below.items, 0, y)
+            below = gradient_block(graph, node)
+            items += move_items(below.items, 0, y)
             across = max(across, below.width + 24)
             grad = (y + (14 if node.grad else 4), y + below.height - (4 if node.grad else 2))
             y += below.height
@@ -619,9 +627,9 @@ def card_of(
     return Card(i, across, height, header, family, node.kind, tuple(items), value, grad, used, text_of(title))
 
 
-def symbol(graph: Graph, node: Node, family: str) -> Card:
+def symbol_card(graph: Graph, node: Node, family: str) -> Card:
     """Compose a card of detail 0: the name and how it is made."""
-    made = defined(graph, node.id) if node.op else words({"input": "input"}.get(node.kind, node.kind))
+    made = definition_runs(graph, node.id) if node.op else words({"input": "input"}.get(node.kind, node.kind))
     if not node.op:
         made = words(f"{node.kind} {shape_text(node.shape)}")
     if node.name:
@@ -673,12 +681,12 @@ def scope_card(graph: Graph, node: Node, detail: int) -> Card:
         value, grad = (header + 4, header + 16), (header + 24, header + 36)
         y += 3
     elif detail:
-        line = words(statistics(node.value)) if node.value else words("value not kept")
+        line = words(statistics_text(node.value)) if node.value else words("value not kept")
         items.append(Text(0, y + 13, line, BODY, "value"))
         across = max(across, width_of(line, BODY) + 18)
         y += 18
         if node.grad is not None:
-            runs = joined(
+            runs = join_runs(
                 (Run("‖∂", "sans"), *loss_name(graph), Run(f"/∂out‖{SPACE}{SPACE}{short(node.grad.norm or 0)}", "sans"))
             )
             items.append(Text(0, y + 11, runs, BODY, "grad"))

@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from tinygraph.drawing.layout.card import CIRCLED, axes_of, axes_words, local, parts_of
+from tinygraph.drawing.layout.card import CIRCLED, axes_words, contributions, local_runs, reduced_axes
 from tinygraph.drawing.layout.geometry import Point, Rect, segments
-from tinygraph.drawing.layout.grid import Link, Plan
-from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, joined, text_of, width_of, words
+from tinygraph.drawing.layout.grid import CellPlan, Link
+from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, join_runs, text_of, width_of, words
 from tinygraph.graph.data import Edge, Graph
 
 __all__ = ["CHIP", "CHIP_SIZE", "chip_labels", "chip_width", "label_places"]
@@ -17,7 +17,7 @@ __all__ = ["CHIP", "CHIP_SIZE", "chip_labels", "chip_width", "label_places"]
 CHIP, CHIP_SIZE = 16.0, 9.5  # height of a chip, and its font size
 
 
-def chip_labels(graph: Graph, plan: Plan, show: str) -> dict[tuple[int, str], Runs]:
+def chip_labels(graph: Graph, plan: CellPlan, show: str) -> dict[tuple[int, str], Runs]:
     """Return what is written on edges: going back the local derivative and its reduction, going up the copy."""
     found: dict[tuple[int, str], Runs] = {}
     for link in plan.links:
@@ -29,11 +29,11 @@ def chip_labels(graph: Graph, plan: Plan, show: str) -> dict[tuple[int, str], Ru
         if show != "backward" and crossed > 0 and copied:
             found[link.k, "value"] = words(f"copy ×{link.edge.copies} ↑")
         if show != "backward" and crossed < 0 and node.family == "reduction" and "," not in (node.op or ""):
-            over = axes_words(axes_of(dict(node.params), len(source.shape)), len(source.shape))
+            over = axes_words(reduced_axes(dict(node.params), len(source.shape)), len(source.shape))
             found[link.k, "value"] = words(f"{node.op} over {over} ↓")
         if show == "forward" or not link.back or not link.edge.partial:
             continue
-        number = [e for _, e in parts_of(graph, link.edge.source)]
+        number = [e for _, e in contributions(graph, link.edge.source)]
         mark = (
             f"{CIRCLED[place]}{SPACE}"
             if 1 < len(number) <= len(CIRCLED) and (place := index_of(number, link.edge)) >= 0
@@ -41,7 +41,7 @@ def chip_labels(graph: Graph, plan: Plan, show: str) -> dict[tuple[int, str], Ru
         )
         arrow = f"{SPACE}↓" if crossed > 0 else f"{SPACE}↑" if crossed < 0 else ""
         found[link.k, "grad"] = clip_runs(
-            joined((*words(mark), *factor(graph, link, copied), *words(arrow))), CHIP_SIZE, 210
+            join_runs((*words(mark), *factor_runs(graph, link, copied), *words(arrow))), CHIP_SIZE, 210
         )
     return found
 
@@ -51,10 +51,10 @@ def index_of(edges: Sequence[Edge], edge: Edge) -> int:
     return next((k for k, e in enumerate(edges) if e is edge), -1)
 
 
-def factor(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
+def factor_runs(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
     """Write what a gradient is multiplied by on an edge, and over what it is then summed."""
     node, source = graph.nodes[link.v], graph.nodes[link.edge.source]
-    runs = local(graph, link.v, link.edge)
+    runs = local_runs(graph, link.v, link.edge)
     text = text_of(runs).strip()
     spread = node.family == "reduction" and "," not in (node.op or "")
     copies = math.prod(source.shape) // max(math.prod(node.shape), 1)
@@ -63,8 +63,8 @@ def factor(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
         if text == "1":
             return total
         if text == "−1":
-            return joined((*words("−"), *total))
-        return joined((*total, *words(" (· "), *runs, *words(")")))
+            return join_runs((*words("−"), *total))
+        return join_runs((*total, *words(" (· "), *runs, *words(")")))
     if spread and copies > 1 and text == "1":
         return words(f"copy ×{copies}")
     if spread and copies > 1 and text == f"1/{copies}":
@@ -72,13 +72,13 @@ def factor(graph: Graph, link: Link, copied: Sequence[int]) -> Runs:
     if text.startswith(("·", "∗")) or text.endswith(("·", "⋆")) or "·)" in text or node.family == "shape":
         return runs if text != "1" else words(f"{node.op} back")
     if text.startswith("1/"):
-        return joined((*words("÷ "), *without(runs, 2)))
-    if summed_up(runs):
+        return join_runs((*words("÷ "), *drop_start(runs, 2)))
+    if is_sum(runs):
         runs = (*words("("), *runs, *words(")"))
-    return joined((*words("× "), *runs))
+    return join_runs((*words("× "), *runs))
 
 
-def summed_up(runs: Runs) -> bool:
+def is_sum(runs: Runs) -> bool:
     """Whether a formula is a sum at its outermost: a factor needs brackets around it."""
     line = "".join(run.text for run in runs if not run.rise)
     while (inner := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", line)) != line:
@@ -86,7 +86,7 @@ def summed_up(runs: Runs) -> bool:
     return bool(re.search(rf"{SPACE}[−+]{SPACE}", line))
 
 
-def without(runs: Runs, count: int) -> Runs:
+def drop_start(runs: Runs, count: int) -> Runs:
     """Drop the first characters."""
     out = []
     for run in runs:

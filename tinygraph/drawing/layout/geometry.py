@@ -27,7 +27,7 @@ __all__ = [
     "grown",
     "meets",
     "segments",
-    "stack",
+    "stack_layouts",
 ]
 
 Point = tuple[float, float]
@@ -113,11 +113,11 @@ class Layout:
     boxes: tuple[Box, ...]
 
 
-def stack(parts: Sequence[Layout]) -> Layout:
+def stack_layouts(parts: Sequence[Layout]) -> Layout:
     """Put layouts below each other."""
     y, moved = 0.0, []
     for part in parts:
-        moved.append(shift(part, y))
+        moved.append(shift_layout(part, y))
         y += part.height + 14
     return Layout(
         max(part.width for part in parts),
@@ -130,7 +130,7 @@ def stack(parts: Sequence[Layout]) -> Layout:
     )
 
 
-def shift(part: Layout, dy: float) -> Layout:
+def shift_layout(part: Layout, dy: float) -> Layout:
     """Move a layout down."""
 
     def shift_rect(rect: Rect) -> Rect:

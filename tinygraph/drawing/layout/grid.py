@@ -17,7 +17,7 @@ from tinygraph.drawing.layout.batch_axis import batch_axes
 from tinygraph.drawing.layout.card import shape_text
 from tinygraph.graph.data import Edge, Graph
 
-__all__ = ["Link", "Plan", "Way", "choose_way", "lane_kinds", "links_of", "plan_cells"]
+__all__ = ["CellPlan", "Link", "Way", "choose_way", "lane_kinds", "links_of", "plan_cells"]
 
 
 class Link(NamedTuple):
@@ -34,7 +34,7 @@ class Link(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class CellPlan:
     """Cells: each drawn node's lane, row in the whole picture, and column; and the lanes' names and first rows."""
 
     nodes: tuple[int, ...]
@@ -253,13 +253,13 @@ def links_of(graph: Graph) -> tuple[list[int], list[Link]]:
     return nodes, [Link(k, e.source, v, e, e.grad is not None) for k, (e, v) in enumerate(edges)]
 
 
-def plan_cells(graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds: Sequence[tuple[int, str]]) -> Plan:
+def plan_cells(graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds: Sequence[tuple[int, str]]) -> CellPlan:
     """Give every node a cell; ``nodes`` are in topological order."""
     lane, names = lanes_of(graph, nodes, kinds)
-    column = ranked(columns_of(graph, nodes, links, {i: (lane[i], 0) for i in nodes}))
+    column = number_columns(columns_of(graph, nodes, links, {i: (lane[i], 0) for i in nodes}))
     row = rows_of(graph, nodes, links, lane, column)
     # Rows that hang below an edge are like lanes: what is used above may stand under its consumer there, too.
-    again = ranked(columns_of(graph, nodes, links, {i: (lane[i], row[i]) for i in nodes}))
+    again = number_columns(columns_of(graph, nodes, links, {i: (lane[i], row[i]) for i in nodes}))
     if max(again.values(), default=0) < max(column.values(), default=0):
         second = rows_of(graph, nodes, links, lane, again)
         fits = all(again[a.u] < again[a.v] or (lane[a.u], second[a.u]) != (lane[a.v], second[a.v]) for a in links)
@@ -271,10 +271,10 @@ def plan_cells(graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds:
         count += 1 + max(row[i] for i in nodes if lane[i] == k)
     whole = {i: first[lane[i]] + row[i] for i in nodes}
     width = 1 + max(column.values(), default=0)
-    return Plan(tuple(nodes), lane, whole, column, names, tuple(first), count, width, tuple(links))
+    return CellPlan(tuple(nodes), lane, whole, column, names, tuple(first), count, width, tuple(links))
 
 
-def ranked(column: dict[int, float]) -> dict[int, int]:
+def number_columns(column: dict[int, float]) -> dict[int, int]:
     """Number the columns 0, 1, 2, …"""
     place = {c: k for k, c in enumerate(sorted(set(column.values())))}
     return {i: place[c] for i, c in column.items()}
@@ -297,7 +297,7 @@ class Way(NamedTuple):
     channel: int = -1
 
 
-def choose_way(plan: Plan, link: Link) -> Way:
+def choose_way(plan: CellPlan, link: Link) -> Way:
     """Choose the plainest way between two cells that meets no card."""
     ru, cu, rv, cv = plan.row[link.u], plan.column[link.u], plan.row[link.v], plan.column[link.v]
     down = rv > ru

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tinygraph.drawing.layout.geometry import Layout, Point, stack
+from tinygraph.drawing.layout.geometry import Layout, Point, stack_layouts
 from tinygraph.drawing.layout.grid import Link, lane_kinds, links_of, plan_cells
 from tinygraph.drawing.layout.ports import find_ports
 from tinygraph.drawing.layout.routes import draw_routes, name_lanes, place_chips
@@ -49,14 +49,14 @@ def lay_out(
     whole = Tier(graph, nodes, links, lane_kinds(graph))
     options = Options(detail, show, chips, boxes, badges)
     sketch = sketch_of(graph, plan_cells(*whole), options)
-    layout = finish(sketch)
+    layout = finish_layout(sketch)
     if most is not None:
-        return layout if layout.width <= most else stack(fill_tiers(whole, sketch, most))
+        return layout if layout.width <= most else stack_layouts(fill_tiers(whole, sketch, most))
     count, best, grid = 1, layout, size_grid(sketch, assign_tracks(sketch))
     while scale_to_fit(best, page) < FITS and count < TIERS and count < sketch.plan.columns:
         count += 1
         tiers = split_columns(sketch, grid, count)
-        found = stack([lay_tier_out(whole, options, tiers, n) for n in range(1 + max(tiers.values()))])
+        found = stack_layouts([lay_tier_out(whole, options, tiers, n) for n in range(1 + max(tiers.values()))])
         if scale_to_fit(found, page) > scale_to_fit(best, page):
             best = found
         elif count > 2 and scale_to_fit(found, page) < 0.8 * scale_to_fit(best, page):
@@ -64,7 +64,7 @@ def lay_out(
     return best
 
 
-def finish(sketch: Sketch) -> Layout:
+def finish_layout(sketch: Sketch) -> Layout:
     """Give everything in a sketch its place."""
     tracks = assign_tracks(sketch)
     grid = size_grid(sketch, tracks)
@@ -113,7 +113,7 @@ def fill_tiers(whole: Tier, sketch: Sketch, room: float) -> list[Layout]:
 def lay_tier_out(whole: Tier, options: Options, tiers: Mapping[int, int], n: int) -> Layout:
     """Lay tier ``n`` out; ``tiers`` gives the tier of each node."""
     tier = cut_tier(whole, tiers, n)
-    return finish(sketch_of(tier.graph, plan_cells(*tier), options))
+    return finish_layout(sketch_of(tier.graph, plan_cells(*tier), options))
 
 
 def split_columns(sketch: Sketch, grid: Grid, count: int) -> dict[int, int]:

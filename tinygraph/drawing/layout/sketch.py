@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tinygraph.drawing.layout.card import Card, card_of, stub_card, usual_dtype
 from tinygraph.drawing.layout.edge_labels import chip_labels
-from tinygraph.drawing.layout.grid import Plan, Way, choose_way
+from tinygraph.drawing.layout.grid import CellPlan, Way, choose_way
 from tinygraph.drawing.style.formula import Runs
 from tinygraph.graph.data import Graph
 from tinygraph.graph.scopes import Scope
@@ -39,7 +39,7 @@ class Sketch:
     """
 
     graph: Graph
-    plan: Plan
+    plan: CellPlan
     options: Options
     ways: tuple[Way, ...]
     cards: Mapping[int, Card]
@@ -47,7 +47,7 @@ class Sketch:
     back: tuple[bool, ...]
 
 
-def sketch_of(graph: Graph, plan: Plan, options: Options) -> Sketch:
+def sketch_of(graph: Graph, plan: CellPlan, options: Options) -> Sketch:
     """Choose ways, compose cards and write labels."""
     ways = tuple(choose_way(plan, link) for link in plan.links)
     labels = chip_labels(graph, plan, options.show) if options.chips else {}
@@ -55,7 +55,7 @@ def sketch_of(graph: Graph, plan: Plan, options: Options) -> Sketch:
     return Sketch(graph, plan, options, ways, even_cards(graph, plan, ways, options), labels, back)
 
 
-def even_cards(graph: Graph, plan: Plan, ways: Sequence[Way], options: Options) -> dict[int, Card]:
+def even_cards(graph: Graph, plan: CellPlan, ways: Sequence[Way], options: Options) -> dict[int, Card]:
     """Compose the cards; those that straight edges join have their gradients at one height."""
     usual, badges = usual_dtype(graph), options.badges or {}
 
@@ -84,7 +84,7 @@ def even_cards(graph: Graph, plan: Plan, ways: Sequence[Way], options: Options) 
     return stretch_stubs(plan, ways, cards)
 
 
-def stretch_stubs(plan: Plan, ways: Sequence[Way], cards: dict[int, Card]) -> dict[int, Card]:
+def stretch_stubs(plan: CellPlan, ways: Sequence[Way], cards: dict[int, Card]) -> dict[int, Card]:
     """Make each stub tall enough for its lines, or as tall as the card beside it, so that its lines are straight."""
     lines: dict[int, int] = defaultdict(int)
     for link in plan.links:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from math import fsum
 from typing import NamedTuple
 
-from tinygraph.drawing.style.text_width import clipped, width
+from tinygraph.drawing.style.text_width import clip, width
 
 TOKEN = re.compile(r"\\([A-Za-z]+|.)|\$([A-Za-z]+)|([{}^_])|(\s+)|(\d+(?:\.\d+)?|.)", re.S)
 SYMBOLS = {
@@ -83,19 +83,19 @@ def _atom(tokens: list[re.Match[str]], i: int) -> tuple[Atom, int]:
     return Atom("symbol", plain_text), i + 1
 
 
-def plain(tex: str, fact: Callable[[str], str]) -> str:
+def to_unicode(tex: str, fact: Callable[[str], str]) -> str:
     r"""Write a formula as one line of Unicode; ``fact`` gives the text of a hole.
 
     >>> plain(r"\sqrt{$x + $y}", {"x": "v", "y": "ε"}.get)
     '√(v + ε)'
     """
-    return _plain(parse(tex), fact).strip()
+    return _to_unicode(parse(tex), fact).strip()
 
 
-def _plain(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
+def _to_unicode(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
     out = ""
     for i, atom in enumerate(atoms):
-        inner = _plain(atom.parts, fact)
+        inner = _to_unicode(atom.parts, fact)
         if atom.kind == "hole":
             out += fact(atom.text)
         elif atom.kind == "word":
@@ -104,13 +104,13 @@ def _plain(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
         elif atom.kind == "group":
             out += inner
         elif atom.kind == "root":
-            simple = len(inner) == 1 or inner.isalnum() or enclosed(inner)
+            simple = len(inner) == 1 or inner.isalnum() or is_enclosed(inner)
             out += f"√{inner}" if simple else f"√({inner})"
         elif atom.kind in ("sup", "sub"):
             table, mark = (SUPERSCRIPT, "^") if atom.kind == "sup" else (SUBSCRIPT, "_")
             raised = inner.translate(table)
             small = all(c not in inner or c in "," for c in raised)
-            out += raised if small else mark + (inner if len(inner) == 1 or enclosed(inner) else f"({inner})")
+            out += raised if small else mark + (inner if len(inner) == 1 or is_enclosed(inner) else f"({inner})")
             out += " " * (atom.kind == "sub" and i + 1 < len(atoms) and atoms[i + 1].kind == "hole")
         elif atom.text in SPACED:
             binary = bool(out) and out[-1] not in "([ "
@@ -120,7 +120,7 @@ def _plain(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
     return out.replace(" - ", " − ")
 
 
-def enclosed(text: str) -> bool:
+def is_enclosed(text: str) -> bool:
     """Whether one pair of brackets is around all of a text.
 
     >>> enclosed("(a + b)"), enclosed("(a) + (b)")
@@ -189,7 +189,7 @@ def name_runs(name: str, room: float = 12.0) -> Runs:
             if sub:
                 pieces.append(Run(sub, "roman" if sub.isdigit() or len(sub) > 1 else "serif", SMALL, DOWN))
         else:
-            short = clipped(token, 1, room)
+            short = clip(token, 1, room)
             pieces += words(short, "roman" if token.isalpha() and len(name) <= 24 else "sans")
     return tuple(pieces)
 
@@ -207,12 +207,12 @@ def number_runs(text: str) -> Runs:
     return (Run(head, "roman"), Run(str(int(power)).replace("-", "−"), "roman", SMALL, UP))
 
 
-def formula(tex: str, fact: Callable[[str], Runs]) -> Runs:
+def formula_runs(tex: str, fact: Callable[[str], Runs]) -> Runs:
     """Write a formula as runs with true sub- and superscripts; ``fact`` gives the runs of a hole."""
-    return joined(_runs(parse(tex), fact))
+    return join_runs(_atom_runs(parse(tex), fact))
 
 
-def _runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run]:
+def _atom_runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run]:
     out: list[Run] = []
     for i, atom in enumerate(atoms):
         after = atoms[i + 1].kind if i + 1 < len(atoms) else ""
@@ -221,15 +221,15 @@ def _runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run]:
         elif atom.kind == "word":
             out.append(Run(atom.text + SPACE * (after in ("hole", "word")), "roman"))
         elif atom.kind == "group":
-            out += _runs(atom.parts, fact)
+            out += _atom_runs(atom.parts, fact)
         elif atom.kind == "root":
-            inner = _runs(atom.parts, fact)
+            inner = _atom_runs(atom.parts, fact)
             text = text_of(inner)
             simple = sum(len(r.text) for r in inner if not r.rise) <= 2 or text == "( )"
             out += [Run("√", "roman"), *inner] if simple else [Run("√(", "roman"), *inner, Run(")", "roman")]
         elif atom.kind in ("sup", "sub"):
             base = UP if atom.kind == "sup" else DOWN
-            inner = [r for r in _runs(atom.parts, fact) if r.text]
+            inner = [r for r in _atom_runs(atom.parts, fact) if r.text]
             if text_of(inner) == "T" and out and out[-1].text == "T" and out[-1].rise > 0:
                 out.pop()  # transposed twice is not transposed
                 continue
@@ -244,17 +244,17 @@ def _runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run]:
             out.append(Run(SPACE * (i + 1 == len(atoms) > 1) + "·", "roman"))
         else:
             letter = atom.text.isalpha() and len(atom.text) == 1 and atom.text not in "ΣΠ"
-            gap = SPACE * (atom.text == "Σ" and after != "" and not summed(atoms[i + 1 :]))
+            gap = SPACE * (atom.text == "Σ" and after != "" and not has_index(atoms[i + 1 :]))
             out.append(Run(atom.text + gap, "serif" if letter else "roman"))
     return out
 
 
-def summed(rest: tuple[Atom, ...]) -> bool:
+def has_index(rest: tuple[Atom, ...]) -> bool:
     """Whether what follows a Σ begins with an index."""
     return bool(rest) and rest[0].kind == "sub"
 
 
-def joined(runs: Iterable[Run]) -> Runs:
+def join_runs(runs: Iterable[Run]) -> Runs:
     """Join neighbours of one face and height."""
     out: list[Run] = []
     for run in runs:
@@ -278,7 +278,7 @@ def clip_runs(runs: Runs, size: float, room: float) -> Runs:
     for run in runs:
         own = width(run.text, font_size(run, size), run.face)
         if own > room - width("…", size, run.face):
-            return (*out, run._replace(text=clipped(run.text, font_size(run, size), max(room, 0), run.face)))
+            return (*out, run._replace(text=clip(run.text, font_size(run, size), max(room, 0), run.face)))
         out.append(run)
         room -= own
     return tuple(out)

@@ -10,10 +10,10 @@ from tinygraph.drawing.layout.card import short
 from tinygraph.graph.data import Graph
 from tinygraph.graph.paths import route
 
-__all__ = ["Lens", "overlay"]
+__all__ = ["Highlight", "read_show"]
 
 
-class Lens(NamedTuple):
+class Highlight(NamedTuple):
     """What a picture puts forward: lines, a last line on some cards, cards that are outlined, what is not pale."""
 
     show: str
@@ -25,32 +25,32 @@ class Lens(NamedTuple):
     caption: str = ""
 
 
-def overlay(graph: Graph, show: Any) -> Lens:
+def read_show(graph: Graph, show: Any) -> Highlight:
     """Read ``show``: a word, a Lens, or the names of nodes that a path goes through.
 
     Raises:
         ValueError: it is neither; or no such path.
         KeyError: a name is none of the graph's.
     """
-    if isinstance(show, Lens):
+    if isinstance(show, Highlight):
         return show
     if show in ("forward", "backward", "both"):
-        return Lens(show)
+        return Highlight(show)
     if show == "memory":
-        return memory(graph)
+        return mark_memory(graph)
     if show == "health":
-        return health(graph)
+        return mark_health(graph)
     if isinstance(show, str) and show.startswith("path="):
         show = [name.strip() for name in show.removeprefix("path=").split(",")]
     if isinstance(show, list | tuple) and len(show) >= 2:
         nodes, edges = route(graph, *show)
         said = f"ways through {' → '.join(map(str, show))}"
-        return Lens("both", nodes=frozenset(nodes), edges=frozenset(edges), caption=said)
+        return Highlight("both", nodes=frozenset(nodes), edges=frozenset(edges), caption=said)
     known = "'forward', 'backward', 'both', 'memory', 'health', 'path=x,y' or a tuple of names"
     raise ValueError(f"show is {show!r}; it must be {known}")
 
 
-def memory(graph: Graph) -> Lens:
+def mark_memory(graph: Graph) -> Highlight:
     """Outline what keeps arrays for the backward pass."""
     kept = {n.id: n.saved for n in graph.nodes if n.saved}
     total = f"{sum(kept.values()):,}".replace(",", "\u2009")
@@ -58,10 +58,10 @@ def memory(graph: Graph) -> Lens:
         f"outlined: keeps arrays for the backward pass, {total} B in all; an array that two nodes keep counts in both"
     )
     badges = {i: f"keeps {count:,} B".replace(",", "\u2009") for i, count in kept.items()}
-    return Lens("forward", badges, frozenset(kept), caption=said)
+    return Highlight("forward", badges, frozenset(kept), caption=said)
 
 
-def health(graph: Graph) -> Lens:
+def mark_health(graph: Graph) -> Highlight:
     """Mark what is sick: NaN, infinities, all zero, gradients far larger than the usual one."""
     norms = sorted(n.grad.norm for n in graph.nodes if n.grad and n.grad.norm)
     usual = norms[len(norms) // 2] if norms else 0.0
@@ -83,4 +83,4 @@ def health(graph: Graph) -> Lens:
         if found
         else "health: no NaN, no infinity, nothing all zero, no huge gradient"
     )
-    return Lens("both", found, frozenset(found), frozenset(found), caption=said)
+    return Highlight("both", found, frozenset(found), frozenset(found), caption=said)

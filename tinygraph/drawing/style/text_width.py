@@ -10,7 +10,7 @@ import functools
 import math
 import unicodedata
 
-__all__ = ["FONTS", "clipped", "width"]
+__all__ = ["FONTS", "clip", "width"]
 
 FONTS = {
     "sans": "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif",
@@ -278,10 +278,10 @@ def width(text: str, size: float, face: str = "sans") -> float:
     """
     known = WIDTHS[face]
     # math.fsum here and wherever places are added up: the sum() of Python 3.12 rounds otherwise than that of 3.11
-    return size * math.fsum(known[c] if c in known else other(c) for c in text)
+    return size * math.fsum(known[c] if c in known else guess_width(c) for c in text)
 
 
-def other(c: str) -> float:
+def guess_width(c: str) -> float:
     """Guess the width of a character that is not in the table, in em."""
     if unicodedata.combining(c) or unicodedata.category(c) in ("Cf", "Mn", "Me"):
         return 0.0
@@ -290,7 +290,7 @@ def other(c: str) -> float:
     return 1.1
 
 
-def clipped(text: str, size: float, room: float, face: str = "sans") -> str:
+def clip(text: str, size: float, room: float, face: str = "sans") -> str:
     """Return ``text``, or as much of it as fits ``room`` with an ellipsis.
 
     >>> clipped("a long name", 10, 30)
