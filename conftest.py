@@ -7,5 +7,8 @@ import tinygraph as tg
 
 
 @pytest.fixture(autouse=True)
-def names(doctest_namespace):
-    doctest_namespace.update({"np": np, "tg": tg} | {name: getattr(tg, name) for name in tg.__all__ if name != "fused"})
+def names(request, doctest_namespace):
+    own = getattr(getattr(request.node, "dtest", None), "globs", {})  # a module's own names go before ours
+    ours = {"np": np, "tg": tg} | {name: getattr(tg, name) for name in tg.__all__ if name != "fused"}
+    doctest_namespace.clear()
+    doctest_namespace.update({name: thing for name, thing in ours.items() if name not in own})

@@ -1,7 +1,7 @@
 """Layers, losses and initialisers, under PyTorch's names and with its meanings."""
 
 from tinygraph.engine.tensor import Parameter
-from tinygraph.nn import init
+from tinygraph.nn import functional, init
 from tinygraph.nn.activations import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from tinygraph.nn.layers import (
     AdaptiveAvgPool2d,
@@ -22,5 +22,5 @@ __all__ = [
     "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv2d",
     "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "GroupNorm", "Identity", "InstanceNorm2d", "LayerNorm",
     "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleList", "NLLLoss", "Parameter", "ReLU",
-    "Sequential", "Sigmoid", "Softmax", "StateDict", "Tanh", "init",
+    "Sequential", "Sigmoid", "Softmax", "StateDict", "Tanh", "functional", "init",
 ]  # fmt: skip

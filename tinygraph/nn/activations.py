@@ -13,7 +13,17 @@ __all__ = ["GELU", "LeakyReLU", "LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tan
 
 
 class ReLU(Module):
-    """Keep what is above 0: ``max(x, 0)``."""
+    """Keep what is above 0: ``max(x, 0)``.
+
+    Args:
+        inplace: taken as PyTorch takes it, and without effect: a Tensor is never changed in place.
+
+    >>> ReLU()(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
 
     def forward(self, x: Any) -> Any:
         """Return max(x, 0)."""
@@ -23,11 +33,15 @@ class ReLU(Module):
 class LeakyReLU(Module):
     """Keep what is above 0, and scale the rest by ``negative_slope``.
 
+    Args:
+        negative_slope: what values below 0 are multiplied by.
+        inplace: taken, and without effect, as in `ReLU`.
+
     >>> LeakyReLU(0.1)(np.array([-1.0, 2.0]))
     array([-0.1,  2. ])
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Any:

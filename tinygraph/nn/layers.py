@@ -72,6 +72,21 @@ class Linear(Weighted):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+def padding_in_pixels(padding: Pair | str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[int, int]:
+    """Return the padding of a convolution in pixels: "valid" is none, and "same" keeps the size of the images."""
+    if not isinstance(padding, str):
+        return pair(padding, "padding", 0)
+    if padding == "valid":
+        return 0, 0
+    if padding != "same":
+        raise ValueError(f"Conv2d: padding {padding!r} is neither 'same' nor 'valid' nor a number of pixels")
+    kernels, dilations = pair(kernel, "kernel_size", 1), pair(dilation, "dilation", 1)
+    rows, columns = (d * (k - 1) for d, k in zip(dilations, kernels, strict=True))
+    if pair(stride, "stride", 1) != (1, 1) or rows % 2 or columns % 2:
+        raise ValueError("Conv2d: padding 'same' takes stride 1 and as many pixels on either side: an odd kernel")
+    return rows // 2, columns // 2
+
+
 class Conv2d(Weighted):
     """Slide filters over images, as `tinygraph.ops.window.conv2d`, and shift each channel.
 
@@ -110,21 +125,8 @@ class Conv2d(Weighted):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size, self.stride = pair(kernel_size, "kernel_size", 1), pair(stride, "stride", 1)
         self.dilation = pair(dilation, "dilation", 1)
-        self.padding = self._padding(padding)
+        self.padding = padding_in_pixels(padding, self.kernel_size, self.stride, self.dilation)
         self._empty((out_channels, in_channels // groups, *self.kernel_size), bias)
-
-    def _padding(self, padding: Pair | str) -> tuple[int, int]:
-        """Return the padding in pixels."""
-        if not isinstance(padding, str):
-            return pair(padding, "padding", 0)
-        both = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        if padding == "valid":
-            return 0, 0
-        if padding != "same":
-            raise ValueError(f"Conv2d: padding {padding!r} is neither 'same' nor 'valid' nor a number of pixels")
-        if self.stride != (1, 1) or any(n % 2 for n in both):
-            raise ValueError("Conv2d: padding 'same' takes stride 1 and as many pixels on either side: an odd kernel")
-        return both[0] // 2, both[1] // 2
 
     def forward(self, x: Any) -> Any:
         """Return y (N, out_channels, H', W') of x (N, in_channels, H, W)."""
@@ -138,6 +140,17 @@ class Conv2d(Weighted):
         parts += [f"dilation={self.dilation}"] * (self.dilation != (1, 1))
         parts += [f"groups={self.groups}"] * (self.groups != 1) + ["bias=False"] * (self.bias is None)
         return ", ".join(parts)
+
+
+def rows_of(weight: Any, indices: Any, what: str) -> Any:
+    """Return the rows of a matrix that indices name, or raise for ``what`` looks them up."""
+    indices = array_of(indices)
+    found = getattr(indices, "dtype", np.dtype(object))
+    if found.kind not in "iu":
+        raise TypeError(f"{what}: indices must be an array of integers, not {found}")
+    if indices.size and (indices.min() < 0 or indices.max() >= weight.shape[0]):
+        raise IndexError(f"{what}: indices go from {indices.min()} to {indices.max()}")
+    return weight[indices]
 
 
 class Embedding(Module):
@@ -164,17 +177,18 @@ class Embedding(Module):
 
     def forward(self, indices: Any) -> Any:
         """Return rows (…, embedding_dim) for indices (…) in 0 … num_embeddings - 1."""
-        indices = array_of(indices)
-        found = getattr(indices, "dtype", np.dtype(object))
-        if found.kind not in "iu":
-            raise TypeError(f"{self}: indices must be an array of integers, not {found}")
-        if indices.size and (indices.min() < 0 or indices.max() >= self.num_embeddings):
-            raise IndexError(f"{self}: indices go from {indices.min()} to {indices.max()}")
-        return self.weight[indices]
+        return rows_of(self.weight, indices, str(self))
 
     def extra_repr(self) -> str:
         """Return the sizes."""
         return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+def thin_out(x: Any, p: float, generator: np.random.Generator) -> Any:
+    """Set each element to 0 with probability p, and scale the others by 1 / (1 - p)."""
+    stays = generator.random(x.shape, np.float32) >= p
+    mask = stays.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0.0)
+    return x * asarray(mask, backend_of(array_of(x)), x.dtype)
 
 
 class Dropout(Module):
@@ -185,6 +199,7 @@ class Dropout(Module):
 
     Args:
         p: probability, 0 … 1.
+        inplace: taken as PyTorch takes it, and without effect: a Tensor is never changed in place.
 
     Raises:
         ValueError: p is outside of 0 … 1.
@@ -196,7 +211,7 @@ class Dropout(Module):
     True
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is {p}, no probability")
         self.p = p
@@ -210,9 +225,7 @@ class Dropout(Module):
         """Return x, thinned out in training."""
         if not self.training or self.p == 0:
             return x
-        kept = self.generator.random(x.shape, np.float32) >= self.p
-        mask = kept.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0.0)
-        return x * asarray(mask, backend_of(array_of(x)), x.dtype)
+        return thin_out(x, self.p, self.generator)
 
     def get_extra_state(self) -> Any:
         """Return the state of the generator."""
