@@ -1,7 +1,6 @@
 """The benchmark as a program: its workers do the same work, its table and its chart say what was measured."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -41,26 +40,55 @@ def test_a_peer_that_is_not_installed_is_said():
     assert "not run" in bench.table([result])
 
 
-@pytest.mark.parametrize("library", ["torch", "mygrad", "autograd"])
-def test_libraries_do_the_same_work(library):
-    """The chain of a peer has our value: nobody is measured on less."""
-    pytest.importorskip(library)
-    import tinygraph as tg
+PEERS = [
+    *(("torch", work, shape) for work, shape in (
+        ("chain", (8,)), ("chain", (4, 4)), ("composed", (32, 6)), ("composed", (4, 3, 5, 5)),
+        ("batch_norm", (32, 6)), ("batch_norm", (4, 3, 5, 5)), ("layer_norm", (32, 6)),
+    )),
+    *((peer, work, shape) for peer in bench.SLOWER for work, shape in (("chain", (8,)), ("composed", (32, 6)))),
+    ("micrograd", "composed", (16, 4)),
+]  # fmt: skip
 
-    x, p, s, W = workloads.chain_arrays((8,))
-    ours = workloads.chain(*map(tg.Tensor, (x, p, s, W)), tg.relu, tg.exp, lambda h: h.mean()).item()
-    if library == "torch":
-        import torch
 
-        theirs = workloads.chain(*map(torch.tensor, (x, p, s, W)), torch.relu, torch.exp, torch.mean).item()
-    else:
-        relu = lambda h: np.maximum(h, 0)
-        theirs = workloads.chain(x, p, s, W, relu, np.exp, np.mean).item()
-    assert math.isclose(ours, theirs, rel_tol=1e-4)
+@pytest.mark.parametrize(("library", "work", "shape"), PEERS, ids=lambda part: str(part))
+def test_libraries_do_the_same_work(library, work, shape):
+    """The value and all gradients of each library are ours, so that no library is measured on less."""
+    ours, theirs = results("tinygraph", work, shape), results(library, work, shape)
+    assert len(ours) == len(theirs) == (5 if work == "chain" else 4)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b.reshape(a.shape), rtol=0, atol=1e-4 * np.abs(a).max())
+
+
+def results(library, work, shape):
+    """Ask a worker process for the value and the gradients; skip where the library is not installed."""
+    worker = Worker(library, 1, "numpy")
+    try:
+        return [np.asarray(x) for x in worker.ask(results=work, shape=shape)]
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
+    finally:
+        worker.close()
+
+
+@pytest.mark.parametrize("work", ["batch_norm", "composed"])
+def test_our_work_is_what_its_name_says(work):
+    """Against the definition in NumPy: batch norm of x, and the gradient of β, which is the sum of w."""
+    x, gamma, beta, w = workloads.arrays((32, 6))
+    y, _, _, d_beta = results("tinygraph", work, (32, 6))
+    np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5) * gamma + beta, atol=1e-5)
+    np.testing.assert_allclose(d_beta, w.sum(0), atol=1e-5)
+
+
+def test_both_ways_of_training_compute_the_same():
+    ours, theirs = (results("tinygraph", work, (32, 6)) for work in ("training", "training by grad"))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_every_row_names_work_that_exists():
-    assert {row.work for row in bench.ROWS} <= {"chain", "composed", "training", "batch_norm", "layer_norm"}
+    assert {row.work for row in bench.ROWS} <= {
+        "chain", "composed", "training", "training by grad", "batch_norm", "layer_norm",
+    }  # fmt: skip
     assert {row.peer for row in bench.ROWS} <= set(workloads.LIBRARIES)
     assert len({(row.title, row.route, row.measure) for row in bench.ROWS}) == len(bench.ROWS)
 

@@ -1,7 +1,7 @@
-"""How long it takes, against a peer in the same run: libraries in processes of their own, taking turns.
+"""Measure tinygraph against its peers: each library in a process of its own, taking turns.
 
-A figure is the median, over rounds, of our time divided by the peer's in the same round; the spread is its
-quartiles. docs/benchmarks.md says why.
+A figure is the median, over rounds, of our time divided by the peer's in the same round; its spread is the two
+quartiles. docs/benchmarks.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.lazy_import import install_hint
+from tinygraph.engine.types import Array, Shape
 
 __all__ = ["ROWS", "Result", "Row", "chart", "report", "run", "table"]
 
@@ -30,15 +31,26 @@ QUIET = 0.03  # seconds before it: the threads of OpenMP spin for most of that a
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the table: the work, its shape, and whom it is measured against.
+    """One line of the table: the work, its shape, and the library that it is measured against.
 
-    ``route`` is "numpy" or "numba". ``measure`` is "time" (ours ÷ the peer's), "peak" (greatest memory ÷ bytes
-    of the input) or "accuracy" (greatest relative error). ``must`` is the most that it may be.
+    Args:
+        group: what the table calls the work.
+        work: what `tinygraph.bench.workloads` calls it.
+        shape: of x.
+        must: the greatest figure that is good enough.
+        peer: the library on the other side.
+        threads: how many each library may use.
+        route: which fused kernels are used, "numpy" or "numba".
+        measure: "time" (ours ÷ the peer's), "peak" (greatest memory ÷ bytes of x) or "accuracy" (greatest
+            relative error).
+
+    >>> Row("chain of 201 ops", "chain", (64, 64), 0.75).title
+    'chain of 201 ops 64×64 ÷ torch'
     """
 
     group: str
     work: str
-    shape: tuple[int, ...]
+    shape: Shape
     must: float
     peer: str = "torch"
     threads: int = 2
@@ -47,14 +59,27 @@ class Row:
 
     @property
     def title(self) -> str:
-        """What the row is called: group, shape, peer."""
+        """The name of the row: group, shape, peer."""
         against = f" ÷ {self.peer}" if self.measure == "time" else ""
         return f"{self.group} {'×'.join(map(str, self.shape))}{against}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured: the median, its quartiles, and in seconds the medians of both; ``figure`` None: not run."""
+    """What was measured in a row.
+
+    Args:
+        row: the row.
+        figure: the median; None if the row could not be run.
+        low: the lower quartile.
+        high: the upper quartile.
+        ours: median time of a step of ours, in seconds; None where no time is measured.
+        theirs: median time of a step of the peer's, in seconds.
+        why: the reason why the row could not be run.
+
+    >>> Result(Row("error", "batch_norm", (64, 16), 1e-5, measure="accuracy"), 2e-7).holds
+    True
+    """
 
     row: Row
     figure: float | None
@@ -66,7 +91,7 @@ class Result:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the figure is within what it must be."""
+        """Whether the figure is good enough; None if there is none."""
         return None if self.figure is None else self.figure <= self.row.must
 
 
@@ -79,6 +104,7 @@ ROWS = [
     Row("chain of 201 ops", "chain", (64, 64), 0.75, threads=1),
     *(Row("composed BN", "composed", shape, must) for shape, must in COMPOSED.items()),
     *(Row("composed BN, peak memory", "training", shape, 4.5, measure="peak") for shape in (FLAT[1], IMAGES[0])),
+    Row("composed BN, peak memory of grad", "training by grad", FLAT[1], 4.6, measure="peak"),
     *(Row("fused BN, NumPy", "batch_norm", shape, 2.6) for shape in [*FLAT, *IMAGES]),
     *(Row("fused BN, Numba", "batch_norm", shape, 0.85, route="numba") for shape in FLAT),
     *(Row("fused BN, Numba", "batch_norm", shape, 0.45, route="numba") for shape in IMAGES),
@@ -97,7 +123,7 @@ ROWS = [
 
 
 class Worker:
-    """A process with one library in it, that times what it is asked to."""
+    """A process that has one library imported, and measures what it is asked to measure."""
 
     def __init__(self, library: str, threads: int, route: str) -> None:
         count = str(threads)
@@ -110,6 +136,12 @@ class Worker:
 
     def ask(self, **request: Any) -> Any:
         """Send a request and wait for the answer.
+
+        Args:
+            request: one of the methods of `tinygraph.bench.workloads.Server` with its argument, and a shape.
+
+        Returns:
+            The answer, as JSON has it.
 
         Raises:
             ModuleNotFoundError: what the work needs is not installed.
@@ -138,14 +170,27 @@ class Worker:
 
 
 def run(rows: Sequence[Row] = ROWS, rounds: int = 15, say: Callable[[str], Any] = lambda _: None) -> list[Result]:
-    """Measure rows, one after the other; ``say`` is told of each before it begins."""
+    """Measure rows, one after the other.
+
+    Args:
+        rows: the rows.
+        rounds: how many turns each library has, 1 or more.
+        say: called with a line of text before each row.
+
+    Returns:
+        A result for each row; where a peer is not installed, the result says so.
+
+    >>> from tinygraph import bench
+    >>> bench.run([bench.Row("chain", "chain", (8,), 1.0, peer="no such library")], rounds=1)[0].why
+    'not installed: no such library'
+    """
     results = []
     for k, row in enumerate(rows):
         say(f"[{k + 1}/{len(rows)}] {row.title}")
         ours = Worker("tinygraph", row.threads, row.route)
         workers = [ours, Worker(row.peer, row.threads, "")] if row.measure == "time" else [ours]
         try:
-            results.append(measured(row, workers, rounds))
+            results.append(measure_row(row, workers, rounds))
         except ModuleNotFoundError as error:
             results.append(Result(row, None, why=f"not installed: {error}"))
         except RuntimeError as error:
@@ -156,8 +201,8 @@ def run(rows: Sequence[Row] = ROWS, rounds: int = 15, say: Callable[[str], Any] 
     return results
 
 
-def measured(row: Row, workers: list[Worker], rounds: int) -> Result:
-    """Measure one row."""
+def measure_row(row: Row, workers: list[Worker], rounds: int) -> Result:
+    """Measure one row, with our worker and perhaps the peer's."""
     if row.measure == "accuracy":
         error = workers[0].ask(accuracy=row.work, shape=row.shape)
         return Result(row, error, error, error)
@@ -166,14 +211,14 @@ def measured(row: Row, workers: list[Worker], rounds: int) -> Result:
         return Result(row, most, most, most)
     for worker in workers:
         worker.ask(work=row.work, shape=row.shape)
-    repeats = [max(1, round(SPAN / turn(worker, 3))) for worker in workers]
-    turns = np.array([[turn(w, n) for w, n in zip(workers, repeats)] for _ in range(rounds)])
+    repeats = [max(1, round(SPAN / time_turn(worker, 3))) for worker in workers]
+    turns = np.array([[time_turn(w, n) for w, n in zip(workers, repeats)] for _ in range(rounds)])
     low, figure, high = np.percentile(turns[:, 0] / turns[:, 1], [25, 50, 75])
     ours, theirs = np.median(turns, axis=0)
     return Result(row, float(figure), float(low), float(high), float(ours), float(theirs))
 
 
-def turn(worker: Worker, steps: int) -> float:
+def time_turn(worker: Worker, steps: int) -> float:
     """Wait until the other library's threads sleep, let this one warm up, and return the seconds of a step."""
     time.sleep(QUIET)
     worker.ask(repeat=-(-steps // 10))
@@ -181,34 +226,46 @@ def turn(worker: Worker, steps: int) -> float:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Write results as a Markdown table, which a terminal shows as well."""
+    """Write results as a Markdown table, which can be read in a terminal too.
+
+    Args:
+        results: from `run`.
+
+    Returns:
+        The table, a line a result.
+
+    >>> print(table([Result(Row("error", "batch_norm", (64, 16), 1e-5, measure="accuracy"), 2e-7)]))
+    | what  | shape   | against | ours | theirs | figure | quartiles | must    |   |
+    |-------|---------|---------|------|--------|--------|-----------|---------|---|
+    | error | 64 × 16 | float64 |      |        | 2e-07  |           | ≤ 1e-05 | ✓ |
+    """
     lines = [("what", "shape", "against", "ours", "theirs", "figure", "quartiles", "must", "")]
     for r in results:
         shape = " × ".join(map(str, r.row.shape))
         against = {"time": r.row.peer, "peak": "input bytes", "accuracy": "float64"}[r.row.measure]
         if r.figure is None:
-            lines.append((r.row.group, shape, against, "", "", "not run", r.why[:40], limit(r.row), ""))
+            lines.append((r.row.group, shape, against, "", "", "not run", r.why[:40], write_limit(r.row), ""))
             continue
-        spread = f"{written(r.low)}–{written(r.high)}" if r.row.measure == "time" else ""
-        times = (seconds(r.ours), seconds(r.theirs))
-        figures = (*times, written(r.figure), spread, limit(r.row), "✓" if r.holds else "✗")
+        spread = f"{write_number(r.low)}–{write_number(r.high)}" if r.row.measure == "time" else ""
+        times = (write_seconds(r.ours), write_seconds(r.theirs))
+        figures = (*times, write_number(r.figure), spread, write_limit(r.row), "✓" if r.holds else "✗")
         lines.append((r.row.group, shape, against, *figures))
     widths = [max(map(len, column)) for column in zip(*lines)]
     rows = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
     return "\n".join([rows[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *rows[1:]])
 
 
-def limit(row: Row) -> str:
+def write_limit(row: Row) -> str:
     """Write what the figure must not exceed."""
-    return f"≤ {written(row.must)}"
+    return f"≤ {write_number(row.must)}"
 
 
-def written(x: float) -> str:
+def write_number(x: float) -> str:
     """Write a figure in two decimals, or as a power where it is small."""
     return f"{x:.2f}" if x >= 0.005 else f"{x:.0e}"
 
 
-def seconds(x: float | None) -> str:
+def write_seconds(x: float | None) -> str:
     """Write a time with its unit."""
     if x is None:
         return ""
@@ -216,17 +273,27 @@ def seconds(x: float | None) -> str:
 
 
 def report(results: Iterable[Result]) -> dict[str, Any]:
-    """Return results with the machine, the versions and the date, as JSON has it."""
+    """Return results with the machine, the versions and the date, fit for JSON.
+
+    Args:
+        results: from `run`.
+
+    Returns:
+        A dictionary of "date", "machine", "versions" and "results".
+
+    >>> sorted(report([]))
+    ['date', 'machine', 'results', 'versions']
+    """
     names = ("numpy", "numba", "torch", "mygrad", "autograd", "dezero", "micrograd")
     return {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "versions": {"python": platform.python_version(), **{n: v for n in names if (v := version(n))}},
+        "versions": {"python": platform.python_version(), **{n: v for n in names if (v := version_of(n))}},
         "results": [{**dataclasses.asdict(r), "holds": r.holds} for r in results],
     }
 
 
-def version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
     """Return the installed version of a package, or None."""
     try:
         return metadata.version(name)
@@ -235,7 +302,11 @@ def version(name: str) -> str | None:
 
 
 def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
-    """Draw the ratios as bars, with what they must not exceed.
+    """Draw the ratios of times as bars, each with the limit that it must not exceed.
+
+    Args:
+        results: from `run`; those that measure a time are drawn.
+        path: where to write the picture; its ending chooses .svg, .png or .pdf.
 
     Raises:
         ModuleNotFoundError: Matplotlib is not installed; the message says how to install it.
@@ -249,7 +320,7 @@ def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
     axes = figure.subplots()
     places = range(len(shown))
     color = ["#0B5CAD" if r.holds else "#B84A00" for r in shown]
-    axes.barh(places, [r.figure or 0 for r in shown], xerr=whiskers(shown), color=color, height=0.7, ecolor="#7B8794")
+    axes.barh(places, [r.figure or 0 for r in shown], xerr=spreads(shown), color=color, height=0.7, ecolor="#7B8794")
     limits = [r.row.must for r in shown]
     axes.plot(limits, places, "|", color="#1B1F24", markersize=11, markeredgewidth=2, label="must be left of")
     axes.axvline(1, color="#7B8794", linewidth=0.8)
@@ -262,6 +333,6 @@ def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
     figure.savefig(path)
 
 
-def whiskers(results: Sequence[Result]) -> np.ndarray:
-    """Return the distances from the medians to the quartiles."""
+def spreads(results: Sequence[Result]) -> Array:
+    """Return the distances from the medians to the quartiles, (2, results)."""
     return np.array([[r.figure - r.low, r.high - r.figure] for r in results if r.figure is not None]).T

@@ -1,7 +1,7 @@
-"""What is timed: the same work, written for each library in its own idiom, as a step to be repeated.
+"""The work that is timed, written for each library in its own idiom, as a step that can be repeated.
 
-A worker process (``python -m tinygraph.bench.workloads LIBRARY``) reads a request a line, as JSON, and answers
-each with a line. It has one library loaded and nothing else: two in one process slow each other down.
+A worker process (``python -m tinygraph.bench.workloads LIBRARY``) reads one request a line, as JSON, and answers
+each with one line. It imports one library only, because two in one process slow each other down.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import json
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-Shape = tuple[int, ...]
-Step = Callable[[], Any]
+from tinygraph.engine.types import Array, Shape
+
+Step = Callable[[], tuple[Any, Any]]  # runs forward and backward; returns the value and the gradients of the leaves
 
 
-def arrays(shape: Shape) -> tuple[np.ndarray, ...]:
+def arrays(shape: Shape) -> tuple[Array, ...]:
     """Return x, γ, β and the weights w of the loss Σ w⊙y, in float32."""
     rng = np.random.default_rng(0)
     channels = shape[1]
@@ -27,12 +28,23 @@ def arrays(shape: Shape) -> tuple[np.ndarray, ...]:
     return x, 1 + 0.1 * rng.standard_normal(channels, np.float32), rng.standard_normal(channels, np.float32), w
 
 
+def layer_arrays(x: Array) -> tuple[Array, ...]:
+    """Return x, γ, β of layer norm over the last axis."""
+    rng = np.random.default_rng(0)
+    return x, rng.standard_normal(x.shape[-1], np.float32), rng.standard_normal(x.shape[-1], np.float32)
+
+
 def axes_of(shape: Shape) -> tuple[int, ...]:
     """Return the axes that batch norm averages over."""
     return (0, *range(2, len(shape)))
 
 
-def chain_arrays(shape: Shape) -> tuple[np.ndarray, ...]:
+def column_of(shape: Shape) -> Shape:
+    """Return the shape in which a parameter of the channels broadcasts."""
+    return tuple(n if a == 1 else 1 for a, n in enumerate(shape))
+
+
+def chain_arrays(shape: Shape) -> tuple[Array, ...]:
     """Return the operands of the chain: x, p, s of one shape and a matrix W near 1."""
     rng = np.random.default_rng(0)
     n = shape[-1]
@@ -57,9 +69,23 @@ def composed(x: Any, gamma: Any, beta: Any, mean: Any, sqrt: Any, column: Callab
     return column(gamma) * (x_c / sqrt(v + 1e-5)) + column(beta)
 
 
-def column_of(shape: Shape) -> Shape:
-    """Return the shape in which a parameter of the channels broadcasts."""
-    return tuple(n if a == 1 else 1 for a, n in enumerate(shape))
+def step_of(forward: Callable[[], Any], leaves: Sequence[Any], upstream: Any = None) -> Step:
+    """Return a step for a library whose tensors have ``backward`` and ``grad``.
+
+    Args:
+        forward: returns y, or the loss.
+        leaves: the tensors whose gradients are cleared, and then computed.
+        upstream: the gradient of y; None where y is a loss.
+    """
+
+    def step() -> tuple[Any, Any]:
+        for leaf in leaves:
+            leaf.grad = None
+        y = forward()
+        y.backward(upstream) if upstream is not None else y.backward()
+        return y, [leaf.grad for leaf in leaves]
+
+    return step
 
 
 # ------------------------------------------------------------------------------------------------ tinygraph
@@ -71,34 +97,19 @@ def tinygraph(work: str, shape: Shape) -> Step:
 
     if work == "chain":
         leaves = [tg.Tensor(a) for a in chain_arrays(shape)]
-        return stepped(lambda: chain(*leaves, tg.relu, tg.exp, lambda h: h.mean()), leaves)
+        return step_of(lambda: chain(*leaves, tg.relu, tg.exp, lambda h: h.mean()), leaves)
     x, gamma, beta, w = arrays(shape)
-    leaves = [tg.Tensor(a) for a in (x, gamma, beta)]
-    if work == "layer_norm":
-        leaves = [tg.Tensor(a) for a in layer_arrays(x)]
-        return stepped(lambda: tg.fused.layer_norm(*leaves), leaves, w)
+    leaves = [tg.Tensor(a) for a in (layer_arrays(x) if work == "layer_norm" else (x, gamma, beta))]
+    axes = axes_of(shape)
+    loss = lambda: (tg.batch_norm(*leaves, axis=axes) * w).sum()
     if work == "training":
-        return stepped(lambda: (tg.batch_norm(*leaves, axis=axes_of(shape)) * w).sum(), leaves)
+        return step_of(loss, leaves)
+    if work == "training by grad":
+        return lambda: ((y := loss()), tg.grad(y, leaves))
+    if work == "layer_norm":
+        return step_of(lambda: tg.fused.layer_norm(*leaves), leaves, w)
     function = tg.batch_norm if work == "composed" else tg.fused.batch_norm
-    return stepped(lambda: function(*leaves, axis=axes_of(shape)), leaves, w)
-
-
-def stepped(forward: Callable[[], Any], leaves: Any, w: Any = None) -> Step:
-    """Return a step forward and backward, with the gradient w of y where y is no loss."""
-
-    def step() -> None:
-        for leaf in leaves:
-            leaf.grad = None
-        y = forward()
-        y.backward(w) if w is not None else y.backward()
-
-    return step
-
-
-def layer_arrays(x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return x, γ, β of layer norm over the last axis."""
-    rng = np.random.default_rng(0)
-    return x, rng.standard_normal(x.shape[-1], np.float32), rng.standard_normal(x.shape[-1], np.float32)
+    return step_of(lambda: function(*leaves, axis=axes), leaves, w)
 
 
 # ------------------------------------------------------------------------------------------------ peers
@@ -115,36 +126,39 @@ def torch(work: str, shape: Shape) -> Step:
     tensor = lambda a: torch.tensor(a, requires_grad=True)
     if work == "chain":
         leaves = [tensor(a) for a in chain_arrays(shape)]
-        return stepped(lambda: chain(*leaves, torch.relu, torch.exp, torch.mean), leaves)
+        return step_of(lambda: chain(*leaves, torch.relu, torch.exp, torch.mean), leaves)
     x, gamma, beta, w = arrays(shape)
     leaves = [tensor(a) for a in (layer_arrays(x) if work == "layer_norm" else (x, gamma, beta))]
     upstream = torch.tensor(w)
-    axes = axes_of(shape)
+    axes, column = axes_of(shape), column_of(shape)
     if work == "composed":
-        column = column_of(shape)
-
         mean = lambda a: a.mean(axes, keepdim=True)
-        return stepped(lambda: composed(*leaves, mean, torch.sqrt, lambda p: p.view(column)), leaves, upstream)
+        return step_of(lambda: composed(*leaves, mean, torch.sqrt, lambda p: p.view(column)), leaves, upstream)
     if work == "layer_norm":
-        return stepped(lambda: functional.layer_norm(leaves[0], shape[-1:], *leaves[1:]), leaves, upstream)
-    return stepped(lambda: functional.batch_norm(leaves[0], None, None, *leaves[1:], training=True), leaves, upstream)
+        return step_of(lambda: functional.layer_norm(leaves[0], shape[-1:], *leaves[1:]), leaves, upstream)
+    return step_of(lambda: functional.batch_norm(leaves[0], None, None, *leaves[1:], training=True), leaves, upstream)
 
 
 def mygrad(work: str, shape: Shape) -> Step:
-    """Return a step in MyGrad."""
+    """Return a step in MyGrad, which clears gradients by itself when a tensor is used again."""
     import mygrad as mg
 
     if work == "chain":
-        leaves = [mg.tensor(a) for a in chain_arrays(shape)]
-        return stepped(lambda: chain(*leaves, lambda h: mg.maximum(h, 0), mg.exp, mg.mean), NoGrad)
-    axes, column = axes_of(shape), column_of(shape)
-    *operands, w = arrays(shape)
-    leaves = [mg.tensor(a) for a in operands]
-    mean = lambda a: mg.mean(a, axis=axes, keepdims=True)
-    return stepped(lambda: composed(*leaves, mean, mg.sqrt, lambda p: p.reshape(column)), NoGrad, w)
+        leaves, upstream = [mg.tensor(a) for a in chain_arrays(shape)], None
+        forward = lambda: chain(*leaves, lambda h: mg.maximum(h, 0), mg.exp, mg.mean)
+    else:
+        axes, column = axes_of(shape), column_of(shape)
+        *operands, upstream = arrays(shape)
+        leaves = [mg.tensor(a) for a in operands]
+        mean = lambda a: mg.mean(a, axis=axes, keepdims=True)
+        forward = lambda: composed(*leaves, mean, mg.sqrt, lambda p: p.reshape(column))
 
+    def step() -> tuple[Any, Any]:
+        y = forward()
+        y.backward(upstream)
+        return y, [leaf.grad for leaf in leaves]
 
-NoGrad: tuple[Any, ...] = ()  # a library that clears its gradients by itself
+    return step
 
 
 def autograd(work: str, shape: Shape) -> Step:
@@ -157,16 +171,21 @@ def autograd(work: str, shape: Shape) -> Step:
         function = lambda a: chain(*a, lambda h: anp.maximum(h, 0), anp.exp, anp.mean)
     else:
         axes, column = axes_of(shape), column_of(shape)
-        *operands, upstream = arrays(shape)  # type: ignore[assignment]
+        *operands, upstream = arrays(shape)
         mean = lambda a: anp.mean(a, axis=axes, keepdims=True)
         function = lambda a: composed(*a, mean, anp.sqrt, lambda p: anp.reshape(p, column))
     both_ways = make_vjp(function)
-    return lambda: both_ways(tuple(operands))[0](upstream)
+
+    def step() -> tuple[Any, Any]:
+        pull, y = both_ways(tuple(operands))
+        return y, pull(upstream)
+
+    return step
 
 
 def dezero(work: str, shape: Shape) -> Step:
     """Return a step in DeZero, whose matmul takes matrices alone: vectors go in as rows."""
-    np.int = int  # type: ignore[attr-defined] # a name that NumPy dropped, and DeZero 0.0.13 still uses
+    np.int = int  # a name that NumPy dropped, and DeZero 0.0.13 still uses
     import dezero.functions as F  # noqa: N812 - as its book does
     from dezero import Variable
 
@@ -182,12 +201,13 @@ def dezero(work: str, shape: Shape) -> Step:
         mean = lambda a: F.sum(a, axis=axes, keepdims=True) / number
         forward = lambda: composed(*leaves, mean, lambda v: v**0.5, lambda p: F.reshape(p, column))
 
-    def step() -> None:
+    def step() -> tuple[Any, Any]:
         for leaf in leaves:
             leaf.cleargrad()
         y = forward()
         y.grad = Variable(np.asarray(upstream))
         y.backward()
+        return y, [leaf.grad for leaf in leaves]
 
     return step
 
@@ -199,9 +219,10 @@ def micrograd(work: str, shape: Shape) -> Step:
     x, gamma, beta, w = (a.tolist() for a in arrays(shape))
     rows, columns = shape
 
-    def step() -> None:
+    def step() -> tuple[Any, Any]:
         xs = [[Value(v) for v in row] for row in x]
         gs, bs = [Value(v) for v in gamma], [Value(v) for v in beta]
+        y = [[None] * columns for _ in range(rows)]
         loss = Value(0.0)
         for c in range(columns):
             mu = sum(row[c] for row in xs) * (1 / rows)
@@ -209,13 +230,32 @@ def micrograd(work: str, shape: Shape) -> Step:
             v = sum(d * d for d in centred) * (1 / rows)
             inverse = (v + 1e-5) ** -0.5
             for r, d in enumerate(centred):
-                loss = loss + (d * inverse * gs[c] + bs[c]) * w[r][c]
+                y[r][c] = d * inverse * gs[c] + bs[c]
+                loss = loss + y[r][c] * w[r][c]
         loss.backward()
+        gradients = [[v.grad for v in row] for row in xs], [v.grad for v in gs], [v.grad for v in bs]
+        return [[v.data for v in row] for row in y], gradients
 
     return step
 
 
-# ------------------------------------------------------------------------------------------------ the worker
+LIBRARIES = {f.__name__: f for f in (tinygraph, torch, mygrad, autograd, dezero, micrograd)}
+
+
+# ------------------------------------------------------------------------------------------------ what is measured
+
+
+def results(library: str, work: str, shape: Shape) -> list[Any]:
+    """Return the value and then the gradients that a step computes, as nested lists."""
+    value, gradients = LIBRARIES[library](work, shape)()
+    return [numbers(x) for x in (value, *gradients)]
+
+
+def numbers(x: Any) -> Any:
+    """Return an array, a tensor of any library, or nested lists, as nested lists."""
+    x = x.detach() if hasattr(x, "detach") else x
+    x = x.data if type(x).__module__.split(".")[0] in ("tinygraph", "mygrad", "dezero") else x
+    return np.asarray(x).tolist()
 
 
 def peak(library: str, work: str, shape: Shape) -> float:
@@ -247,39 +287,58 @@ def accuracy(work: str, shape: Shape, mean: float = 1e4) -> float:
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(*found))
 
 
-LIBRARIES = {f.__name__: f for f in (tinygraph, torch, mygrad, autograd, dezero, micrograd)}
+# ------------------------------------------------------------------------------------------------ the worker
+
+
+class Server:
+    """What a worker process does with a request: a JSON object whose first key says which of the methods is meant."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+        self.step: Step = lambda: (None, None)
+
+    def answer(self, request: dict[str, Any]) -> Any:
+        """Return the answer to a request; what is not installed is an answer too."""
+        action = next(iter(request))
+        try:
+            if self.library not in LIBRARIES:
+                raise ImportError(self.library)
+            if action == "repeat":
+                return self.repeat(request["repeat"])
+            return getattr(self, action)(request[action], tuple(request["shape"]))
+        except ImportError as error:
+            return {"absent": str(error)}
+
+    def work(self, name: str, shape: Shape) -> float:
+        """Set a step up, run it twice, and return how many seconds that took."""
+        self.step = LIBRARIES[self.library](name, shape)
+        return 2 * self.repeat(2)
+
+    def repeat(self, count: int) -> float:
+        """Run the step so many times, and return the seconds of one."""
+        step, started = self.step, time.perf_counter()
+        for _ in range(count):
+            step()
+        return (time.perf_counter() - started) / count
+
+    def results(self, name: str, shape: Shape) -> list[Any]:
+        """Return the value and the gradients of a work."""
+        return results(self.library, name, shape)
+
+    def peak(self, name: str, shape: Shape) -> float:
+        """Return the greatest memory of a work."""
+        return peak(self.library, name, shape)
+
+    def accuracy(self, name: str, shape: Shape) -> float:
+        """Return the greatest error of a fused op."""
+        return accuracy(name, shape)
 
 
 def serve(library: str) -> None:
-    """Answer requests, a line each.
-
-    {"work", "shape"} sets a step up and {"repeat": n} times n of them; {"peak": work, "shape"} and
-    {"accuracy": work, "shape"} measure those.
-    """
-    step: Step = lambda: None
+    """Answer requests on standard input, a line each."""
+    server = Server(library)
     for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            if "work" in request:
-                if library not in LIBRARIES:
-                    raise ImportError(library)
-                step = LIBRARIES[library](request["work"], tuple(request["shape"]))
-                started = time.perf_counter()
-                step()
-                step()
-                answer: Any = time.perf_counter() - started
-            elif "peak" in request:
-                answer = peak(library, request["peak"], tuple(request["shape"]))
-            elif "accuracy" in request:
-                answer = accuracy(request["accuracy"], tuple(request["shape"]))
-            else:
-                started = time.perf_counter()
-                for _ in range(request["repeat"]):
-                    step()
-                answer = (time.perf_counter() - started) / request["repeat"]
-        except ImportError as error:
-            answer = {"absent": str(error)}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(server.answer(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
