@@ -12,7 +12,11 @@ from types import ModuleType
 __all__ = ["MOVED", "install"]
 
 MOVED = {
-    "tinygraph.check": ("tinygraph.verify.gradients",),
+    "tinygraph.check": (
+        "tinygraph.verify.certificate",
+        "tinygraph.verify.comparison",
+        "tinygraph.verify.gradients",
+    ),
     "tinygraph.device": ("tinygraph.engine.arrays",),
     "tinygraph.fusion": ("tinygraph.autodiff.fused_op",),
     "tinygraph.ops.window": ("tinygraph.ops.convolution", "tinygraph.ops.pooling"),

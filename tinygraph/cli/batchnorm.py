@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     from tinygraph import fused
     from tinygraph.engine.arrays import asarray
     from tinygraph.functions.normalization import batch_norm
-    from tinygraph.verify.gradients import compare
+    from tinygraph.verify.comparison import compare
 
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: must be 0 or more")

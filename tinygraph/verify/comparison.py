@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
@@ -11,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygraph.autodiff.backward import order_of
-from tinygraph.engine.arrays import asarray, backend_of, synchronize, to_numpy
+from tinygraph.engine.arrays import synchronize, to_numpy
 from tinygraph.engine.context import no_grad
 from tinygraph.engine.errors import describe
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.functions.checks import axes_of
 from tinygraph.functions.transforms import pull
 from tinygraph.verify.certificate import DIFFERENCES, ORDERS, Certificate, Row, short
+from tinygraph.verify.inputs import Function, argument_names, array_like, as_tuple, draw_normal, random_numbers
 
 __all__ = ["compare"]
 
@@ -25,7 +25,6 @@ FLOOR = {"float64": 1e-9, "float32": 1e-5}  # relative error that is allowed any
 SLACK, NUDGES = 20, 3  # times the greatest of three changes of the reference when its data change in their last digit
 ILL_CONDITIONED = ("N = 2", "spread ÷ 10⁶")
 
-Function = Callable[..., Any]
 Values = Mapping[tuple[int, str], np.ndarray]  # order and name of a quantity -> what it is
 
 
@@ -81,7 +80,7 @@ def compare(
     >>> certificate.ok
     True
     """
-    names = names_of(composed, len(inputs))
+    names = argument_names(composed, len(inputs))
     xs = tuple(finite_array(n, x) for n, x in zip(names, inputs, strict=True))
     if not xs:
         raise ValueError("compare: it needs at least one input")
@@ -133,39 +132,11 @@ def finite_array(name: str, x: Any) -> Any:
     return array
 
 
-def names_of(func: Function, count: int) -> list[str]:
-    """Return what ``func`` calls its first arguments; x0, x1, … where that cannot be known."""
-    try:
-        parameters = list(inspect.signature(func).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
-    return [{"gamma": "γ", "beta": "β"}.get(n, n) for n in known] + [f"x{i}" for i in range(len(known), count)]
-
-
 def label(func: Function) -> str:
     """Name a function as its user knows it."""
     func = getattr(func, "func", func)  # of a functools.partial
     module, name = getattr(func, "__module__", None) or "", getattr(func, "__name__", type(func).__name__)
     return "fused." * (".fused" in module) + name
-
-
-def beside(values: np.ndarray, like: Any) -> Any:
-    """Return NumPy values as an array of the backend and dtype of ``like``."""
-    return asarray(values, backend_of(like), like.dtype)
-
-
-def stream(seed: int) -> np.random.Generator:
-    """Return random numbers of our own: inputs drawn from ``default_rng(seed)`` must not meet themselves as w.
-
-    The gradient of a normalization is zero for w = x.
-    """
-    return np.random.default_rng([seed, 0x67726164])
-
-
-def normal(rng: np.random.Generator, like: Any, shape: tuple[int, ...] | None = None) -> Any:
-    """Draw normal numbers in the shape of ``like``, or another, on its backend and in its dtype."""
-    return beside(rng.normal(size=like.shape if shape is None else shape), like)
 
 
 class Data(NamedTuple):
@@ -192,15 +163,10 @@ class Data(NamedTuple):
 def drawn(func: Function, xs: Sequence[Any], seed: int) -> Data:
     """Draw the cotangent and the directions; all of it in float64."""
     xs = tuple(x.astype("float64") for x in xs)
-    rng = stream(seed)
+    rng = random_numbers(seed)
     with no_grad():
-        ys = tuple(map(array_of, several(func(*map(Tensor, xs)))))
-    return Data(xs, *(tuple(normal(rng, a) for a in group) for group in (ys, xs, xs)))
-
-
-def several(out: Any) -> tuple[Any, ...]:
-    """Return what a function returned as a tuple."""
-    return tuple(out) if isinstance(out, tuple | list) else (out,)
+        ys = tuple(map(array_of, as_tuple(func(*map(Tensor, xs)))))
+    return Data(xs, *(tuple(draw_normal(rng, a) for a in group) for group in (ys, xs, xs)))
 
 
 def cases(xs: Sequence[Any], names: Sequence[str], seed: int) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
@@ -208,7 +174,7 @@ def cases(xs: Sequence[Any], names: Sequence[str], seed: int) -> Iterator[tuple[
     given, *rest = (x.astype("float64") for x in xs)
     yield "as given", (given, *rest), given
     yield "as given + 10⁴", (given + 1e4, *rest), given
-    x = beside(stream(seed + 1).uniform(float(given.min()), float(given.max()), given.shape), given)
+    x = array_like(random_numbers(seed + 1).uniform(float(given.min()), float(given.max()), given.shape), given)
     yield "uniform", (x, *rest), x
     yield "uniform + 100", (x + 1e2, *rest), x
     yield "uniform + 10⁴", (x + 1e4, *rest), x
@@ -251,7 +217,7 @@ class Engine(NamedTuple):
     def values(self, func: Function, data: Data, names: Sequence[str]) -> Values:
         """Return the value of ``func`` and its derivatives to the third order."""
         xs, w, v, u = (tuple(map(self.lift, group)) for group in data)
-        ys = several(func(*xs))
+        ys = as_tuple(func(*xs))
         first = self.pull(ys, xs, w)  # the plain walk, which runs a fused op's kernel
         recorded = self.pull(ys, xs, w, create_graph=True)
         along = self.pull(recorded, w, v)  # linear in w, so its derivative there is the jvp
@@ -313,9 +279,9 @@ def last_digit(plain: Any, dtype: str, x: Any) -> Callable[[Any], Any]:
     For float32 the digits of ``x`` are those of ``plain``, counted from its mean or from 0. For float64 they are
     its own: there the reference rounds too, and cannot be known better.
     """
-    rng, eps = stream(0), float(np.finfo(dtype).eps)
+    rng, eps = random_numbers(0), float(np.finfo(dtype).eps)
     near = x if dtype == "float64" else np.minimum(abs(plain), abs(plain - plain.mean()))
-    return lambda a: normal(rng, a) * abs(near if a is x else a) * eps
+    return lambda a: draw_normal(rng, a) * abs(near if a is x else a) * eps
 
 
 def relative(a: np.ndarray | None, b: np.ndarray | None, otherwise: float) -> float:
@@ -363,7 +329,7 @@ def differences(func: Function, data: Data, names: Sequence[str], exact: Values)
 
 def kept_for_backward(func: Function, xs: Sequence[Any]) -> tuple[int, int]:
     """Return how many bytes the graph of a call keeps for backward: beyond the inputs, and of the inputs."""
-    ys = several(func(*map(Tensor, xs)))
+    ys = as_tuple(func(*map(Tensor, xs)))
     buffers: dict[int, int] = {}
 
     def count(value: Any) -> None:
@@ -396,7 +362,7 @@ def timed(functions: Mapping[str, Function], data: Data) -> tuple[dict[str, floa
     def run(func: Function) -> float:
         start = perf_counter()
         leaves = tuple(map(Tensor, data.xs))
-        gradients = pull(several(func(*leaves)), leaves, data.w)
+        gradients = pull(as_tuple(func(*leaves)), leaves, data.w)
         synchronize(gradients[0])
         return perf_counter() - start
 
