@@ -1,6 +1,9 @@
 """The benchmark as a program: its workers do the same work, its table and its chart say what was measured."""
 
 import json
+import pathlib
+import platform
+import re
 
 import numpy as np
 import pytest
@@ -117,7 +120,14 @@ def test_command_table_json_and_chart(tmp_path, capsys):
     report = json.loads(files[0].read_text())
     assert report["results"][0]["row"]["work"] == "chain"
     assert report["versions"]["numpy"] == np.__version__
+    assert platform.machine() in report["machine"]
     assert "<svg" in files[1].read_text()
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/cpuinfo").exists(), reason="only Linux tells the processor there")
+def test_a_report_names_the_processor():
+    model = re.search("model name.*: (.+)", pathlib.Path("/proc/cpuinfo").read_text())
+    assert model is None or model[1] in bench.report([])["machine"]
 
 
 def test_what_cannot_be_measured_is_said(capsys):

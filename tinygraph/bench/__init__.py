@@ -6,10 +6,13 @@ quartiles. docs/benchmarks.md gives the reasons.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import pathlib
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -287,10 +290,22 @@ def report(results: Iterable[Result]) -> dict[str, Any]:
     names = ("numpy", "numba", "torch", "mygrad", "autograd", "dezero", "micrograd")
     return {
         "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
         "versions": {"python": platform.python_version(), **{n: v for n in names if (v := version_of(n))}},
         "results": [{**dataclasses.asdict(r), "holds": r.holds} for r in results],
     }
+
+
+def processor() -> str:
+    """Return the name of the processor and the size of its largest cache, as far as the system tells them."""
+    facts = [platform.machine()]
+    for path, pattern, text in (
+        ("/proc/cpuinfo", r"model name\s*: (.+)", "{}"),
+        ("/sys/devices/system/cpu/cpu0/cache/index3/size", r"(\d+)K", "{} KB of L3 cache"),
+    ):
+        with contextlib.suppress(OSError):
+            facts += [text.format(found) for found in re.findall(pattern, pathlib.Path(path).read_text())[:1]]
+    return ", ".join(facts)
 
 
 def version_of(name: str) -> str | None:
