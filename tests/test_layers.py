@@ -17,7 +17,7 @@ PACKAGE = Path(tinygraph.__file__).parent
 
 # The story in its order: a folder imports what stands before it, and nothing after. `bench` and `cli` may import all.
 FOLDERS = (
-    "engine", "kernels", "ops", "autodiff", "functions", "graph", "fused", "drawing", "verify",
+    "engine", "kernels", "ops", "autodiff", "functions", "graph", "fused", "drawing", "exchange", "verify",
     "nn", "optim", "train", "bench", "cli",
 )  # fmt: skip
 ALIASES = ("data", "nets", "checkpoint", "training", "moved")  # public paths of modules in `train`, and old paths

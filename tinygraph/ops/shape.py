@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -481,12 +481,18 @@ def clone(x: Any) -> Any:
     return x.copy()
 
 
-def spread_arguments(call: Any) -> Any:
+def spread_arguments(call: Callable[..., Any]) -> Callable[..., Any]:
     """Let a method take its tuple spread out, as NumPy's do: ``t.reshape(2, 3)``."""
-    return lambda x, *n: call(x, n[0] if len(n) == 1 else n) if n else call(x)
+
+    @functools.wraps(call)
+    def method(x: Value, *n: Any, **params: Any) -> Value:
+        return call(x, *(n if len(n) == 1 else (n,) if n else ()), **params)
+
+    return method
 
 
 implements(np.reshape)(reshape)
+implements(*filter(None, [getattr(np, "unstack", None)]))(unbind)  # from NumPy 2.1 on
 implements(method="reshape")(spread_arguments(reshape))
 implements(method="transpose permute")(spread_arguments(transpose))
 Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Meet others: what libraries that readers know call things, and what to write here instead."""

@@ -1,0 +1,275 @@
+"""NumPy's functions and arguments: how a call of one is read, and what to write for those that have no derivative here.
+
+Loaded when a NumPy function is first called with a Tensor and an argument beside it, or when a call is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygraph.engine.errors import caller
+from tinygraph.ops.keywords import SYNONYMS as TORCH
+
+__all__ = ["ARGUMENTS", "FUNCTIONS", "refuse", "refuse_arguments", "refuse_keywords", "translate"]
+
+Function = Callable[..., Any]
+SYNONYMS = {"a_min": "min", "a_max": "max", "newshape": "shape"}  # NumPy's second name of an argument -> ours
+
+# What to write in place of an argument; {value} is what was given, {function} the function's name. A key is an
+# argument, or function.argument where that has an answer of its own.
+MEMORY = "an array may lie in memory in any order here: leave it out"
+COPY = "a Tensor is never changed, so that it does not matter what is copied: leave it out"
+ARGUMENTS = {
+    "out": "a Tensor is never changed",
+    "ddof": "write correction={value}",
+    "dtype": "write .astype(dtype) on the operand or the result",
+    "casting": "write .astype(dtype) on the operands",
+    "initial": "write it as one more operand: {function}(x) + {value}",
+    "max.initial": "write maximum({function}(x), {value})",
+    "min.initial": "write minimum({function}(x), {value})",
+    "amax.initial": "write maximum({function}(x), {value})",
+    "amin.initial": "write minimum({function}(x), {value})",
+    "where": "write where(condition, result, other)",
+    "sum.where": "write sum(where(condition, x, 0))",
+    "mean.where": "write sum(where(condition, x, 0)) / condition.sum()",
+    "max.where": "write max(where(condition, x, -inf))",
+    "min.where": "write min(where(condition, x, inf))",
+    "amax.where": "write max(where(condition, x, -inf))",
+    "amin.where": "write min(where(condition, x, inf))",
+    "var.where": "write var(x[condition])",
+    "std.where": "write std(x[condition])",
+    "var.mean": "leave it out: the mean is part of the derivative",
+    "std.mean": "leave it out: the mean is part of the derivative",
+    "a_min": "write min={value}",
+    "a_max": "write max={value}",
+    "newshape": "write shape={value}",
+    "order": MEMORY,
+    "reshape.order": "elements are read in C order: transpose before and after",
+    "flatten.order": "elements are read in C order: transpose first",
+    "ravel.order": "elements are read in C order: transpose first",
+    "copy": COPY,
+    "subok": "the result is a Tensor: leave it out",
+    "optimize": "the order of products is NumPy's: leave it out, or write one einsum for each product",
+    "like": "the result is a Tensor: leave it out",
+    "device": "an array is moved with tinygraph.asarray(array, backend)",
+    "signature": "write .astype(dtype) on the operands",
+}
+
+# What to write in place of a function: code, with x and y for the arguments. A test runs all of it.
+FUNCTIONS = {
+    "add.reduce": "sum(x)",
+    "append": "concatenate([flatten(x), flatten(y)])",
+    "arccosh": "log(x + sqrt(x * x - 1))",
+    "arcsinh": "log(x + sqrt(x * x + 1))",
+    "arctanh": "log((1 + x) / (1 - x)) / 2",
+    "array_split": "split(x, [2, 3])",
+    "average": "sum(x * weights) / sum(weights)",
+    "cbrt": "sign(x) * abs(x) ** (1 / 3)",
+    "column_stack": "stack([x, y], axis=1)",
+    "cosh": "(exp(x) + exp(-x)) / 2",
+    "cumsum": "x @ np.triu(np.ones((len(x), len(x))))",
+    "deg2rad": "x * (np.pi / 180)",
+    "degrees": "x * (180 / np.pi)",
+    "diagonal": "einsum('ii->i', x)",
+    "diag": "einsum('ii->i', x)",
+    "diff": "x[1:] - x[:-1]",
+    "dot": "x @ y",
+    "dstack": "stack([x, y], axis=-1)",
+    "ediff1d": "x[1:] - x[:-1]",
+    "exp2": "2.0 ** x",
+    "expm1": "exp(x) - 1",
+    "fabs": "abs(x)",
+    "flip": "x[::-1]",
+    "fliplr": "x[:, ::-1]",
+    "flipud": "x[::-1]",
+    "float_power": "x ** y",
+    "fmax": "maximum(x, y)",
+    "fmin": "minimum(x, y)",
+    "hsplit": "split(x, 2, axis=1)",
+    "hstack": "concatenate([x, y], axis=-1)",
+    "hypot": "sqrt(x * x + y * y)",
+    "inner": "einsum('i,i->', x, y)",
+    "linalg.diagonal": "einsum('...ii->...i', x)",
+    "linalg.matmul": "x @ y",
+    "linalg.matrix_transpose": "swapaxes(x, -1, -2)",
+    "linalg.norm": "sqrt(sum(x * x))",
+    "linalg.outer": "expand_dims(x, -1) * y",
+    "linalg.trace": "einsum('...ii->...', x)",
+    "linalg.vecdot": "sum(x * y, axis=-1)",
+    "linalg.vector_norm": "sqrt(sum(x * x))",
+    "log10": "log(x) / np.log(10)",
+    "log1p": "log(1 + x)",
+    "log2": "log(x) / np.log(2)",
+    "logaddexp.reduce": "logsumexp(x)",
+    "matrix_transpose": "swapaxes(x, -1, -2)",
+    "maximum.reduce": "max(x)",
+    "minimum.reduce": "min(x)",
+    "nan_to_num": "where(np.isnan(x), 0, x)",
+    "nanmax": "max(where(np.isnan(x), -np.inf, x))",
+    "nanmin": "min(where(np.isnan(x), np.inf, x))",
+    "nansum": "sum(where(np.isnan(x), 0, x))",
+    "outer": "expand_dims(x, -1) * y",
+    "positive": "x",
+    "prod": "exp(sum(log(x)))  # for x > 0",
+    "ptp": "max(x) - min(x)",
+    "rad2deg": "x * (180 / np.pi)",
+    "radians": "x * (np.pi / 180)",
+    "reciprocal": "1 / x",
+    "repeat": "x[np.repeat(np.arange(len(x)), n)]",
+    "roll": "concatenate([x[-n:], x[:-n]])",
+    "rot90": "swapaxes(x, 0, 1)[::-1]",
+    "sinh": "(exp(x) - exp(-x)) / 2",
+    "sort": "x[np.argsort(x.data)]",
+    "take": "x[indices]",
+    "tensordot": "einsum('ij,jk->ik', x, y)",
+    "tile": "concatenate([x, x])",
+    "trace": "einsum('ii->', x)",
+    "tril": "x * np.tril(np.ones(x.shape))",
+    "triu": "x * np.triu(np.ones(x.shape))",
+    "vdot": "sum(x * y)",
+    "vecdot": "sum(x * y, axis=-1)",
+    "vsplit": "split(x, 2)",
+    "vstack": "stack([x, y])",
+}
+
+# What these give does not move with x, or in steps.
+STEPS = """argmin argpartition argsort argwhere around bincount ceil count_nonzero digitize fix flatnonzero floor
+floor_divide heaviside histogram nanargmax nanargmin nonzero rint round searchsorted signbit trunc unique"""
+
+
+def translate(
+    function: Function, ours: Function, args: tuple[Any, ...], params: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Return the arguments of a NumPy function as those of ours that stands for it.
+
+    An argument that is given by its place is what NumPy has in that place. NumPy's defaults are left out.
+
+    Args:
+        function: NumPy's function.
+        ours: the function that it means when it is called with a Tensor.
+        args: the arguments that the caller gave by place.
+        params: those that the caller gave by name.
+
+    Returns:
+        Arguments by place and by name, with which ``ours`` can be called.
+
+    Raises:
+        TypeError: ``ours`` has no such argument; the message says what to write.
+
+    >>> from tinygraph.ops.reduce import max
+    >>> translate(np.max, max, ([1.0, 2.0], 0, None, True), {})
+    (([1.0, 2.0], 0), {'keepdims': True})
+    """
+    theirs, names, places = compare(function, ours)
+    if len(args) <= len(places) and params.keys() <= set(names):
+        return args, params
+    given = inspect.Signature(list(theirs.values())).bind(*args, **params).arguments
+    taken: dict[str, Any] = {}
+    refused: dict[str, Any] = {}
+    for name, value in list(given.items())[min(len(args), len(places)) :]:
+        parameter = theirs[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            continue
+        for key, one in (value if parameter.kind is parameter.VAR_KEYWORD else {name: value}).items():
+            ours_name = places.get(key) or SYNONYMS.get(key, key)
+            if one is np._NoValue or is_default(one, parameter.default):
+                continue
+            (taken if ours_name in names else refused)[ours_name if ours_name in names else key] = one
+    if refused:
+        raise refuse_arguments(f"numpy.{function.__name__} of a Tensor", function.__name__, refused, names)
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in theirs.values())
+    return args if variadic else args[: len(places)], taken
+
+
+@functools.cache
+def compare(function: Function, ours: Function) -> tuple[Mapping[str, inspect.Parameter], list[str], dict[str, str]]:
+    """Return NumPy's parameters, the names of ours, and what ours are called in the first places that mean the same."""
+    our = inspect.signature(ours).parameters
+    try:
+        theirs = inspect.signature(function).parameters
+    except ValueError:  # some functions in C have none
+        theirs = our
+    places: dict[str, str] = {}
+    for a, b in zip(theirs.values(), our.values(), strict=False):
+        is_operand = b.default is b.empty or not places
+        if a.kind is a.VAR_POSITIONAL or not (is_operand or SYNONYMS.get(a.name, a.name) == b.name):
+            break
+        places[a.name] = b.name
+    return theirs, list(our), places
+
+
+def is_default(value: Any, default: Any) -> bool:
+    """Whether an argument says nothing new."""
+    return value is default or (type(value) is type(default) and isinstance(value, str | int) and value == default)
+
+
+def refuse_arguments(who: str, function: str, refused: Mapping[str, Any], names: list[str] | None = None) -> TypeError:
+    """Return the error which says that a function has no such arguments, and what to write instead.
+
+    Args:
+        who: what the message calls the function.
+        function: its name in `ARGUMENTS`.
+        refused: the arguments that it has not, with their values.
+        names: those that it has.
+
+    Returns:
+        A TypeError that names function, arguments and the caller's line.
+
+    >>> refuse_arguments("numpy.var of a Tensor", "var", {"ddof": 1}).args[0].partition(" at ")[0]
+    'numpy.var of a Tensor takes no ddof=: write correction=1'
+    """
+    parts = []
+    for name, value in refused.items():
+        advice = ARGUMENTS.get(f"{function}.{name}") or ARGUMENTS.get(name)
+        if not advice:
+            advice = f"it takes {', '.join(names[1:])}" if names and names[1:] else "leave it out"
+        shown = repr(value) if isinstance(value, str | int | float) or value is None else name
+        parts.append(f"no {name}=: {advice.format(value=shown, function=function)}")
+    return TypeError(f"{who} takes {'; '.join(parts)}{caller()}")
+
+
+def refuse_keywords(method: str, function: Function, params: Mapping[str, Any]) -> None:
+    """Raise if a method of Tensor was called with a keyword that it does not have.
+
+    Args:
+        method: name of the method.
+        function: the function that it calls.
+        params: the keywords of the call.
+
+    Raises:
+        TypeError: there is such a keyword; the message says what to write instead.
+
+    >>> refuse_keywords("astype", Tensor.astype, {"dtype": np.float32})
+    """
+    names = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in names.values()):
+        return
+    refused = {name: value for name, value in params.items() if name not in names and TORCH.get(name) not in names}
+    if refused:
+        raise refuse_arguments(f"Tensor.{method}", method, refused, list(names)) from None
+
+
+def refuse(name: str) -> TypeError:
+    """Return the error which says that a NumPy function has no derivative here, and what to write instead.
+
+    Args:
+        name: of the function, with its module: ``numpy.linalg.norm``.
+
+    Returns:
+        A TypeError that names function, substitute and the caller's line.
+
+    >>> refuse("numpy.log1p").args[0].partition(".")[0]
+    'numpy'
+    """
+    short = name.removeprefix("numpy.")
+    hint = "to differentiate it, write it as an op: help(tinygraph.op)"
+    if short in FUNCTIONS:
+        hint = f"write {FUNCTIONS[short]}"
+    elif short in STEPS.split():
+        hint = "it moves in steps and has no derivative to use"
+    return TypeError(f"{name} does not know Tensors: {hint}. For the value alone, call it on .data{caller()}")
