@@ -8,8 +8,8 @@ import pytest
 import tinygraph as tg
 from tests.cases import Case
 from tinygraph.graph.data import Graph
-from tinygraph.graph.snapshot import behind, kept_by
-from tinygraph.graph.values import summary
+from tinygraph.graph.records import behind, kept_arrays
+from tinygraph.graph.values import summarize
 
 X = [[1.0, -1, 2], [1, 3, 10], [3, -1, 10], [3, 3, 2]]
 W = [[4.0, 0, 0], [0, 0, -8], [0, 4, 0], [0, 0, 8]]
@@ -290,7 +290,7 @@ def test_a_layer_that_two_scopes_share_is_in_the_scope_around_both():
 
 def test_values_that_were_not_kept_are_shown():
     _, loss = by_hand()
-    kept = {id(a) for n in behind([loss.node]) for a in kept_by(n)}
+    kept = {id(a) for n in behind([loss.node]) for a in kept_arrays(n.saved)}
     assert len(kept) < 8
     assert all(n.value.values is not None for n in tg.snapshot(loss).nodes)
 
@@ -316,7 +316,7 @@ def test_find_lists_the_names():
 
 
 def test_summary_counts():
-    s = summary(np.array([0.0, 1.0, np.nan, np.inf, 3.0]), values=2)
+    s = summarize(np.array([0.0, 1.0, np.nan, np.inf, 3.0]), values=2)
     assert (s.zeros, s.nans, s.infs, s.mean, s.min, s.max, s.values) == (1, 1, 1, pytest.approx(4 / 3), 0.0, 3.0, None)
     assert sum(s.histogram) == 3
 

@@ -1,9 +1,8 @@
-"""Compare two graphs node by node: what they share, and what is replaced."""
+"""Compare two graphs node by node: which nodes are in both, and which in one alone."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from tinygraph.engine.lazy_import import Later
 from tinygraph.graph.data import Graph
@@ -13,7 +12,16 @@ __all__ = ["Difference", "diff"]
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """What two graphs have in common: pairs of ids, and the ids that only the one or the other has."""
+    """What two graphs share, and what one of them has alone.
+
+    Attributes:
+        a: the first graph.
+        b: the second graph.
+        names: what to call them.
+        shared: pairs of ids of equal nodes, that in ``a`` first.
+        only_a: ids of the nodes that ``a`` alone has.
+        only_b: ids of the nodes that ``b`` alone has.
+    """
 
     a: Graph
     b: Graph
@@ -32,13 +40,14 @@ class Difference:
 
 
 def diff(a: Graph, b: Graph, names: tuple[str, str] = ("a", "b")) -> Difference:
-    """Find what two graphs share and what the one has in place of the other.
+    """Find which nodes two graphs share and which one of them has alone.
 
-    Two nodes are the same if they are leaves of one name, kind and shape, or the same op with the same
-    parameters on the same operands; an operand that has a name is the same as one of that name and shape.
+    Two leaves are equal if name, kind and shape are; two results are if op, parameters and operands are. A named
+    operand counts as equal to one of that name and shape, however it was computed.
 
     Args:
-        a, b: graphs, such as a composed batch norm and the fused one.
+        a: a graph, such as that of a composed batch norm.
+        b: the graph to compare it with, such as that of the fused one.
         names: what to call them.
 
     Returns:
@@ -54,31 +63,29 @@ def diff(a: Graph, b: Graph, names: tuple[str, str] = ("a", "b")) -> Difference:
     """
     if bad := [type(g).__name__ for g in (a, b) if not isinstance(g, Graph)]:
         raise TypeError(f"diff takes two Graphs, not {bad[0]}: of a Tensor, take a snapshot")
-    keys: dict[Any, list[int]] = {}
-    for key, n in zip(identities(b), b.nodes, strict=True):
-        keys.setdefault(key, []).append(n.id)
+    waiting: dict[int, list[int]] = {}
+    for key, n in zip(identify_nodes(b), b.nodes, strict=True):
+        waiting.setdefault(key, []).append(n.id)
     shared = []
-    for key, n in zip(identities(a), a.nodes, strict=True):
-        if keys.get(key):
-            shared.append((n.id, keys[key].pop(0)))
+    for key, n in zip(identify_nodes(a), a.nodes, strict=True):
+        if waiting.get(key):
+            shared.append((n.id, waiting[key].pop(0)))
     left, right = {i for i, _ in shared}, {j for _, j in shared}
-    return Difference(
-        a, b, names,
-        tuple(sorted(shared)),
-        tuple(n.id for n in a.nodes if n.id not in left),
-        tuple(n.id for n in b.nodes if n.id not in right),
-    )  # fmt: skip
+    only_a = tuple(n.id for n in a.nodes if n.id not in left)
+    only_b = tuple(n.id for n in b.nodes if n.id not in right)
+    return Difference(a, b, names, tuple(shared), only_a, only_b)
 
 
-def identities(graph: Graph) -> list[Any]:
-    """Return a hash of what each node is: its op and its operands, of which a named one is what its name says."""
-    own: list[Any] = []
-    seen: list[Any] = []
+def identify_nodes(graph: Graph) -> list[int]:
+    """Return a hash for each node, of its op and operands; a named operand counts by its name alone."""
+    found: list[int] = []
+    as_operand: list[int] = []
     for node in graph.nodes:
         if node.op is None and node.kind != "scope":
             value = node.value.values if node.kind == "constant" and not node.name and node.value else None
-            own.append(hash((node.kind, node.name, node.shape, repr(value))))
+            found.append(hash((node.kind, node.name, node.shape, repr(value))))
         else:
-            own.append(hash((node.op, repr(node.params), node.shape, tuple(seen[e.source] for e in node.inputs))))
-        seen.append(hash((node.name, node.shape)) if node.name else own[-1])
-    return own
+            operands = tuple(as_operand[e.source] for e in node.inputs)
+            found.append(hash((node.op, repr(node.params), node.shape, operands)))
+        as_operand.append(hash((node.name, node.shape)) if node.name else found[-1])
+    return found

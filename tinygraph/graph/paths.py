@@ -1,54 +1,60 @@
-"""A gradient split by path: what comes back along each way from y to x, whose sum is the gradient.
+"""A gradient split by path: each path from y back to x carries one part, and the parts add up to the gradient.
 
-Each way is walked with the derivative lines of its ops, alone; so what one path contributes is a fact, also
-where it is zero.
+Each part is computed by the derivative lines of the ops on its path alone; so it is known also where it is zero.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygraph.engine.lazy_import import Later
 from tinygraph.engine.tensor import Record, Tensor, array_of
+from tinygraph.engine.types import Array, ArrayLike
 from tinygraph.graph.data import Graph
-from tinygraph.graph.snapshot import pull
+from tinygraph.graph.records import behind, differentiated_inputs, pull_back
 
-__all__ = ["Path", "Paths", "paths"]
+__all__ = ["Path", "Paths", "paths", "route"]
 
-MOST = 1000  # ways; their number grows with the power of the diamonds
+MOST = 1000  # paths; where values branch and join again, their number doubles each time
 
 
 class Path(NamedTuple):
-    """One way from x to y: the names on it, and the part of the gradient that came along it."""
+    """One path from x to y.
+
+    Attributes:
+        route: the names of the values on it, x first.
+        gradient: the part of the gradient of x that came along it; of x's shape.
+    """
 
     route: tuple[str, ...]
-    gradient: Any
+    gradient: Array
 
     def __str__(self) -> str:
-        return (
-            " → ".join(self.route) + "\n" + np.array2string(np.asarray(self.gradient), precision=4, suppress_small=True)
-        )
+        part = np.array2string(np.asarray(self.gradient), precision=4, suppress_small=True)
+        return f"{' → '.join(self.route)}\n{part}"
 
 
 class Paths(tuple[Path, ...]):
-    """The ways from x to y, shortest first: each a `Path`. What came along them adds up to the whole gradient."""
+    """The paths from x to y, shortest first: each a `Path`. Their gradients add up to the whole gradient."""
 
     svg = Later("tinygraph.drawing.formats.svg", "svg_paths")
     _repr_mimebundle_ = Later("tinygraph.drawing.api", "mimebundle")
 
     @property
-    def total(self) -> Any:
-        """The whole gradient."""
-        return sum(path.gradient for path in self)
+    def total(self) -> Array:
+        """The whole gradient, of x's shape."""
+        return functools.reduce(operator.add, (path.gradient for path in self))
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, (*self, Path(("the whole gradient",), self.total))))
 
 
-def paths(x: Tensor, y: Tensor, gradient: Any = None) -> Paths:
-    """Split the gradient that reaches ``x`` from ``y`` by the way it came.
+def paths(x: Tensor, y: Tensor, gradient: Tensor | ArrayLike | None = None) -> Paths:
+    """Split the gradient that reaches ``x`` from ``y`` by the paths along which it comes.
 
     Args:
         x: a tensor that y was computed from.
@@ -56,11 +62,11 @@ def paths(x: Tensor, y: Tensor, gradient: Any = None) -> Paths:
         gradient: upstream gradient of y, of its shape; 1 for a scalar.
 
     Returns:
-        `Paths`, to draw or to print: a `Path` for each way, shortest first; their gradients add up to the whole.
+        `Paths`, to draw or to print: a `Path` for each, shortest first; their gradients add up to the whole.
 
     Raises:
         TypeError: x or y is no Tensor.
-        ValueError: no gradient goes from y to x, there are more than 1,000 ways, or y is no scalar and no
+        ValueError: no gradient goes from y to x, there are more than 1,000 paths, or y is no scalar and no
             ``gradient`` is given.
 
     >>> x = Tensor([1.0, 2.0], name="x")
@@ -77,49 +83,48 @@ def paths(x: Tensor, y: Tensor, gradient: Any = None) -> Paths:
         if y.size != 1:
             raise ValueError(f"paths: y has shape {y.shape}: give its upstream gradient")
         gradient = np.ones_like(y.data)
-    gradient = np.broadcast_to(array_of(gradient), y.shape)
-    leads = leading_to(x.node, y.node)
-    if y.node not in leads:
+    between = records_between(x.node, y.node)
+    if y.node not in between:
         raise ValueError(f"paths: no gradient goes from {y.name or 'y'} to {x.name or 'x'}")
     found: list[Path] = []
-    stack: list[tuple[Record, Any, tuple[Record, ...]]] = [(y.node, gradient, ())]
+    seed = np.broadcast_to(array_of(gradient), y.shape)
+    stack: list[tuple[Record, Any, tuple[Record, ...]]] = [(y.node, seed, ())]
     while stack:
-        node, g, after = stack.pop()
-        if node is x.node:
-            found.append(Path(tuple(called(n) for n in (node, *after)), g))
+        record, g, after = stack.pop()
+        if record is x.node:
+            found.append(Path(tuple(label_of(r) for r in (record, *after)), g))
             if len(found) > MOST:
                 raise ValueError(f"paths: more than {MOST} ways lead from x to y")
             continue
-        for source, gx in zip(node.inputs, pull(node, g), strict=True):
-            if gx is not None and source in leads:
-                stack.append((source, np.broadcast_to(gx, source.shape), (node, *after)))
-    return Paths(sorted(found, key=lambda p: len(p.route)))
+        for source, gx in zip(record.inputs, pull_back(record, g), strict=True):
+            if gx is not None and source in between:
+                stack.append((source, np.broadcast_to(gx, source.shape), (record, *after)))
+    return Paths(sorted(found, key=lambda path: len(path.route)))
 
 
-def leading_to(x: Record, y: Record) -> set[Record]:
-    """Return the nodes that lie between x and y, both included."""
-    order, stack, seen = [], [y], {y}
-    while stack:
-        node = stack.pop()
-        order.append(node)
-        for source, args in zip(node.inputs, node.saved or (), strict=False):
-            if isinstance(source, Record) and args is not None and source not in seen:
-                seen.add(source)
-                stack.append(source)
-    leads = {x} & seen
-    for node in sorted(order, key=lambda n: n.id):
-        if any(isinstance(s, Record) and s in leads for s in node.inputs):
-            leads.add(node)
-    return leads
+def records_between(x: Record, y: Record) -> set[Record]:
+    """Return the records on all paths from y back to x, both included; none if there is no path."""
+    found: set[Record] = set()
+    for record in behind([y], differentiated_inputs):
+        if record is x or not found.isdisjoint(differentiated_inputs(record)):
+            found.add(record)
+    return found
 
 
-def called(node: Record) -> str:
-    """Return what to call a node: its name, or its op."""
-    return node.name or (node.op.name if node.op else "a leaf")
+def label_of(record: Record) -> str:
+    """Return what to call a record: its name, or its op."""
+    return record.name or (record.op.name if record.op else "a leaf")
 
 
 def route(graph: Graph, *names: str) -> tuple[set[int], set[tuple[int, int]]]:
-    """Return the nodes and edges on the ways from the first of some named nodes through the others to the last.
+    """Find all ways from the first of some named nodes, through the others in turn, to the last.
+
+    Args:
+        graph: any graph.
+        names: of two nodes or more, as `Graph.find` takes them; earlier values first.
+
+    Returns:
+        The ids of the nodes on these ways, and their edges as (source, consumer) pairs.
 
     Raises:
         KeyError: a name is none of the graph's.

@@ -1,4 +1,4 @@
-"""Compute a graph again from its leaves."""
+"""Compute a graph again from its leaves: a `Graph` is also a program."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.registry import OPS
-from tinygraph.graph import data
-from tinygraph.graph.data import Graph
-from tinygraph.graph.values import WEAK, decoded
+from tinygraph.engine.types import Value
+from tinygraph.graph.data import Graph, Node
+from tinygraph.graph.values import WEAK, decode
 
 __all__ = ["run"]
 
 
-def run(graph: Graph, /, **inputs: Any) -> Any:
+def run(graph: Graph, /, **inputs: Value) -> Any:
     """Run a graph again: on arrays it computes, on Tensors it records.
 
     Args:
         graph: from `snapshot` or ``Graph.from_json``.
-        inputs: arrays or Tensors for leaves, by name: for all leaves of that name. A leaf that is not given
+        inputs: arrays or Tensors for leaves, by name; all leaves of a name get the same. A leaf that is not given
             has the value in the graph.
 
     Returns:
@@ -30,6 +30,7 @@ def run(graph: Graph, /, **inputs: Any) -> Any:
         ValueError: a leaf is too large for its value to be in the graph, and is not given; or an op is
             not known here.
 
+    >>> from tinygraph import Tensor, snapshot
     >>> x = Tensor([1.0, 2.0], name="x")
     >>> run(snapshot(x * 3), x=np.array([5.0, 7.0]))
     array([15., 21.])
@@ -44,17 +45,17 @@ def run(graph: Graph, /, **inputs: Any) -> Any:
         elif node.op not in OPS:
             raise ValueError(f"run: node {node.id} is made by the op {node.op!r}, which is not registered here")
         else:
-            params = {name: decoded(value) for name, value in node.params}
+            params = {name: decode(value) for name, value in node.params}
             results.append(OPS[node.op](*(results[e.source] for e in node.inputs), **params))
-    found = tuple(results[i] for i in graph.outputs)
-    return found[0] if len(found) == 1 else found
+    outputs = tuple(results[i] for i in graph.outputs)
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
-def leaf_value(node: data.Node) -> Any:
-    """Return the array of a leaf, out of its summary."""
+def leaf_value(node: Node) -> Any:
+    """Return the array of a leaf from its summary; of a weak operand the Python number, or None."""
     if node.value is None or node.value.values is None:
         name = node.name or f"#{node.id}"
         raise ValueError(f"run: the graph does not hold the {node.dtype}{list(node.shape)} of {name}: give it, by name")
     if node.dtype in WEAK and not node.shape:
-        return node.value.values[0]  # a Python scalar, which leaves the dtype of the other operand alone; or None
+        return node.value.values[0]  # it has no dtype of its own, so the result has that of the other operand
     return np.array(node.value.values, node.dtype).reshape(node.shape)

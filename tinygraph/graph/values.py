@@ -1,4 +1,4 @@
-"""Arrays as data: a summary with statistics and few values, and back."""
+"""Arrays and parameters as data: what JSON has no word for becomes a summary or a tagged dict, and can be read back."""
 
 from __future__ import annotations
 
@@ -9,47 +9,56 @@ import numpy as np
 
 from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.tensor import Tensor
+from tinygraph.engine.types import ArrayLike
 from tinygraph.graph.data import Summary
 
-__all__ = ["summary"]
+__all__ = ["WEAK", "decode", "encode", "summarize"]
 
-BINS = 16
+BINS = 16  # of a histogram
 WEAK = {"bool": bool, "int": int, "float": float, "none": type(None)}  # operands that have no dtype of their own
 
 
-def summary(array: Any, values: int = 64) -> Summary:
-    """Return what an array looks like; with up to ``values`` elements, all of them."""
+def summarize(array: ArrayLike | None, values: int = 64) -> Summary:
+    """Return the statistics of an array, and of a small one all elements.
+
+    Args:
+        array: of any shape, on any backend; or a Python number, or None for an operand that was left out.
+        values: the most elements that are listed; 0 or more.
+
+    Returns:
+        A `Summary`. Of an array that holds no numbers, it has shape and dtype alone.
+    """
     weak = next((name for name, kind in WEAK.items() if type(array) is kind), None)
     array = to_numpy(array)
     flat = array.ravel().astype("float64" if array.dtype.char == "g" else array.dtype, copy=False)  # JSON has no longer
     listed = tuple(flat.tolist()) if array.size <= values else None
-    common = {"shape": array.shape, "dtype": weak or str(array.dtype), "nbytes": array.nbytes, "values": listed}
+    common: dict[str, Any] = {"shape": array.shape, "dtype": weak or str(array.dtype)}
+    common |= {"nbytes": array.nbytes, "values": listed}
     if array.dtype.kind not in "fiub":
         return Summary(mean=None, std=None, min=None, max=None, zeros=0, nans=0, infs=0, **common)
     wide = flat.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     nans = int(np.isnan(wide).sum())
-    counts = {"zeros": int((wide == 0).sum()), "nans": nans, "infs": wide.size - finite.size - nans}
+    common |= {"zeros": int((wide == 0).sum()), "nans": nans, "infs": wide.size - finite.size - nans}
     if not finite.size:
-        return Summary(mean=None, std=None, min=None, max=None, **counts, **common)
+        return Summary(mean=None, std=None, min=None, max=None, **common)
     low, high = float(finite.min()), float(finite.max())
     with np.errstate(over="ignore", invalid="ignore"):
         spread = high - low
         place = np.zeros(finite.size, int) if not 0 < spread < np.inf else ((finite - low) / spread * BINS).astype(int)
-        statistics = float(finite.mean()), float(finite.std()), float(np.linalg.norm(finite))
+        mean, std, norm = float(finite.mean()), float(finite.std()), float(np.linalg.norm(finite))
     histogram = np.bincount(np.minimum(place, BINS - 1), minlength=BINS).tolist() if listed is None else ()
-    mean, std, norm = statistics
-    return Summary(mean=mean, std=std, min=low, max=high, norm=norm, histogram=tuple(histogram), **counts, **common)
+    return Summary(mean=mean, std=std, min=low, max=high, norm=norm, histogram=tuple(histogram), **common)
 
 
-def encoded(value: Any) -> Any:
-    """Write a parameter in what JSON has; what it has no word for becomes a tagged dict."""
+def encode(value: Any) -> Any:
+    """Return a parameter of an op in what JSON has; anything else becomes a dict whose key says what it is."""
     if isinstance(value, slice):
-        return {"slice": [encoded(v) for v in (value.start, value.stop, value.step)]}
+        return {"slice": [encode(v) for v in (value.start, value.stop, value.step)]}
     if isinstance(value, tuple):
-        return {"tuple": [encoded(v) for v in value]}
+        return {"tuple": [encode(v) for v in value]}
     if isinstance(value, list):
-        return [encoded(v) for v in value]
+        return [encode(v) for v in value]
     if value is Ellipsis:
         return {"ellipsis": True}
     if isinstance(value, type | np.dtype):
@@ -61,22 +70,22 @@ def encoded(value: Any) -> Any:
     value = value.data if isinstance(value, Tensor) else value
     if hasattr(value, "dtype"):
         array = to_numpy(value)
-        return {"array": encoded(array.ravel().tolist()), "shape": list(array.shape), "dtype": str(array.dtype)}
+        return {"array": encode(array.ravel().tolist()), "shape": list(array.shape), "dtype": str(array.dtype)}
     return value
 
 
-def decoded(value: Any) -> Any:
-    """Read a parameter back."""
+def decode(value: Any) -> Any:
+    """Return the parameter that `encode` was given."""
     if isinstance(value, list):
-        return [decoded(v) for v in value]
+        return [decode(v) for v in value]
     if not isinstance(value, dict):
         return value
     if "slice" in value:
-        return slice(*map(decoded, value["slice"]))
+        return slice(*map(decode, value["slice"]))
     if "tuple" in value:
-        return tuple(map(decoded, value["tuple"]))
+        return tuple(map(decode, value["tuple"]))
     if "float" in value:
         return float(value["float"])
     if "array" in value:
-        return np.array(decoded(value["array"]), value["dtype"]).reshape(value["shape"])
+        return np.array(decode(value["array"]), value["dtype"]).reshape(value["shape"])
     return Ellipsis if "ellipsis" in value else np.dtype(value["dtype"])

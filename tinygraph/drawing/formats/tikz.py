@@ -17,7 +17,7 @@ from tinygraph.drawing.layout.place import lay_out
 from tinygraph.drawing.style.formula import LETTER, UNSUB, Runs
 from tinygraph.graph.data import Graph, Node
 from tinygraph.graph.scopes import fit
-from tinygraph.graph.simplify import exact, inline
+from tinygraph.graph.simplify import inline, latex_number
 
 __all__ = ["tikz"]
 
@@ -167,7 +167,7 @@ def definition(graph: Graph, node: Node) -> str:
         holes[e.operand] = (
             latex_name(source.name)
             if source.name
-            else exact(graph.label(e.source))
+            else latex_number(graph.label(e.source))
             if graph.is_number(e.source)
             else r"(\,)"
         )
