@@ -240,7 +240,7 @@ class Draft:
 
 def evaluate(text: str, values: Mapping[str, Any]) -> Any:
     """Compute a line of a program."""
-    names = {"tg": tg, "np": np, "torch": torch, "F": functional, "scatter": scatter}
+    names = {"tg": tg, "np": np, "torch": torch, "F": functional, "scatter": scatter, "batch_norm": batch_norm}
     return eval(text, names | values)  # type: ignore[operator]
 
 
@@ -252,6 +252,14 @@ def as_torch(array: np.ndarray, requires_grad: bool = False) -> Any:
 def scatter(x: Any, key: Any, shape: Sequence[int]) -> Any:
     """Add ``x`` into zeros of ``shape`` at the places ``key``, in PyTorch."""
     return torch.zeros(shape, dtype=x.dtype).index_put((key,), x, accumulate=True)
+
+
+def batch_norm(x: Any, scale: Any, shift: Any) -> Any:
+    """Compose batch norm in PyTorch, whose own has a wrong gradient for one image and an upstream in another order."""
+    axes = (0, *range(2, x.ndim))
+    x_hat = (x - x.mean(axes, True)) / torch.sqrt(x.var(axes, correction=0, keepdim=True) + 1e-5)
+    column = (-1, *(1 for _ in axes[1:]))
+    return x_hat if scale is None else x_hat * scale.reshape(column) + shift.reshape(column)
 
 
 def positive(x: str, library: str) -> str:
@@ -642,15 +650,13 @@ def normalize(d: Draft) -> Line:
     ours, theirs = zip(d.parameter(shape), d.parameter(shape)) if d.flip(0.8) else ((None, None), (None, None))
     place = "tg.fused" if name in ("batch_norm", "layer_norm") and d.flip() else "tg"
     our_options = {"group_norm": ", groups=1", "instance_norm": ""}.get(name, f", axis={over}")
-    their_options = {
-        "batch_norm": f"None, None, {theirs[0]}, {theirs[1]}, training=True",
-        "layer_norm": f"{shape}, {theirs[0]}, {theirs[1]}",
-        "group_norm": f"1, {theirs[0]}, {theirs[1]}",
-        "instance_norm": f"{array.shape[1]}, {theirs[0]}, {theirs[1]}",
+    begin = {
+        "batch_norm": f"batch_norm({x}",
+        "layer_norm": f"F.layer_norm({x}, {shape}",
+        "group_norm": f"F.group_norm({x}, 1",
+        "instance_norm": f"F.group_norm({x}, {array.shape[1]}",  # theirs errs as their batch_norm does
     }[name]
-    # PyTorch's own instance_norm errs on one image where the upstream gradient lies in another order of axes.
-    their_name = name.replace("instance", "group")
-    return f"{place}.{name}({x}, {ours[0]}, {ours[1]}{our_options})", f"F.{their_name}({x}, {their_options})", False
+    return f"{place}.{name}({x}, {ours[0]}, {ours[1]}{our_options})", f"{begin}, {theirs[0]}, {theirs[1]})", False
 
 
 @form(2)
