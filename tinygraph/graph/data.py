@@ -14,19 +14,31 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygraph.engine.lazy_import import Later
+from tinygraph.engine.types import Shape
 
-__all__ = ["Edge", "Graph", "Node", "Summary"]
+__all__ = ["Edge", "Graph", "Node", "Summary", "number", "param_text"]
 
 SCHEMA = "tinygraph/1"
-Shape = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What an array looks like: its statistics, and if it is small its elements in C order.
+    """Statistics of an array, and of a small one its elements.
 
-    Mean and the like are of the finite elements, and None where there are none; ``histogram`` counts them
-    in equal bins from min to max.
+    Attributes:
+        shape: length of each axis.
+        dtype: name of the type of an element; "float", "int", "bool" or "none" for a Python value.
+        mean: of the finite elements, as are the next three; None where there are none.
+        std: biased standard deviation.
+        min: the least.
+        max: the greatest.
+        zeros: how many elements are 0.
+        nans: how many are nan.
+        infs: how many are infinite.
+        nbytes: memory of the array.
+        norm: square root of the sum of squares of the finite elements.
+        histogram: counts in equal bins from min to max; empty if all values are listed.
+        values: all elements in C order; None if the array is large.
     """
 
     shape: Shape
@@ -48,9 +60,12 @@ class Summary:
 class Edge:
     """One operand of a node.
 
-    ``source`` is the index of its node, ``operand`` its name in the op's definition, ``partial`` the LaTeX
-    template of the local derivative, ``copies`` how many times a broadcast used each of its elements,
-    and ``grad`` what came back along this edge: one of the contributions that are added up in the source.
+    Attributes:
+        source: id of the node whose value the operand is.
+        operand: its name in the op's definition.
+        partial: LaTeX template of the local derivative.
+        copies: how many times a broadcast used each of its elements.
+        grad: what came back along this edge: one of the contributions that are added up in the source.
     """
 
     source: int
@@ -62,12 +77,27 @@ class Edge:
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """One value: the op and its result.
+    """One value: an op and its result, or a leaf.
 
-    ``kind`` is "op", "input", "parameter" or "constant"; a leaf has no op. ``tex`` is the LaTeX template of
-    the definition and ``says`` its sentence, ``$x`` standing for the operand x. ``grad_state`` is
-    "computed", "pending" (backward has not run), "unused" (it ran and never came here) or "none" (not
-    differentiated). ``saved`` is the bytes of arrays that its derivative lines keep.
+    Attributes:
+        id: its place in the graph.
+        op: name of the op; None for a leaf.
+        kind: "op", "input", "parameter" or "constant"; "scope" for a card that stands for several nodes.
+        family: "elementwise", "reduction" and so on; the kind of a leaf.
+        shape: length of each axis.
+        dtype: name of the type of an element.
+        name: what the user calls it.
+        scope: names of the boxes that it is in, outer before inner.
+        inputs: its operands, in the op's order.
+        params: the op's other arguments, by name, in what JSON has.
+        tex: LaTeX template of the definition; ``$x`` stands for the operand x.
+        says: template of a sentence that says what the op does.
+        requires_grad: whether gradients reach it.
+        value: what was computed.
+        grad: its gradient.
+        grad_state: "computed", "pending" (backward has not run), "unused" (backward ran and sent it nothing) or "none"
+            (not differentiated).
+        saved: bytes of arrays that its derivative lines keep.
     """
 
     id: int
@@ -91,12 +121,19 @@ class Node:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A computation as data: inputs before outputs.
+    """A computation as data: inputs before outputs. Equal graphs are equal, and have one hash.
 
     Attributes:
         nodes: each node's ``id`` is its place here, and its inputs stand before it.
-        outputs: ids of the tensors that were asked for.
+        outputs: ids of the tensors that the snapshot was taken of.
         notes: what a reader of the values must know, such as that a leaf has changed since.
+
+    Raises:
+        ValueError: an id is not the node's place, an input does not stand before its node, or an output is no node.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> snapshot((Tensor([1.0], name="x") * 2).named("y"))
+    <Graph of 3 nodes, outputs y>
     """
 
     nodes: tuple[Node, ...]
@@ -133,10 +170,18 @@ class Graph:
         return tuple(map(tuple, found))
 
     def find(self, name: str) -> Node:
-        """Return the node of that name, or ``#id``, or ``scope/name``.
+        """Return the node of a name.
+
+        Args:
+            name: the node's name, or ``#id``, or ``scope/name``.
 
         Raises:
             KeyError: there is none, or more than one; the message lists the names.
+
+        >>> from tinygraph import Tensor, snapshot
+        >>> graph = snapshot((Tensor([1.0], name="x") * 2).named("y"))
+        >>> graph.find("y").op, graph.find("#0").name
+        ('mul', 'x')
         """
         hits = [n for n in self.nodes if name in (n.name, f"#{n.id}", "/".join((*n.scope, n.name or "")))]
         if len(hits) == 1:
@@ -145,7 +190,14 @@ class Graph:
         raise KeyError(f"{len(hits)} nodes are named {name!r}; the names are: {names}; or write #id, or scope/name")
 
     def label(self, i: int) -> str:
-        """Return what to call node ``i``: its name, the value of an unnamed scalar constant, or ``#i``."""
+        """Return what to call a node.
+
+        Args:
+            i: id of the node.
+
+        Returns:
+            Its name; without one, the value of a scalar constant; else ``#i``.
+        """
         node = self.nodes[i]
         if node.name:
             return node.name
@@ -168,22 +220,47 @@ class Graph:
         )
 
     def definition(self, i: int, spell: Callable[[str], str] = str) -> str:
-        """Return the LaTeX of how node ``i`` is made; ``spell`` turns a label into LaTeX."""
+        """Return the LaTeX of how a node is made.
+
+        Args:
+            i: id of the node.
+            spell: turns a label into LaTeX.
+
+        Returns:
+            The definition filled with the labels of the operands; of a leaf, its label.
+        """
         node = self.nodes[i]
         return fill(node.tex, self.facts(i, spell)) if node.op else spell(self.label(i))
 
     def local(self, i: int, edge: Edge, spell: Callable[[str], str] = str) -> str:
-        """Return the LaTeX of the derivative of node ``i`` in the operand on ``edge``."""
+        """Return the LaTeX of a local derivative.
+
+        Args:
+            i: id of the node.
+            edge: one of its inputs.
+            spell: turns a label into LaTeX.
+        """
         return fill(edge.partial, self.facts(i, spell, edge))
 
     def sentence(self, i: int) -> str:
-        """Return the English sentence that says what node ``i`` does."""
+        """Return the English sentence that says what a node does.
+
+        Args:
+            i: id of the node.
+        """
         return fill(self.nodes[i].says, self.facts(i))
 
     def facts(self, i: int, spell: Callable[[str], str] = str, edge: Edge | None = None) -> dict[str, str]:
-        """Return what fills the holes in the templates of node ``i``: operands, ``out``, parameters.
+        """Return the text for each hole in the templates of a node.
 
-        For the local derivative on ``edge`` there is also ``n``: how many elements went into one.
+        Args:
+            i: id of the node.
+            spell: turns a label into LaTeX.
+            edge: the input whose local derivative is filled, if it is one.
+
+        Returns:
+            A text for each operand and parameter by its name, for the result (``out``) and for all operands (``xs``);
+            with ``edge`` also ``n``, how many elements of the operand went into one of the result.
         """
         node = self.nodes[i]
         found = {name: param_text(value) for name, value in node.params}
@@ -194,23 +271,46 @@ class Graph:
         return found
 
     def copied_axes(self, i: int, edge: Edge) -> tuple[int, ...]:
-        """Return the axes of node ``i`` along which the operand on ``edge`` was copied: the gradient sums over them."""
+        """Return the axes along which an operand was copied; its gradient is the sum over them.
+
+        Args:
+            i: id of the node.
+            edge: one of its inputs.
+
+        Returns:
+            Axes of the node's value, ascending; () where nothing was copied.
+        """
         small, large = self.nodes[edge.source].shape, self.nodes[i].shape
         lead = len(large) - len(small)
         copied = [a for a, n in enumerate(large) if a < lead or small[a - lead] == 1 != n]
         return tuple(copied) if edge.copies > 1 else ()
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return the graph as JSON (schema in docs/graph.md); nan and the infinities are strings."""
+        """Return the graph as JSON; docs/graph.md has the schema.
+
+        Args:
+            indent: how far to indent each level; None writes one line.
+
+        Returns:
+            Text that `from_json` reads back; nan and the infinities are strings in it.
+        """
         raw = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        return json.dumps(spelled(raw), ensure_ascii=False, indent=indent, allow_nan=False)
+        return json.dumps(encode_floats(raw), ensure_ascii=False, indent=indent, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Graph:
-        """Read a graph back.
+        """Return the graph that `to_json` wrote.
+
+        Args:
+            text: JSON of the schema in docs/graph.md.
 
         Raises:
             ValueError: the text is no JSON, not of this schema, or not a graph; the message says where.
+
+        >>> from tinygraph import Tensor, snapshot
+        >>> graph = snapshot(Tensor([1.0], name="x") * 2)
+        >>> Graph.from_json(graph.to_json()) == graph
+        True
         """
         try:
             raw = json.loads(text)
@@ -220,24 +320,25 @@ class Graph:
             found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
             raise ValueError(f"Graph.from_json: the schema must be {SCHEMA!r}, and is {found!r}")
         try:
-            nodes = tuple(_node(place, n) for place, n in enumerate(raw["nodes"]))
+            nodes = tuple(read_node(place, n) for place, n in enumerate(raw["nodes"]))
             return cls(nodes, tuple(raw["outputs"]), tuple(raw["notes"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"Graph.from_json: not a graph: {error}") from None
 
 
-def _node(place: int, raw: dict[str, Any]) -> Node:
-    """Read one node; say which, if it is wrong."""
+def read_node(place: int, raw: dict[str, Any]) -> Node:
+    """Return a node from what JSON has; an error names its place."""
     try:
-        edges = tuple(Edge(**{**e, "grad": _summary(e["grad"])}) for e in raw["inputs"])
-        parts = {"inputs": edges, "value": _summary(raw["value"]), "grad": _summary(raw["grad"])}
+        edges = tuple(Edge(**{**e, "grad": read_summary(e["grad"])}) for e in raw["inputs"])
+        parts = {"inputs": edges, "value": read_summary(raw["value"]), "grad": read_summary(raw["grad"])}
         params = tuple((name, value) for name, value in raw["params"])
         return Node(**{**raw, **parts, "params": params, "shape": tuple(raw["shape"]), "scope": tuple(raw["scope"])})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"Graph.from_json: node {place}: {type(error).__name__}: {error}") from None
 
 
-def _summary(raw: dict[str, Any] | None) -> Summary | None:
+def read_summary(raw: dict[str, Any] | None) -> Summary | None:
+    """Return a summary from what JSON has."""
     if raw is None:
         return None
     read: dict[str, Any] = {k: float(v) if isinstance(v, str) and k != "dtype" else v for k, v in raw.items()}
@@ -246,36 +347,36 @@ def _summary(raw: dict[str, Any] | None) -> Summary | None:
     return Summary(**{**read, "shape": tuple(raw["shape"]), "histogram": tuple(raw["histogram"])})
 
 
-def spelled(x: Any) -> Any:
-    """Spell the floats that JSON has no number for."""
+def encode_floats(x: Any) -> Any:
+    """Return nested values with a string in the place of each float that JSON has no number for."""
     if isinstance(x, float) and not math.isfinite(x):
         return str(x)
     if isinstance(x, dict):
-        return {k: spelled(v) for k, v in x.items()}
-    return [spelled(v) for v in x] if isinstance(x, list | tuple) else x
+        return {k: encode_floats(v) for k, v in x.items()}
+    return [encode_floats(v) for v in x] if isinstance(x, list | tuple) else x
 
 
 def fill(template: str, facts: dict[str, str]) -> str:
-    """Put facts into a template: ``$x`` is the fact x; an empty sub- or superscript goes."""
+    """Put a text into each hole of a template, ``$x`` for x; drop a sub- or superscript that is then empty."""
     text = re.sub(r"\$([A-Za-z]+)", lambda m: facts.get(m[1], m[0]), template)
     return re.sub(r"[_^]\{\}", "", text)
 
 
 def number(x: Any) -> str:
-    """Write a number as short as it is exact: 3, 0.5, 1e-05, True."""
+    """Return a number in few characters, with up to six digits: 3, 0.5, 1e-05, True."""
     if isinstance(x, bool) or not isinstance(x, int | float):
         return str(x)
     return str(int(x)) if math.isfinite(x) and x == int(x) and abs(x) < 1e15 else f"{x:.6g}"
 
 
 def param_text(value: Any) -> str:
-    """Write a parameter for a person: ``0``, ``0,2,3``, ``1:, 2``; None is nothing."""
+    """Return a parameter as a reader writes it: ``0``, ``0,2,3``, ``1:, 2``; None is an empty text."""
     if value is None:
         return ""
     if isinstance(value, dict):
         if "slice" in value:
             start, stop, step = map(param_text, value["slice"])
-            return f"{start}:{stop}" + f":{step}" * bool(step)
+            return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
         if "tuple" in value:
             return param_text(value["tuple"])
         return f"array{value['shape']}" if "array" in value else value.get("dtype") or value.get("float", "…")
