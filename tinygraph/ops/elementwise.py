@@ -1,21 +1,22 @@
-"""Elementwise ops: one output element from one element of each operand, after broadcasting.
+"""Elementwise ops make one element of the result from one element of each operand, after broadcasting.
 
-Their derivative lines may meet a gradient that is smaller than the result, where all its rows are equal
-(a mean hands back one row): it broadcasts, as everything here does.
+A derivative line may get a gradient ``g`` that is smaller than the result, where all its rows are equal: a mean sends
+back one row. It broadcasts, as everything here does.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import sample
 from tinygraph.engine.tensor import Tensor
-from tinygraph.engine.types import Value
+from tinygraph.engine.types import ArrayLike, Value
 
 PAIRS = [sample((4, 3), (4, 3)), sample((4, 3), (3,)), sample((4, 1), (1, 3)), sample((), (2, 3)), sample((2,), ())]
 POSITIVE = [sample((4, 3), (4, 3), low=0.5), sample((4, 3), (1, 3), low=0.5), sample((4, 1), (3,), low=0.5)]
@@ -24,17 +25,22 @@ ABOVE = [sample((4, 3), low=0.5)]
 
 
 @op(
-    r"$x + $y",
-    np.add,
-    method="__add__ __radd__ add",
-    onnx="Add",
-    samples=PAIRS,
-    says="Adds $x and $y.",
+    r"$x + $y", np.add, method="__add__ __radd__ add", onnx="Add", says="Adds $x and $y.", samples=PAIRS,
     x=("1", lambda g: g),
     y=("1", lambda g: g),
-)
-def add(x: Any, y: Any) -> Any:
+)  # fmt: skip
+def add(x: Value, y: Value) -> Value:
     """Add, elementwise with broadcasting: ``x + y``.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        x + y, of the common shape and dtype, as NumPy finds them.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> add(Tensor([1.0, 2.0]), 3)
     Tensor([4., 5.], op=add)
@@ -42,17 +48,23 @@ def add(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"$x - $y",
-    np.subtract,
-    method="__sub__ __rsub__ sub subtract",
-    onnx="Sub",
+    r"$x - $y", np.subtract, method="__sub__ __rsub__ sub subtract", onnx="Sub", says="Subtracts $y from $x.",
     samples=PAIRS,
-    says="Subtracts $y from $x.",
     x=("1", lambda g: g),
     y=("-1", lambda g: -g),
-)
-def sub(x: Any, y: Any) -> Any:
+)  # fmt: skip
+def sub(x: Value, y: Value) -> Value:
     """Subtract, elementwise with broadcasting: ``x - y``.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        x - y, of the common shape and dtype, as NumPy finds them.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> sub(Tensor([1.0, 2.0]), 3)
     Tensor([-2., -1.], op=sub)
@@ -60,17 +72,23 @@ def sub(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"$x \times $y",
-    np.multiply,
-    method="__mul__ __rmul__ mul multiply",
-    onnx="Mul",
+    r"$x \times $y", np.multiply, method="__mul__ __rmul__ mul multiply", onnx="Mul", says="Multiplies $x by $y.",
     samples=PAIRS,
-    says="Multiplies $x by $y.",
     x=("$y", lambda g, y: g * y),
     y=("$x", lambda g, x: g * x),
-)
-def mul(x: Any, y: Any) -> Any:
+)  # fmt: skip
+def mul(x: Value, y: Value) -> Value:
     """Multiply, elementwise with broadcasting: ``x * y``.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        x × y, of the common shape and dtype, as NumPy finds them.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> mul(Tensor([1.0, 2.0]), 3)
     Tensor([3., 6.], op=mul)
@@ -78,17 +96,23 @@ def mul(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"$x \div $y",
-    np.divide,
-    method="__truediv__ __rtruediv__ div divide",
-    onnx="Div",
+    r"$x \div $y", np.divide, method="__truediv__ __rtruediv__ div divide", onnx="Div", says="Divides $x by $y.",
     samples=POSITIVE,
-    says="Divides $x by $y.",
     x=("1/$y", lambda g, y: g / y),
     y=("-$x/$y^2", lambda g, y, out: -(g * out / y)),
-)
-def div(x: Any, y: Any) -> Any:
+)  # fmt: skip
+def div(x: Value, y: Value) -> Value:
     """Divide, elementwise with broadcasting: ``x / y``. Division by zero gives inf or nan, as in NumPy.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        x / y, of the common shape and dtype, as NumPy finds them. Integers give floating point.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> div(Tensor([1.0, 2.0]), 4)
     Tensor([0.25, 0.5 ], op=div)
@@ -96,16 +120,17 @@ def div(x: Any, y: Any) -> Any:
 
 
 @op(
-    "-$x",
-    np.negative,
-    method="__neg__ neg negative",
-    onnx="Neg",
-    samples=ANY,
-    says="Flips the sign of $x.",
+    "-$x", np.negative, method="__neg__ neg negative", onnx="Neg", says="Flips the sign of $x.", samples=ANY,
     x=("-1", lambda g: -g),
-)
-def neg(x: Any) -> Any:
+)  # fmt: skip
+def neg(x: Value) -> Value:
     """Negate: ``-x``.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        -x, of the shape and dtype of x.
 
     >>> neg(Tensor([1.0, -2.0]))
     Tensor([-1.,  2.], op=neg)
@@ -113,20 +138,27 @@ def neg(x: Any) -> Any:
 
 
 @op(
-    "$x^{$y}",
-    np.power,
-    method="__pow__ __rpow__ pow",
-    onnx="Pow",
-    says="Raises $x to the power $y.",
+    "$x^{$y}", np.power, method="__pow__ __rpow__ pow", onnx="Pow", says="Raises $x to the power $y.",
     samples=[*POSITIVE, sample((3,), (), low=0.5)],
     x=("$y$x^{$y-1}", lambda g, x, y: g * slope_of_power(x, y)),
-    y=(r"$out\ln $x", lambda g, x, out: g * (out * ln_base(x, out))),
-)
-def power(x: Any, y: Any) -> Any:
+    y=(r"$out\ln $x", lambda g, x, out: g * (out * log_of_base(x, out))),
+)  # fmt: skip
+def power(x: Value, y: Value) -> Value:
     """Raise to a power, elementwise with broadcasting: ``x ** y``.
 
     The derivative in ``x`` at ``y = 0`` is 0, and so is the one in ``y`` at ``x = 0`` for ``y >= 0``, as in
     PyTorch; so integer powers of negative and zero ``x`` have finite derivatives of every order.
+
+    Args:
+        x: the base, of any shape.
+        y: the exponent: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        x to the power y, of the common shape and dtype, as NumPy finds them. It is nan where x < 0 and y is no
+        whole number.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> power(Tensor([1.0, -2.0]), 3)
     Tensor([ 1., -8.], op=power)
@@ -153,16 +185,22 @@ def one_less(y: Value) -> Value:
     return where(equal(y, 0), 1, y - 1)
 
 
-def ln_base(x: Any, out: Any) -> Any:
-    """Return ln x, but 0 where x is 0 and was raised to 0 or more."""
+def log_of_base(x: Value, out: Value) -> Value:
+    """Return ln x, but 0 where x is 0 and the power ``out`` is not inf."""
     if isinstance(x, int | float):
         return float(np.log(x or 1))  # a Python number leaves float32 alone
     return log(where(greater(out, 1), x, where(equal(x, 0), 1, x)))
 
 
-@op("$x^2", np.square, method="square", samples=ANY, says="Squares $x.", x=("2$x", lambda g, x: 2 * g * x))
-def square(x: Any) -> Any:
+@op("$x^2", np.square, method="square", says="Squares $x.", samples=ANY, x=("2$x", lambda g, x: 2 * g * x))
+def square(x: Value) -> Value:
     """Square: ``x ** 2``.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        x², of the shape and dtype of x.
 
     >>> square(Tensor([1.0, -2.0]))
     Tensor([1., 4.], op=square)
@@ -170,16 +208,17 @@ def square(x: Any) -> Any:
 
 
 @op(
-    r"\sqrt{$x}",
-    np.sqrt,
-    method="sqrt",
-    onnx="Sqrt",
-    samples=ABOVE,
-    says="Takes the square root of $x.",
+    r"\sqrt{$x}", np.sqrt, method="sqrt", onnx="Sqrt", says="Takes the square root of $x.", samples=ABOVE,
     x=("1/(2$out)", lambda g, out: g / (2 * out)),
-)
-def sqrt(x: Any) -> Any:
+)  # fmt: skip
+def sqrt(x: Value) -> Value:
     """Take the square root; nan below 0, and an infinite derivative at 0, as in PyTorch.
+
+    Args:
+        x: of any shape, 0 or greater.
+
+    Returns:
+        The root, of the shape and dtype of x.
 
     >>> sqrt(Tensor([4.0, 9.0]))
     Tensor([2., 3.], op=sqrt)
@@ -187,16 +226,17 @@ def sqrt(x: Any) -> Any:
 
 
 @op(
-    "e^{$x}",
-    np.exp,
-    method="exp",
-    onnx="Exp",
-    samples=ANY,
-    says="Takes the exponential of $x.",
+    "e^{$x}", np.exp, method="exp", onnx="Exp", says="Takes the exponential of $x.", samples=ANY,
     x=("$out", lambda g, out: g * out),
-)
-def exp(x: Any) -> Any:
+)  # fmt: skip
+def exp(x: Value) -> Value:
     """Take the exponential.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        e to the power x, of the shape and dtype of x. It overflows to inf.
 
     >>> exp(Tensor([0.0]))
     Tensor([1.], op=exp)
@@ -204,16 +244,17 @@ def exp(x: Any) -> Any:
 
 
 @op(
-    r"\ln $x",
-    np.log,
-    method="log",
-    onnx="Log",
-    samples=ABOVE,
-    says="Takes the natural logarithm of $x.",
+    r"\ln $x", np.log, method="log", onnx="Log", says="Takes the natural logarithm of $x.", samples=ABOVE,
     x=("1/$x", lambda g, x: g / x),
-)
-def log(x: Any) -> Any:
+)  # fmt: skip
+def log(x: Value) -> Value:
     """Take the natural logarithm; -inf at 0 and nan below, as in NumPy.
+
+    Args:
+        x: of any shape, greater than 0.
+
+    Returns:
+        ln x, of the shape and dtype of x.
 
     >>> log(Tensor([1.0]))
     Tensor([0.], op=log)
@@ -221,16 +262,17 @@ def log(x: Any) -> Any:
 
 
 @op(
-    "|$x|",
-    np.absolute,
-    method="__abs__ abs absolute",
-    onnx="Abs",
-    samples=ANY,
-    says="Drops the sign of $x.",
+    "|$x|", np.absolute, method="__abs__ abs absolute", onnx="Abs", says="Drops the sign of $x.", samples=ANY,
     x=(r"\operatorname{sign} $x", lambda g, x: g * sign(x)),
-)
-def abs(x: Any) -> Any:  # noqa: A001 - NumPy's name
+)  # fmt: skip
+def abs(x: Value) -> Value:  # noqa: A001 - NumPy's name
     """Take the absolute value; its derivative at 0 is 0.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        |x|, of the shape and dtype of x.
 
     >>> abs(Tensor([1.0, -2.0]))
     Tensor([1., 2.], op=abs)
@@ -238,33 +280,55 @@ def abs(x: Any) -> Any:  # noqa: A001 - NumPy's name
 
 
 @op(
-    r"\operatorname{sign} $x",
-    np.sign,
-    method="sign",
-    onnx="Sign",
-    samples=ANY,
-    says="Gives -1, 0 or 1 as $x is below, at or above 0.",
-)
-def sign(x: Any) -> Any:
+    r"\operatorname{sign} $x", np.sign, method="sign", onnx="Sign",
+    says="Gives -1, 0 or 1 as $x is below, at or above 0.", samples=ANY,
+)  # fmt: skip
+def sign(x: Value) -> Value:
     """Give the sign: -1, 0 or 1. It is piecewise constant, so no gradient passes.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        -1, 0 or 1, of the shape and dtype of x. It requires no gradient.
 
     >>> sign(Tensor([3.0, -2.0]))
     Tensor([ 1., -1.], op=sign, requires_grad=False)
     """
 
 
-@op(r"[$x > $y]", np.greater, onnx="Greater", samples=PAIRS, says="Marks where $x is above $y.")
-def greater(x: Any, y: Any) -> Any:
+@op(r"[$x > $y]", np.greater, onnx="Greater", says="Marks where $x is above $y.", samples=PAIRS)
+def greater(x: Value, y: Value) -> Value:
     """Mark where ``x > y``. Recorded, so that a drawn gradient stays a function of its inputs.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        Booleans, of the common shape. They require no gradient.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> greater(Tensor([3.0, -2.0]), 0)
     Tensor([ True, False], dtype=bool, op=greater, requires_grad=False)
     """
 
 
-@op(r"[$x = $y]", np.equal, onnx="Equal", samples=PAIRS, says="Marks where $x equals $y.")
-def equal(x: Any, y: Any) -> Any:
+@op(r"[$x = $y]", np.equal, onnx="Equal", says="Marks where $x equals $y.", samples=PAIRS)
+def equal(x: Value, y: Value) -> Value:
     """Mark where ``x == y``. Recorded, so that a drawn gradient stays a function of its inputs.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        Booleans, of the common shape. They require no gradient.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> equal(Tensor([3.0, -2.0]), 3)
     Tensor([ True, False], dtype=bool, op=equal, requires_grad=False)
@@ -272,16 +336,20 @@ def equal(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"\operatorname{clip}($x)",
-    np.clip,
-    method="clip clamp",
-    onnx="Clip",
+    r"\operatorname{clip}($x)", np.clip, method="clip clamp", onnx="Clip", says="Limits $x to $min … $max.",
     samples=[sample((4, 3), min=-1.0, max=1.0), sample((4, 3), min=0.0), sample((3,), max=0.5)],
-    says="Holds $x between $min and $max.",
-    x=(r"[$min \le $x \le $max]", lambda g, x, min, max: inside(g, x, min, max)),
-)
-def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - NumPy's names
-    """Hold between ``min`` and ``max`` (numbers, arrays or None). At a bound the gradient passes, as in PyTorch.
+    x=(r"[$min \le $x \le $max]", lambda g, x, min, max: pass_within(g, x, min, max)),
+)  # fmt: skip
+def clip(x: Value, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Value:  # noqa: A002
+    """Limit to the range from ``min`` to ``max``. At a bound the gradient passes, as in PyTorch.
+
+    Args:
+        x: of any shape.
+        min: lower bound: a number, an array that broadcasts against x, or None for none.
+        max: upper bound, likewise.
+
+    Returns:
+        x, min or max, whichever is in the middle, of the shape and dtype of x.
 
     Raises:
         TypeError: a bound is a Tensor: it would get no gradient.
@@ -291,27 +359,32 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002 - NumPy
     """
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         raise TypeError("clip does not differentiate in its bounds: take minimum and maximum, or their .data")
-    return +x if min is None and max is None else np.clip(x, min, max)  # NumPy 2.0 wants a bound
+    return +x if min is None and max is None else np.clip(x, min, max)  # NumPy 2.0 needs a bound
 
 
-def inside(g: Any, x: Any, low: Any, high: Any) -> Any:
-    """Keep ``g`` where ``low <= x <= high``; None is no bound."""
+def pass_within(g: Value, x: Value, low: ArrayLike | None, high: ArrayLike | None) -> Value:
+    """Return ``g`` where ``low <= x <= high``, and 0 elsewhere. None is no bound."""
     g = g if low is None else where(greater(low, x), 0, g)
     return g if high is None else where(greater(x, high), 0, g)
 
 
 @op(
-    r"\max($x, $y)",
-    np.maximum,
-    method="maximum",
-    onnx="Max",
-    samples=PAIRS,
-    says="Keeps the larger of $x and $y.",
-    x=(r"[$x > $y]", lambda g, x, y: to_greater(g, x, y)),
-    y=(r"[$y > $x]", lambda g, x, y: to_greater(g, y, x)),
-)
-def maximum(x: Any, y: Any) -> Any:
+    r"\max($x, $y)", np.maximum, method="maximum", onnx="Max", says="Keeps the larger of $x and $y.", samples=PAIRS,
+    x=(r"[$x > $y]", lambda g, x, y: send_to_greater(g, x, y)),
+    y=(r"[$y > $x]", lambda g, x, y: send_to_greater(g, y, x)),
+)  # fmt: skip
+def maximum(x: Value, y: Value) -> Value:
     """Keep the larger, elementwise with broadcasting. A tie sends half the gradient to each, as in PyTorch.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        The larger of x and y, of the common shape and dtype, as NumPy finds them.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> maximum(Tensor([1.0, 5.0]), 3)
     Tensor([3., 5.], op=maximum)
@@ -319,39 +392,53 @@ def maximum(x: Any, y: Any) -> Any:
 
 
 @op(
-    r"\min($x, $y)",
-    np.minimum,
-    method="minimum",
-    onnx="Min",
-    samples=PAIRS,
-    says="Keeps the smaller of $x and $y.",
-    x=(r"[$x < $y]", lambda g, x, y: to_greater(g, y, x)),
-    y=(r"[$y < $x]", lambda g, x, y: to_greater(g, x, y)),
-)
-def minimum(x: Any, y: Any) -> Any:
+    r"\min($x, $y)", np.minimum, method="minimum", onnx="Min", says="Keeps the smaller of $x and $y.", samples=PAIRS,
+    x=(r"[$x < $y]", lambda g, x, y: send_to_greater(g, y, x)),
+    y=(r"[$y < $x]", lambda g, x, y: send_to_greater(g, x, y)),
+)  # fmt: skip
+def minimum(x: Value, y: Value) -> Value:
     """Keep the smaller, elementwise with broadcasting. A tie sends half the gradient to each, as in PyTorch.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        The smaller of x and y, of the common shape and dtype, as NumPy finds them.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> minimum(Tensor([1.0, 5.0]), 3)
     Tensor([1., 3.], op=minimum)
     """
 
 
-def to_greater(g: Any, x: Any, y: Any) -> Any:
-    """Keep ``g`` where x > y, and half of it where they tie."""
+def send_to_greater(g: Value, x: Value, y: Value) -> Value:
+    """Return ``g`` where x > y, half of it where they are equal, and 0 elsewhere."""
     return where(greater(x, y), g, where(equal(x, y), 0.5 * g, 0))
 
 
 @op(
-    r"\operatorname{where}($condition, $x, $y)",
-    np.where,
-    onnx="Where",
-    samples=[sample((4, 3), (4, 3), (3,)), sample((3,), (4, 3), ())],
+    r"\operatorname{where}($condition, $x, $y)", np.where, onnx="Where",
     says="Takes $x where $condition holds and $y elsewhere.",
+    samples=[sample((4, 3), (4, 3), (3,)), sample((3,), (4, 3), ())],
     x=("[$condition]", lambda g, condition: where(condition, g, 0)),
     y=(r"[\neg $condition]", lambda g, condition: where(condition, 0, g)),
-)
-def where(condition: Any, x: Any, y: Any) -> Any:
+)  # fmt: skip
+def where(condition: Value, x: Value, y: Value) -> Value:
     """Choose ``x`` where ``condition`` holds (is not 0) and ``y`` elsewhere, with broadcasting.
+
+    Args:
+        condition: booleans, or numbers that count as true if they are not 0.
+        x: what is taken where the condition holds.
+        y: what is taken elsewhere.
+
+    Returns:
+        Elements of x and y, of the common shape of all three and the common dtype of x and y.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> where(np.array([True, False]), Tensor([1.0, 2.0]), 0.0)
     Tensor([1., 0.], op=where)
@@ -360,16 +447,17 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 
 @op(
-    r"\tanh $x",
-    np.tanh,
-    method="tanh",
-    onnx="Tanh",
-    samples=ANY,
-    says="Squashes $x into -1 to 1.",
+    r"\tanh $x", np.tanh, method="tanh", onnx="Tanh", says="Squashes $x into -1 to 1.", samples=ANY,
     x=("1-$out^2", lambda g, out: g * (1 - out * out)),
-)
-def tanh(x: Any) -> Any:
+)  # fmt: skip
+def tanh(x: Value) -> Value:
     """Take the hyperbolic tangent.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        Numbers between -1 and 1, of the shape and dtype of x.
 
     >>> tanh(Tensor([0.0]))
     Tensor([0.], op=tanh)
@@ -377,15 +465,18 @@ def tanh(x: Any) -> Any:
 
 
 @op(
-    r"\operatorname{sigmoid} $x",
-    method="sigmoid",
-    onnx="Sigmoid",
-    says="Squashes $x into 0 to 1.",
+    r"\operatorname{sigmoid} $x", method="sigmoid", onnx="Sigmoid", says="Squashes $x into 0 to 1.",
     samples=[*ANY, sample((5,), low=-30.0, high=30.0)],
     x=("$out(1-$out)", lambda g, out: g * (out * (1 - out))),
-)
-def sigmoid(x: Any) -> Any:
+)  # fmt: skip
+def sigmoid(x: Value) -> Value:
     """Take the logistic function 1/(1 + e^-x), as (1 + tanh(x/2))/2, which cannot overflow.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        Numbers between 0 and 1, of the shape and dtype of x.
 
     >>> sigmoid(Tensor([0.0]))
     Tensor([0.5], op=sigmoid)
@@ -394,15 +485,17 @@ def sigmoid(x: Any) -> Any:
 
 
 @op(
-    r"\operatorname{relu} $x",
-    method="relu",
-    onnx="Relu",
-    samples=ANY,
-    says="Sets what is below 0 to 0.",
+    r"\operatorname{relu} $x", method="relu", onnx="Relu", says="Sets what is below 0 to 0.", samples=ANY,
     x=("[$x > 0]", lambda g, out: g * sign(out)),
-)
-def relu(x: Any) -> Any:
+)  # fmt: skip
+def relu(x: Value) -> Value:
     """Keep what is above 0: ``max(x, 0)``. The derivative at 0 is 0.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        x or 0, of the shape and dtype of x.
 
     >>> relu(Tensor([1.0, -2.0]))
     Tensor([1., 0.], op=relu)
@@ -411,15 +504,22 @@ def relu(x: Any) -> Any:
 
 
 @op(
-    r"\mathrm{$dtype}($x)",
-    method="astype",
-    onnx="Cast",
-    says="Converts $x to $dtype.",
+    r"\mathrm{$dtype}($x)", method="astype", onnx="Cast", says="Converts $x to $dtype.",
     samples=[sample((4, 3), dtype="float32"), sample((3,), dtype="float64")],
     x=("1", lambda g, x_dtype: astype(g, x_dtype)),
-)
-def astype(x: Any, dtype: Any = np.float32) -> Any:
+)  # fmt: skip
+def astype(x: Value, dtype: npt.DTypeLike = np.float32) -> Value:
     """Convert to another dtype; the gradient is converted back. To an integer type no gradient passes.
+
+    Args:
+        x: of any shape.
+        dtype: any NumPy dtype, or its name.
+
+    Returns:
+        x in that dtype.
+
+    Raises:
+        TypeError: there is no such dtype.
 
     >>> astype(Tensor([1.5]), np.float32)
     Tensor([1.5], dtype=float32, op=astype)
@@ -428,16 +528,23 @@ def astype(x: Any, dtype: Any = np.float32) -> Any:
 
 
 @op(
-    r"\ln(e^{$x} + e^{$y})",
-    np.logaddexp,
-    method="logaddexp",
+    r"\ln(e^{$x} + e^{$y})", np.logaddexp, method="logaddexp", says="Adds e^$x and e^$y and takes the logarithm.",
     samples=PAIRS,
-    says="Adds e^$x and e^$y and takes the logarithm.",
     x=(r"\operatorname{sigmoid}($x-$y)", lambda g, x, y: g * sigmoid(x - y)),
     y=(r"\operatorname{sigmoid}($y-$x)", lambda g, x, y: g * sigmoid(y - x)),
-)
-def logaddexp(x: Any, y: Any) -> Any:
+)  # fmt: skip
+def logaddexp(x: Value, y: Value) -> Value:
     """Take ``log(exp(x) + exp(y))`` without overflow; ``logaddexp(0, x)`` is softplus.
+
+    Args:
+        x: a number, or an array of any shape.
+        y: a number, or an array whose shape broadcasts against that of x.
+
+    Returns:
+        ln(eˣ + eʸ), of the common shape and dtype, as NumPy finds them.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
 
     >>> logaddexp(0.0, Tensor([0.0, 1000.0]))
     Tensor([6.93147181e-01, 1.00000000e+03], op=logaddexp)
@@ -457,22 +564,26 @@ FAR = (
 )  # fmt: skip
 
 
-def quotient(coefficients: Any, x: Any) -> Any:
-    """Evaluate the quotient of two polynomials, highest powers first."""
+def divide_polynomials(coefficients: Sequence[Sequence[float]], x: Value) -> Value:
+    """Evaluate the quotient of two polynomials. Their coefficients start with the highest power."""
     above, below = (functools.reduce(lambda total, c: total * x + c, c) for c in coefficients)
     return above / below
 
 
 @op(
-    r"\operatorname{erf} $x",
-    method="erf",
-    onnx="Erf",
-    samples=[*ANY, sample((7,), low=-6.0, high=6.0)],
+    r"\operatorname{erf} $x", method="erf", onnx="Erf",
     says="Gives the chance that a normal error of variance 1/2 is within $x.",
+    samples=[*ANY, sample((7,), low=-6.0, high=6.0)],
     x=(r"2e^{-$x^2}/\sqrt\pi", lambda g, x: g * (2 / math.pi**0.5 * exp(-(x * x)))),
-)
-def erf(x: Any) -> Any:
+)  # fmt: skip
+def erf(x: Value) -> Value:
     """Take the error function, within 1e-15 in float64.
+
+    Args:
+        x: of any shape.
+
+    Returns:
+        Numbers between -1 and 1, of the shape and dtype of x.
 
     Source: W. J. Cody 1969, "Rational Chebyshev approximations for the error function".
 
@@ -481,5 +592,5 @@ def erf(x: Any) -> Any:
     """
     size = np.abs(x)
     y = np.minimum(size, 6.0).astype(np.result_type(size.dtype, np.float32), copy=False)  # from 6 on it is 1
-    out = np.where(y <= 0.46875, y * quotient(NEAR, y * y), 1 - np.exp(-y * y) * quotient(FAR, y))
+    out = np.where(y <= 0.46875, y * divide_polynomials(NEAR, y * y), 1 - np.exp(-y * y) * divide_polynomials(FAR, y))
     return np.copysign(out, x).astype(size.dtype, copy=False)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tinygraph.engine.errors import describe
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import implements, sample
+from tinygraph.engine.types import Shape, Value
 from tinygraph.engine.variadic import Variadic
 from tinygraph.ops.shape import broadcast_to, reshape, scatter, sum_to, swapaxes
 
 linear = functools.partial(op, family="linear")
-Shape = tuple[int, ...]
 
 
-def product(x: Any, y: Any) -> Any:
+def product(x: Value, y: Value) -> Value:
     """Return x @ y. Of plain vectors and matrices it is x.dot(y), which starts in a third of the time."""
     if type(x) is type(y) is np.ndarray and 1 <= x.ndim <= 2 >= y.ndim >= 1:
         return x.dot(y)
@@ -26,11 +25,7 @@ def product(x: Any, y: Any) -> Any:
 
 
 @linear(
-    r"$x\,$y",
-    np.matmul,
-    forward=product,
-    method="__matmul__ __rmatmul__ matmul mm bmm",
-    onnx="MatMul",
+    r"$x\,$y", np.matmul, forward=product, method="__matmul__ __rmatmul__ matmul mm bmm", onnx="MatMul",
     says="Multiplies the matrices $x and $y.",
     samples=[
         sample((2, 3), (3, 4)),
@@ -44,16 +39,26 @@ def product(x: Any, y: Any) -> Any:
     ],
     x=(r"\cdot\,$y^{\mathsf T}", lambda g, x_shape, y: times_transposed(g, y, x_shape)),
     y=(r"$x^{\mathsf T}\cdot", lambda g, x, y_shape: transposed_times(x, g, y_shape)),
-)
-def matmul(x: Any, y: Any) -> Any:
+)  # fmt: skip
+def matmul(x: Value, y: Value) -> Value:
     """Multiply matrices ``x @ y`` as NumPy does: leading axes are a batch, a 1-d operand is a row or a column.
+
+    Args:
+        x: (…, n, k), or (k,).
+        y: (…, k, m), or (k,); leading axes broadcast against those of x.
+
+    Returns:
+        (…, n, m); an operand of one axis has no n or m.
+
+    Raises:
+        ValueError: the lengths k differ, or an operand is a single number.
 
     >>> matmul(Tensor([[1.0, 2.0]]), np.ones((2, 1)))
     Tensor([[3.]], op=matmul)
     """
 
 
-def times_transposed(g: Any, y: Any, shape: Shape) -> Any:
+def times_transposed(g: Value, y: Value, shape: Shape) -> Value:
     """Return g yᵀ, the gradient of x @ y in an x of ``shape``."""
     if len(shape) <= 2 == len(y.shape):
         return product(g, y.T)
@@ -64,7 +69,7 @@ def times_transposed(g: Any, y: Any, shape: Shape) -> Any:
     return sum_to(g @ swapaxes(y, -1, -2), shape)
 
 
-def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
+def transposed_times(x: Value, g: Value, shape: Shape) -> Value:
     """Return xᵀ g, the gradient of x @ y in a y of ``shape``."""
     if len(shape) == 2 == len(x.shape):
         return product(x.T, g)
@@ -78,9 +83,7 @@ def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
 
 
 @linear(
-    r"\operatorname{einsum}_{$subscripts}($xs)",
-    kind=Variadic,
-    onnx="Einsum",
+    r"\operatorname{einsum}_{$subscripts}($xs)", kind=Variadic, onnx="Einsum",
     says="Multiplies $xs and sums as $subscripts says.",
     samples=[
         sample((2, 3), (3, 4), subscripts="ij,jk->ik"),
@@ -94,9 +97,19 @@ def transposed_times(x: Any, g: Any, shape: Shape) -> Any:
         sample((5, 1, 2), (4, 2), subscripts="...i,...i->..."),
     ],
     xs=("einsum", lambda g, i, xs, subscripts: pull_einsum(g, i, xs, subscripts)),
-)
-def contract(*xs: Any, subscripts: str = "") -> Any:
+)  # fmt: skip
+def contract(*xs: Value, subscripts: str = "") -> Value:
     """Sum products of elements as Einstein's convention says; `einsum` takes the subscripts first.
+
+    Args:
+        xs: the operands.
+        subscripts: as in `einsum`.
+
+    Returns:
+        As `einsum`.
+
+    Raises:
+        ValueError: the subscripts do not fit the operands.
 
     >>> contract(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]), subscripts="i,i->")
     Tensor(11., op=contract)
@@ -105,8 +118,17 @@ def contract(*xs: Any, subscripts: str = "") -> Any:
 
 
 @implements(np.einsum)
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: Value) -> Value:
     """Sum products of elements as Einstein's convention says, as ``numpy.einsum``.
+
+    Args:
+        subscripts: a letter for each axis of each operand, and those of the result: ``ij,jk->ik``. Letters that the
+            result has not are summed over; ``...`` stands for all further axes.
+        operands: an array for each term of the subscripts.
+
+    Returns:
+        The sums, with the axes after the arrow; without an arrow, those whose letter stands once, in order of the
+        alphabet.
 
     Raises:
         TypeError: the subscripts are no text: NumPy's other form, an operand and its list in turns, is not known.
@@ -119,8 +141,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     return contract(*operands, subscripts=subscripts)
 
 
-def explicit(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
-    """Return the letters of each operand and of the result, with ``...`` written out in letters of its own."""
+def spell_out(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
+    """Return the letters of each operand and of the result; ``...`` becomes letters that stand nowhere else."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
@@ -133,9 +155,9 @@ def explicit(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
     return terms, right.replace("...", dots)
 
 
-def pull_einsum(g: Any, i: int, xs: Sequence[Any], subscripts: str) -> Any:
+def pull_einsum(g: Value, i: int, xs: Sequence[Value], subscripts: str) -> Value:
     """Return the gradient of an einsum in its operand ``i``: an einsum of g with the other operands."""
-    terms, right = explicit(subscripts, [x.shape for x in xs])
+    terms, right = spell_out(subscripts, [x.shape for x in xs])
     shape, mine = xs[i].shape, "".join(dict.fromkeys(terms[i]))
     others = [(t, x) for k, (t, x) in enumerate(zip(terms, xs)) if k != i]
     present = set(right).union(*(t for t, _ in others))

@@ -124,6 +124,19 @@ def avg_unpool2d(
 ) -> Any:
     """Give each pixel of a window an equal share: the gradient of `avg_pool2d`, for images of ``size``.
 
+    Args:
+        x: (…, H', W'), one number for each window.
+        kernel_size: as in `avg_pool2d`.
+        stride: as in `avg_pool2d`.
+        padding: as in `avg_pool2d`.
+        size: (H, W), the size of the images.
+
+    Returns:
+        (…, H, W): each pixel has x / (kh·kw) of every window that it lies in.
+
+    Raises:
+        ValueError: no window fits, or an option is out of range.
+
     >>> avg_unpool2d(Tensor([[4.0]]), size=(2, 2))
     Tensor([[1., 1.],
             [1., 1.]], op=avg_unpool2d)
@@ -174,6 +187,19 @@ def places(x: Any, p: Pool) -> tuple[list[Any], list[Any]]:
 def to_largest(g: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """Send ``g`` to the largest of each window of ``x``: the gradient of `max_pool2d`, linear in g.
 
+    Args:
+        g: (…, H', W'), one number for each window.
+        x: images (…, H, W).
+        kernel_size: as in `max_pool2d`.
+        stride: as in `max_pool2d`.
+        padding: as in `max_pool2d`.
+
+    Returns:
+        (…, H, W): the sums of g at the pixels that are the largest of a window, 0 elsewhere.
+
+    Raises:
+        ValueError: no window fits, or an option is out of range.
+
     >>> to_largest(Tensor([[5.0]]), np.array([[1.0, 2.0], [2.0, 0.0]]))
     Tensor([[0., 5.],
             [0., 0.]], op=to_largest)
@@ -197,6 +223,19 @@ def to_largest(g: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None
 )  # fmt: skip
 def at_largest(y: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """Take ``y`` where ``x``, of the same shape, is the largest of its window: the transpose of `to_largest`.
+
+    Args:
+        y: (…, H, W).
+        x: images (…, H, W).
+        kernel_size: as in `max_pool2d`.
+        stride: as in `max_pool2d`.
+        padding: as in `max_pool2d`.
+
+    Returns:
+        (…, H', W'): for each window, y at the place of the largest x.
+
+    Raises:
+        ValueError: no window fits, or an option is out of range.
 
     >>> at_largest(Tensor([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [2.0, 0.0]]))
     Tensor([[2.]], op=at_largest)

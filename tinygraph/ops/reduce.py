@@ -1,7 +1,7 @@
-"""Reductions: axes go, by sum, mean, max, min or log-sum-exp; the derivative puts the axes back.
+"""Reductions drop axes, by sum, mean, max, min or log-sum-exp. Their derivatives put the axes back.
 
-On arrays it puts them back with length 1, since whatever meets that gradient next broadcasts; on Tensors
-the copy is an op of its own, so that it is drawn.
+On arrays an axis comes back with length 1, since the next op broadcasts. On Tensors it comes back in full length, by an
+op of its own, so that the copy is drawn.
 """
 
 from __future__ import annotations
@@ -17,61 +17,73 @@ import numpy as np
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import sample
 from tinygraph.engine.tensor import Tensor
+from tinygraph.engine.types import Axis, Shape, Value
 from tinygraph.kernels.column_sums import column_sums
 from tinygraph.ops.elementwise import astype, equal, exp
 from tinygraph.ops.shape import broadcast_to, reshape
 
-Axis = int | Sequence[int] | None
 SAMPLES = [sample((2, 3, 4), axis=a, keepdims=k) for a in (None, 0, -1, (0, 2)) for k in (False, True)] + [sample(())]
 reduction = functools.partial(op, family="reduction", samples=SAMPLES)
 
 
-def reduced(shape: tuple[int, ...], axis: Any) -> tuple[tuple[int, ...], int]:
-    """Return the shape with length 1 where it is reduced; and how many elements go into one, to divide by."""
-    return without(shape, axis if axis is None or type(axis) in (int, tuple) else operator.index(axis))
+def keep_axes(shape: Shape, axis: Any) -> tuple[Shape, int]:
+    """Return the shape with length 1 along reduced axes, and how many elements each result is made of."""
+    return keep_axes_once(shape, axis if axis is None or type(axis) in (int, tuple) else operator.index(axis))
 
 
 @functools.lru_cache(4096)
-def without(shape: tuple[int, ...], over: int | tuple[int, ...] | None) -> tuple[tuple[int, ...], int]:
-    """Do what `reduced` says, and remember it.
+def keep_axes_once(shape: Shape, axis: Axis) -> tuple[Shape, int]:
+    """Compute `keep_axes`, once for each shape and axis.
 
-    Of an empty array the number is 1, since there is nothing to divide. NumPy takes any axis of a 0-d array.
+    For an empty array the number is 1, so that nothing is divided by 0. A 0-d array has no axis to keep.
     """
-    given: Any = over if isinstance(over, tuple) else (over,)
-    axes = {a % len(shape) for a in given} if shape and over is not None else set(range(len(shape)))
+    given = axis if isinstance(axis, Sequence) else range(len(shape)) if axis is None else (axis,)
+    axes = {a % len(shape) for a in given} if shape else set()
     return tuple(1 if i in axes else n for i, n in enumerate(shape)), math.prod(shape[i] for i in axes) or 1
 
 
-def kept(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool = False) -> Any:
-    """Put the reduced axes of ``g`` back, with length 1; a single number broadcasts as it is."""
+def restore_axes(g: Value, shape: Shape, axis: Axis, keepdims: bool = False) -> Value:
+    """Put the reduced axes of ``g`` back, with length 1. A 0-d array may stay as it is: it broadcasts."""
     if keepdims or not shape or (axis is None and not isinstance(g, Tensor)):
         return g
-    lengths, _ = reduced(shape, axis)
+    lengths, _ = keep_axes(shape, axis)
     return reshape(g, lengths) if isinstance(g, Tensor) else g.reshape(lengths)
 
 
-def spread(g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
-    """Undo a reduction of ``shape`` over ``axis``: put the axes back, and copy along them where that is drawn."""
-    g = kept(g, shape, axis, keepdims)
+def spread(g: Value, shape: Shape, axis: Axis, keepdims: bool) -> Value:
+    """Send ``g`` to all elements that were reduced: put the axes back; for Tensors, also copy along them."""
+    g = restore_axes(g, shape, axis, keepdims)
     return broadcast_to(g, shape) if isinstance(g, Tensor) else g
 
 
-def to_extreme(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
-    """Send ``g`` to the elements of ``x`` that equal their extreme ``out``: they share it equally."""
-    ties = astype(equal(x, kept(out, x.shape, axis, keepdims)), g.dtype)
-    return kept(g, x.shape, axis, keepdims) * (ties / sum(ties, axis, True))
+def share(shape: Shape, axis: Axis) -> float:
+    """Return the weight of one element in a mean: 1/n."""
+    return 1 / keep_axes(shape, axis)[1]
+
+
+def share_with_ties(g: Value, x: Value, out: Value, axis: Axis, keepdims: bool) -> Value:
+    """Send ``g`` to the elements of ``x`` that equal the extreme ``out``; several share it equally."""
+    ties = astype(equal(x, restore_axes(out, x.shape, axis, keepdims)), g.dtype)
+    return restore_axes(g, x.shape, axis, keepdims) * (ties / sum(ties, axis, True))
 
 
 @reduction(
-    r"\sum_{$axis} $x",
-    np.sum,
-    method="sum",
-    onnx="ReduceSum",
-    says="Adds up $x over $axis.",
+    r"\sum_{$axis} $x", np.sum, method="sum", onnx="ReduceSum", says="Adds up $x over $axis.",
     x=("1", lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims)),
-)
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
+)  # fmt: skip
+def sum(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001 - NumPy's name
     """Add up over ``axis`` (one, several, or None for all).
+
+    Args:
+        x: of any shape.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        The sums, of the shape of x without the axes that are reduced. A sum of nothing is 0.
+
+    Raises:
+        IndexError: x has no such axis.
 
     >>> sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([4., 6.], op=sum)
@@ -80,15 +92,22 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\operatorname{mean}_{$axis} $x",
-    np.mean,
-    method="mean",
-    onnx="ReduceMean",
-    says="Averages $x over $axis.",
-    x=("1/$n", lambda g, x_shape, axis, keepdims: spread(g * (1 / reduced(x_shape, axis)[1]), x_shape, axis, keepdims)),
-)
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    r"\operatorname{mean}_{$axis} $x", np.mean, method="mean", onnx="ReduceMean", says="Averages $x over $axis.",
+    x=("1/$n", lambda g, x_shape, axis, keepdims: spread(g * share(x_shape, axis), x_shape, axis, keepdims)),
+)  # fmt: skip
+def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """Average over ``axis`` (one, several, or None for all).
+
+    Args:
+        x: of any shape.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        The averages, of the shape of x without the axes that are reduced. Of no elements they are nan.
+
+    Raises:
+        IndexError: x has no such axis.
 
     >>> mean(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([2., 3.], op=mean)
@@ -97,21 +116,30 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         return x.sum(axis=axis, keepdims=keepdims) / 1  # NumPy's mean takes no axis of one number, its sum does
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return x.mean(axis=axis, keepdims=keepdims)
-    rows = type(axis) in (int, tuple) and axis in (0, (0,)) and not keepdims
-    out = column_sums(x) if rows else np.add.reduce(x, axis=axis, keepdims=keepdims)  # x.mean has 2 µs of Python
+    over_rows = type(axis) in (int, tuple) and axis in (0, (0,)) and not keepdims
+    out = column_sums(x) if over_rows else np.add.reduce(x, axis=axis, keepdims=keepdims)  # x.mean takes 2 µs more
     return out * (out.size / x.size)
 
 
 @reduction(
-    r"\max_{$axis} $x",
-    (np.max, np.amax),
-    method="max amax",
-    onnx="ReduceMax",
+    r"\max_{$axis} $x", (np.max, np.amax), method="max amax", onnx="ReduceMax",
     says="Takes the largest of $x over $axis.",
-    x=(r"[$x = \max]", to_extreme),
-)
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
+    x=(r"[$x = \max]", share_with_ties),
+)  # fmt: skip
+def max(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001 - NumPy's name
     """Take the largest over ``axis``. Ties share the gradient equally, as in ``torch.amax``.
+
+    Args:
+        x: of any shape; of at least one element along ``axis``.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        The largest elements, of the shape of x without the axes that are reduced.
+
+    Raises:
+        IndexError: x has no such axis.
+        ValueError: there is nothing to choose from.
 
     >>> max(Tensor([[1.0, 2.0], [3.0, 0.0]]), axis=0)
     Tensor([3., 2.], op=max)
@@ -120,15 +148,24 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\min_{$axis} $x",
-    (np.min, np.amin),
-    method="min amin",
-    onnx="ReduceMin",
+    r"\min_{$axis} $x", (np.min, np.amin), method="min amin", onnx="ReduceMin",
     says="Takes the smallest of $x over $axis.",
-    x=(r"[$x = \min]", to_extreme),
-)
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 - NumPy's name
+    x=(r"[$x = \min]", share_with_ties),
+)  # fmt: skip
+def min(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A001 - NumPy's name
     """Take the smallest over ``axis``. Ties share the gradient equally, as in ``torch.amin``.
+
+    Args:
+        x: of any shape; of at least one element along ``axis``.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        The smallest elements, of the shape of x without the axes that are reduced.
+
+    Raises:
+        IndexError: x has no such axis.
+        ValueError: there is nothing to choose from.
 
     >>> min(Tensor([[1.0, 2.0], [3.0, 0.0]]), axis=0)
     Tensor([1., 0.], op=min)
@@ -137,15 +174,23 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
 
 
 @reduction(
-    r"\operatorname{argmax}_{$axis} $x",
-    np.argmax,
-    method="argmax",
-    onnx="ArgMax",
-    says="Finds where $x is largest.",
+    r"\operatorname{argmax}_{$axis} $x", np.argmax, method="argmax", onnx="ArgMax", says="Finds where $x is largest.",
     samples=[sample((2, 3), axis=1), sample((4,)), sample((2, 3), axis=0, keepdims=True)],
-)
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Find the place of the largest element (the first, if it ties). Not differentiable.
+)  # fmt: skip
+def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
+    """Find the place of the largest element, the first if there are several. Not differentiable.
+
+    Args:
+        x: of any shape; of at least one element along ``axis``.
+        axis: one axis, or None for all: then the place is that in the flattened array.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        Integers, of the shape of x without the axes that are reduced. They require no gradient.
+
+    Raises:
+        IndexError: x has no such axis.
+        ValueError: there is nothing to choose from.
 
     >>> argmax(Tensor([1.0, 5.0, 2.0]))
     Tensor(1, dtype=int64, op=argmax, requires_grad=False)
@@ -154,26 +199,31 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 @reduction(
-    r"\operatorname{logsumexp}_{$axis} $x",
-    method="logsumexp",
-    onnx="ReduceLogSumExp",
-    says="Takes the logarithm of the summed e^$x.",
-    x=(
-        "e^{$x-$out}",
-        lambda g, x, out, axis, keepdims: (
-            kept(g, x.shape, axis, keepdims) * exp(x - kept(out, x.shape, axis, keepdims))
-        ),
-    ),
-)
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    r"\operatorname{logsumexp}_{$axis} $x", method="logsumexp", onnx="ReduceLogSumExp",
+    says="Adds up e^$x over $axis and takes the logarithm.",
+    x=("e^{$x-$out}", lambda g, x, out, axis, keepdims: (
+        restore_axes(g, x.shape, axis, keepdims) * exp(x - restore_axes(out, x.shape, axis, keepdims)))),
+)  # fmt: skip
+def logsumexp(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """Take ``log(sum(exp(x)))`` over ``axis`` without overflow.
+
+    Args:
+        x: of any shape.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        ln Σ eˣ, of the shape of x without the axes that are reduced. Of no elements it is -inf.
+
+    Raises:
+        IndexError: x has no such axis.
 
     >>> logsumexp(Tensor([1000.0, 1000.0]))
     Tensor(1000.69314718, op=logsumexp)
     """
     if not x.size:
         return np.full_like(x.sum(axis=axis, keepdims=keepdims), -math.inf)
-    top = x.max(axis=axis, keepdims=True)
+    top = x.max(axis=axis, keepdims=True)  # what exp then takes is at most 0
     top = np.where(np.isfinite(top), top, 0).astype(top.dtype)
     out = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
     return out if keepdims else out.reshape(x.max(axis=axis).shape)
