@@ -459,7 +459,9 @@ def test_initialisers_of_matrices(torch):
         (lambda: nn.init.calculate_gain("gelu"), "'gelu' is none of linear"),
         (lambda: nn.init.kaiming_normal_(Parameter(np.ones(3))), "weights of two axes or more"),
         (lambda: nn.init.kaiming_normal_(p, mode="fan"), "mode 'fan' is neither"),
-        (lambda: nn.init.trunc_normal_(p, 0, 1, 8, 9), "holds next to nothing"),
+        (lambda: nn.init.trunc_normal_(p, 0, 1, 8, 9), "less than a thousandth .* lies in 8 … 9"),
+        (lambda: nn.init.eye_(Parameter(np.ones(3))), r"eye_: the tensor must be a matrix, not of shape \(3,\)"),
+        (lambda: nn.init.dirac_(Parameter(np.ones((3, 2)))), r"dirac_: .* must be filters \(O, C, …\), not"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

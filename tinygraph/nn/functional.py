@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygraph import functions
+from tinygraph import functions, fused
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, Value
 from tinygraph.functions.creation import random_generator
 from tinygraph.functions.softmax import log_softmax, softmax
-from tinygraph.nn import activations, layers, losses, norms
+from tinygraph.nn import activations, layers, losses
 from tinygraph.ops import convolution, elementwise, pooling, shape
 from tinygraph.ops.convolution import Pair
 
@@ -304,7 +304,7 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training=True it needs running_mean and running_var")
         return functions.batch_norm_inference(x, running_mean, running_var, weight, bias, axis=axes, eps=eps)
-    y = norms.fused.batch_norm(x, weight, bias, axis=axes, eps=eps)
+    y = fused.batch_norm(x, weight, bias, axis=axes, eps=eps)
     values = array_of(x)
     count = values.size // x.shape[1]
     move(running_mean, values.mean(axis=axes), momentum)
@@ -346,7 +346,7 @@ def layer_norm(
     lengths = tuple(normalized_shape)
     if tuple(x.shape[len(x.shape) - len(lengths) :]) != lengths:
         raise ValueError(f"layer_norm: the last axes of x must be {lengths}, not those of {x.shape}")
-    return norms.fused.layer_norm(x, weight, bias, axis=tuple(range(-len(lengths), 0)), eps=eps)
+    return fused.layer_norm(x, weight, bias, axis=tuple(range(-len(lengths), 0)), eps=eps)
 
 
 def group_norm(x: Value, num_groups: int, weight: Value = None, bias: Value = None, eps: float = 1e-5) -> Value:

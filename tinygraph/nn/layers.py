@@ -39,7 +39,7 @@ class Weighted(Module):
         """Draw the parameters anew.
 
         Args:
-            generator: the generator to draw from; None draws new numbers each time.
+            generator: the generator to draw from; None takes that of `tinygraph.manual_seed`.
         """
         init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
         if self.bias is not None:
@@ -214,7 +214,7 @@ class Embedding(Module):
         """Draw the rows anew.
 
         Args:
-            generator: the generator to draw from; None draws new numbers each time.
+            generator: the generator to draw from; None takes that of `tinygraph.manual_seed`.
         """
         init.normal_(self.weight, generator=generator)
 
@@ -271,7 +271,7 @@ class Dropout(Module):
         """Begin a new sequence of random numbers.
 
         Args:
-            generator: the generator to take the sequence from; None takes the one that `tinygraph.manual_seed` seeds.
+            generator: the generator to derive it from; None takes that of `tinygraph.manual_seed`.
         """
         self.generator = (generator or random_generator()).spawn(1)[0]
 
