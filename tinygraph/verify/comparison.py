@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.autodiff.backward import order_of
 from tinygraph.engine.arrays import synchronize, to_numpy
 from tinygraph.engine.context import no_grad
 from tinygraph.engine.errors import describe
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.functions.checks import axes_of
 from tinygraph.functions.transforms import pull
+from tinygraph.graph.records import behind, differentiated_inputs, kept_arrays
 from tinygraph.verify.certificate import DIFFERENCES, ORDERS, Certificate, Row, short
 from tinygraph.verify.inputs import Function, argument_names, array_like, as_tuple, draw_normal, random_numbers
 
@@ -330,17 +330,8 @@ def differences(func: Function, data: Data, names: Sequence[str], exact: Values)
 def kept_for_backward(func: Function, xs: Sequence[Any]) -> tuple[int, int]:
     """Return how many bytes the graph of a call keeps for backward: beyond the inputs, and of the inputs."""
     ys = as_tuple(func(*map(Tensor, xs)))
-    buffers: dict[int, int] = {}
-
-    def count(value: Any) -> None:
-        if isinstance(value, tuple | list):
-            for part in value:
-                count(part)
-        elif hasattr(value, "nbytes"):
-            buffers[id(owner(value))] = owner(value).nbytes
-
-    for node in order_of(y.node for y in ys if y.requires_grad):
-        count(node.saved)
+    nodes = behind([y.node for y in ys if y.requires_grad], differentiated_inputs)
+    buffers = {id(owner(array)): owner(array).nbytes for array in kept_arrays([node.saved for node in nodes])}
     given = {id(owner(x)): x.nbytes for x in xs}
     of_inputs = sum(size for i, size in given.items() if buffers.pop(i, None) is not None)
     return sum(buffers.values()), of_inputs

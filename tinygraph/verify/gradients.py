@@ -5,6 +5,7 @@ Where they disagree, the message names the op that is to blame, and the file and
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from tinygraph.engine.op import tensor_of
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, Value
 from tinygraph.functions.transforms import pull, vectors, vjp
+from tinygraph.graph.records import behind, differentiated_inputs
 from tinygraph.verify.differences import Check, Limits
 from tinygraph.verify.inputs import Function, argument_names, draw_normal, random_numbers
 from tinygraph.verify.localization import explain_first, explain_kernel, explain_second, root_mean_square
@@ -239,15 +241,7 @@ def warn_if_blind(check: Check, atol: float, rng: np.random.Generator) -> bool:
 
 def larger_values(y: Tensor) -> list[Tensor]:
     """Return the nearest values behind ``y`` that have more elements, as zeros: only their nodes are used."""
-    found: list[Tensor] = []
-    seen, stack = {y.node}, [y.node]
-    while stack:
-        node = stack.pop()
-        for x, args in zip(node.inputs, node.saved or (), strict=True):
-            if args is not None and x not in seen:
-                seen.add(x)
-                if np.prod(x.shape) > y.size:
-                    found.append(tensor_of(np.broadcast_to(np.zeros((), y.dtype), x.shape), x))
-                else:
-                    stack.append(x)
-    return found
+    is_larger = lambda node: math.prod(node.shape) > y.size
+    reached = behind([y.node], lambda node: () if is_larger(node) else differentiated_inputs(node))
+    zeros = lambda shape: np.broadcast_to(np.zeros((), y.dtype), shape)
+    return [tensor_of(zeros(node.shape), node) for node in reached if is_larger(node)]
