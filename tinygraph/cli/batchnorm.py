@@ -1,40 +1,57 @@
-"""``tinygraph batchnorm``: batch norm composed on real data, printed, drawn, and compared with the fused op."""
+"""``tinygraph batchnorm``: batch norm from primitives, printed, drawn, and compared with the fused op."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygraph.cli.errors import UsageError
-from tinygraph.cli.graphs import tell
+from tinygraph.cli.graphs import print_graph
+from tinygraph.engine.types import Array
 
-HELP = "compose batch norm from primitives on real data, draw it, and compare it with the fused op"
-DESCRIPTION = (
-    "Compose batch norm from primitives on a batch of real data, with L = Σ w⊙y for random w; run it forward and "
-    "backward, print the graph, compare it with the fused op, and write the graph to files. Exit 1 if they differ."
-)
+if TYPE_CHECKING:
+    from tinygraph.graph.data import Graph
+    from tinygraph.verify.certificate import Certificate
+
+HELP = "compute, draw and check batch norm: begin here"
+DESCRIPTION = """\
+Compute batch norm step by step from primitives, forward and backward. Three things come of it: a chart of a small batch
+that can be solved by hand; a check on real data that the fused op computes the same, with all its derivatives; and
+pictures of both graphs, in a folder. The loss is L = Σ w⊙y, with random w. Exit status 1: the fused op differs."""
+EXAMPLES = """\
+  tinygraph batchnorm                    a small batch, and a check on digits
+  tinygraph batchnorm --input data.csv   your own rows: chart, check, pictures
+  tinygraph batchnorm --verbose          every figure of the check
+  tinygraph batchnorm --verbose --against torch
+                                         PyTorch's batch norm in the table, too
+"""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Give the parser the options of this command."""
     add = parser.add_argument
-    add("--batch", type=int, metavar="N", help="rows to take, at random (default 64, or all if there are fewer)")
-    add(
-        "--features",
-        choices=("all", "varying"),
-        default="all",
-        help="all, or only those that vary in the batch (default all)",
-    )
     add(
         "--input",
         type=Path,
         metavar="FILE",
-        help=".npy, .npz or .csv with rows × features, or N × C × H × W (default: digits)",
+        help="data: .npy, .npz or .csv with rows × features, or N × C × H × W (default: handwritten digits)",
     )
+    add("--batch", type=int, metavar="N", help="how many rows to take, at random (default 64, or all if fewer)")
+    add(
+        "--features",
+        choices=("all", "varying"),
+        default="all",
+        help="all features, or only those that vary in the batch (default all)",
+    )
+    add("--out", type=Path, default=Path("batchnorm"), metavar="DIR", help="folder for the files (default batchnorm)")
+    add("--verbose", action="store_true", help="print all figures of the check, and the chart of the data")
+    add("--against", choices=("torch",), help="check PyTorch's batch norm, too; shown with --verbose")
     add(
         "--dtype",
         choices=("float32", "float64", "float16"),
@@ -42,71 +59,91 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="dtype to compute in (default float32)",
     )
     add("--backend", choices=("numpy", "cupy"), default="numpy", help="where to compute (default numpy)")
-    add("--out", type=Path, default=Path("batchnorm"), metavar="DIR", help="folder for the files (default batchnorm)")
-    add("--seed", type=int, default=0, help="seed of the rows, w, γ and β (default 0)")
-    add("--against", choices=("torch",), help="add PyTorch's fused batch norm to the comparison")
-    add("--ascii", action="store_true", help="print ASCII alone")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the rows, w, γ and β (default 0)")
+    add("--ascii", action="store_true", help="use no characters but ASCII in the charts")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the main job."""
-    from tinygraph import fused
-    from tinygraph.engine.arrays import asarray
-    from tinygraph.functions.normalization import batch_norm
-    from tinygraph.verify.comparison import compare
+    """Compute batch norm, print it, check the fused op, and write the pictures; return the exit status.
 
+    Raises:
+        UsageError: an option is out of range, the data cannot be read, or a package is missing.
+    """
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: must be 0 or more")
     rng = np.random.default_rng(options.seed)
-    what, x = taken(options, rng)
+    source, x = take_batch(options, rng)
     axes = (0, *range(2, x.ndim))
-    channels = x.shape[1]
-    gamma, beta, w = (
-        1 + 0.1 * rng.standard_normal(channels),
-        0.1 * rng.standard_normal(channels),
-        rng.standard_normal(x.shape),
-    )
-    try:
-        arrays = [asarray(a, options.backend, options.dtype) for a in (x, gamma, beta, w)]
-    except (ModuleNotFoundError, RuntimeError) as error:
-        raise UsageError(error) from None
-
+    gamma = 1 + 0.1 * rng.standard_normal((x.shape[1],))
+    beta = 0.1 * rng.standard_normal((x.shape[1],))
+    arrays = to_backend((x, gamma, beta, rng.standard_normal(x.shape)), options)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {options.out}: cannot be made a folder: {error.strerror}") from None
 
-    graph = drawn(axes, *arrays)
+    small, graph = compose((0,), *hand_solvable(), eps=0.0), compose(axes, *arrays)
     constant = int((x == x[:1]).all(axis=axes).sum())
-    print(
-        f"{what}: x is {options.dtype}{list(x.shape)}, {constant} of {channels} features are constant in this batch\n"
-    )
-    tell(graph, options)
-
-    def composed(x: Any, gamma: Any, beta: Any) -> Any:
-        return batch_norm(x, gamma, beta, axis=axes)
-
-    def one_kernel(x: Any, gamma: Any, beta: Any) -> Any:
-        return fused.batch_norm(x, gamma, beta, axis=axes)
-
-    composed.__name__, one_kernel.__name__ = "batch_norm", "fused.batch_norm"
-    certificate = compare(
-        composed,
-        one_kernel,
-        *arrays[:3],
-        against=torch_batch_norm(axes) if options.against else None,
-        seed=options.seed,
-    )
-    print(f"\n{certificate}\n")
-
-    small = drawn((0,), *hand_solvable(), eps=0.0)
-    for path in [*written(graph, options.out / "batchnorm"), *written(small, options.out / "batchnorm_4x3")]:
-        print(f"wrote {path}")
+    facts = f"{source}: x is {options.dtype}{list(x.shape)}"
+    if constant:
+        facts += f", {constant} of {x.shape[1]} features are constant in this batch"
+    if options.input is None:
+        print("A batch of 4 rows and 3 features that can be solved by hand (without an ε):\n")
+        print_graph(small, options)
+        print()
+    if options.verbose or options.input is not None:
+        print(f"{facts}\n")
+        print_graph(graph, options)
+        print()
+    certificate = check_fused(axes, arrays, options)
+    if options.verbose:
+        print(f"{certificate}\n")
+    else:
+        print(certificate.verdict if options.input is not None else f"{facts}\n{certificate.verdict}")
+        print()
+    write_files(small, options.out / "batchnorm_4x3")
+    write_files(graph, options.out / "batchnorm")
+    print(where_to_look(options))
     return 0 if certificate.ok else 1
 
 
-def drawn(axes: tuple[int, ...], x: Any, gamma: Any, beta: Any, w: Any, *, eps: float = 1e-5) -> Any:
-    """Compose batch norm on a batch, with L = Σ w⊙y; run it forward and backward, and return its graph."""
+def where_to_look(options: argparse.Namespace) -> str:
+    """Say which file to open first, and what the others are."""
+    small, large = options.out / "batchnorm_4x3.html", options.out / "batchnorm.html"
+    of_small, of_large = "the 4 × 3 batch, every number and every gradient", "the digits"
+    lines = [f"Next: open {small} in a browser: {of_small}.", f"      {large}: the same for {of_large}."]
+    if options.input is not None:
+        of_large = "your data, every value and every gradient"
+        lines = [f"Next: open {large} in a browser: {of_large}.", f"      {small}: a batch to solve by hand."]
+    lines.append("      The same pictures are there as .svg, and the graphs as .dot and .json.")
+    if not options.verbose:
+        lines.append("      With --verbose, all figures of the check are printed.")
+    return "\n".join(lines)
+
+
+def to_backend(arrays: Iterable[Array], options: argparse.Namespace) -> list[Array]:
+    """Return arrays in the dtype and on the backend that the options name."""
+    from tinygraph.engine.arrays import asarray
+
+    try:
+        return [asarray(a, options.backend, options.dtype) for a in arrays]
+    except (ModuleNotFoundError, RuntimeError) as error:
+        raise UsageError(error) from None
+
+
+def check_fused(axes: tuple[int, ...], arrays: Sequence[Array], options: argparse.Namespace) -> Certificate:
+    """Compare batch norm from primitives with the fused op, on x, γ and β."""
+    from tinygraph import fused
+    from tinygraph.functions.normalization import batch_norm
+    from tinygraph.verify.comparison import compare
+
+    composed, one_kernel = (functools.partial(f, axis=axes) for f in (batch_norm, fused.batch_norm))
+    against = torch_batch_norm() if options.against else None
+    return compare(composed, one_kernel, *arrays[:3], against=against, seed=options.seed, time=options.verbose)
+
+
+def compose(axes: tuple[int, ...], x: Array, gamma: Array, beta: Array, w: Array, *, eps: float = 1e-5) -> Graph:
+    """Compose batch norm from primitives, with L = Σ w⊙y; run it forward and backward, and return its graph."""
     from tinygraph.engine.tensor import Parameter, Tensor
     from tinygraph.functions.normalization import batch_norm
     from tinygraph.graph.snapshot import snapshot
@@ -117,15 +154,15 @@ def drawn(axes: tuple[int, ...], x: Any, gamma: Any, beta: Any, w: Any, *, eps: 
     return snapshot(loss)
 
 
-def hand_solvable() -> tuple[np.ndarray, ...]:
+def hand_solvable() -> tuple[Array, ...]:
     """Return the batch x, γ, β, w whose every value and gradient is an integer or ½, ¼, ⅛, without an ε."""
     x = [[1, -1, 2], [1, 3, 10], [3, -1, 10], [3, 3, 2]]
     w = [[4, 0, 0], [0, 0, -8], [0, 4, 0], [0, 0, 8]]
     return tuple(np.array(a, np.float64) for a in (x, (1, 2, -1), (0, 1, -1), w))
 
 
-def taken(options: argparse.Namespace, rng: np.random.Generator) -> tuple[str, np.ndarray]:
-    """Return the batch that is asked for, and in words where it is from."""
+def take_batch(options: argparse.Namespace, rng: np.random.Generator) -> tuple[str, Array]:
+    """Return, in words, where the batch is from, and the batch."""
     if options.input is None:
         from tinygraph.train.datasets import digits
 
@@ -139,7 +176,7 @@ def taken(options: argparse.Namespace, rng: np.random.Generator) -> tuple[str, n
         raise UsageError("--input: there is one value a feature, and the variance of one value is 0")
     batch = min(64, len(x)) if options.batch is None else options.batch
     if not least <= batch <= len(x):
-        why = "; one row has no variance" * (least == 2)
+        why = "; one row has no variance" if least == 2 else ""
         raise UsageError(f"--batch {batch}: must be {least} … {len(x)}, the rows there are{why}")
     x = x[np.sort(rng.permutation(len(x))[:batch])]
     if options.features == "varying":
@@ -153,12 +190,19 @@ def taken(options: argparse.Namespace, rng: np.random.Generator) -> tuple[str, n
     return f"{len(x)} {source}", x
 
 
-def read(path: Path) -> np.ndarray:
+def read(path: Path) -> Array:
     """Read an array from a .npy, .npz or .csv file; nothing in it is ever unpickled.
 
+    Args:
+        path: the file. A .npz must hold one array, or one named x.
+
+    Returns:
+        The array: of numbers, and not empty.
+
     Raises:
-        UsageError: the file is missing, is of another kind, is damaged, or holds no numbers.
+        UsageError: the file is missing, has another ending, is damaged, or holds no numbers.
     """
+    x: Array
     try:
         ending = path.suffix.lower()
         if ending == ".npy":
@@ -172,7 +216,7 @@ def read(path: Path) -> np.ndarray:
                 x = archive["x" if "x" in archive.files else archive.files[0]]
         elif ending == ".csv":
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # an empty file: said below
+                warnings.simplefilter("ignore", UserWarning)  # an empty file is refused below
                 form: dict[str, Any] = {"delimiter": ",", "quotechar": '"', "ndmin": 2, "encoding": "utf-8-sig"}
                 x = np.loadtxt(path, skiprows=int(has_header(path)), **form)
         else:
@@ -191,13 +235,13 @@ def read(path: Path) -> np.ndarray:
 
 
 def has_header(path: Path) -> bool:
-    """Whether the first line of a CSV file is names: no number is among them, else it is a row with a gap."""
+    """Say whether the first line of a CSV file has names: it has no number. With one, it is a row with a gap."""
     with path.open(encoding="utf-8-sig") as file:
         return not any(map(is_number, file.readline().split(",")))
 
 
 def is_number(field: str) -> bool:
-    """Whether a field of a CSV file is a number, in quotes or not."""
+    """Say whether a field of a CSV file is a number, in quotes or not."""
     try:
         float(field.strip().strip('"'))
     except ValueError:
@@ -205,7 +249,7 @@ def is_number(field: str) -> bool:
     return True
 
 
-def torch_batch_norm(axes: tuple[int, ...]) -> Any:
+def torch_batch_norm() -> Callable[..., Any]:
     """Return PyTorch's fused batch norm, as a function of torch tensors.
 
     Raises:
@@ -218,8 +262,9 @@ def torch_batch_norm(axes: tuple[int, ...]) -> Any:
     return lambda x, gamma, beta: batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5)
 
 
-def written(graph: Any, stem: Path) -> list[Path]:
-    """Write a graph as a picture, as a page, as DOT and as JSON; return the paths."""
+def write_files(graph: Graph, stem: Path) -> None:
+    """Write a graph as a picture, as a page, as DOT and as JSON."""
     from tinygraph.drawing.api import draw
 
-    return [draw(graph, stem.with_name(stem.name + ending)) for ending in (".svg", ".html", ".dot", ".json")]
+    for ending in (".svg", ".html", ".dot", ".json"):
+        draw(graph, stem.with_name(stem.name + ending))

@@ -1,4 +1,4 @@
-"""``tinygraph diff``: two graphs beside each other, and what only one of them has."""
+"""``tinygraph diff``: two graphs side by side, and what only one of them has."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ import argparse
 from pathlib import Path
 
 from tinygraph.cli.errors import UsageError
-from tinygraph.cli.graphs import NAMED, graph_of, refused, tell
+from tinygraph.cli.graphs import NAMED, graph_of, print_graph, to_usage_error
 
-HELP = "compare two graphs: what they share, and what the one has in place of the other"
-DESCRIPTION = "Print two graphs with what they share marked, or draw them below each other into a file."
+HELP = "compare two graphs: what they share, and what differs"
+DESCRIPTION = """\
+Compare two graphs: print both, and mark what only one of them has. With -o they are drawn into a file, one below the
+other."""
+EXAMPLES = """\
+  tinygraph diff model.py:composed model.py:fused           print both
+  tinygraph diff model.py:composed model.py:fused -o d.svg  draw both
+  tinygraph diff old.json new.json --names before after     with other names
+"""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Give the parser the options of this command."""
     add = parser.add_argument
     add("a", metavar="A", help=NAMED)
-    add("b", metavar="B", help="the other one")
-    add("-o", "--out", metavar="FILE", type=Path, help="draw them: .svg .html .png .pdf .txt")
-    add("--names", nargs=2, metavar=("A", "B"), help="what to call them (default: as they are given)")
+    add("b", metavar="B", help="the other graph, named in the same way")
+    add("-o", "--out", metavar="FILE", type=Path, help="file to draw them into: .svg .html .png .pdf or .txt")
+    add("--names", nargs=2, metavar=("A", "B"), help="names to print for the two (default: A and B as you wrote them)")
     add("--theme", help="light, dark, print, transparent or auto")
-    add("--width", type=int, metavar="N", help="cut rows that are longer (default: the terminal's; none in a file)")
-    add("--ascii", action="store_true", help="print ASCII alone")
+    add("--width", type=int, metavar="N", help="cut longer rows (default: the terminal's width)")
+    add("--ascii", action="store_true", help="use no characters but ASCII")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare."""
+    """Compare two graphs; return the exit status.
+
+    Raises:
+        UsageError: one of them is no graph, or the file cannot be drawn.
+    """
     from tinygraph.drawing.api import EngineMissing, draw
     from tinygraph.graph.diff import diff
 
@@ -33,11 +44,11 @@ def run(options: argparse.Namespace) -> int:
     found = diff(graph_of(options.a), graph_of(options.b), (names[0], names[1]))
     if options.out is None:
         if options.theme:
-            raise UsageError("--theme is of a picture: give -o FILE")
-        tell(found, options)
+            raise UsageError("--theme is for a picture: give -o FILE too")
+        print_graph(found, options)
         return 0
     try:
         print(f"wrote {draw(found, options.out, theme=options.theme)}")
     except (ValueError, EngineMissing) as error:
-        raise refused(error) from None
+        raise to_usage_error(error) from None
     return 0

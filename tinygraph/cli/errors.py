@@ -1,5 +1,5 @@
-"""What every command may say: that it cannot do what was asked, for a reason that the user can mend."""
+"""The error of every command."""
 
 
 class UsageError(Exception):
-    """What was asked for cannot be done, for a reason that the user can mend."""
+    """The command cannot run as asked, for a reason that the user can mend; its message fits in one line."""

@@ -1,4 +1,4 @@
-"""What the commands on graphs share: one is named as FILE.py:NAME or FILE.json, and told as a terminal can show it."""
+"""What the commands on graphs share: how a graph is named, FILE.py:NAME or FILE.json, and how it is printed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ NAMED = "FILE.py:NAME, where NAME is a tensor, a graph, or a function without ar
 def graph_of(spec: str) -> Graph:
     """Return the graph that is named on the command line.
 
+    Args:
+        spec: ``FILE.py:NAME`` or ``FILE.json``.
+
+    Returns:
+        The graph.
+
     Raises:
-        UsageError: there is no such file or name, the file fails, or it is something else.
+        UsageError: there is no such file or name, the file fails, or what it has under that name is no graph.
     """
     from tinygraph.graph.data import Graph
 
@@ -38,28 +44,28 @@ def graph_of(spec: str) -> Graph:
     file, _, name = spec.rpartition(":")
     if not file.endswith(".py") or not name:
         raise UsageError(f"{spec}: write {NAMED}")
-    return made(file, name)
+    return graph_in_file(file, name)
 
 
-def made(file: str, name: str) -> Graph:
-    """Run a Python file, and return the graph of what bears a name in it."""
+def graph_in_file(file: str, name: str) -> Graph:
+    """Run a Python file, and return the graph of the tensor, graph or function ``name`` in it."""
     from tinygraph.drawing.api import data_of
     from tinygraph.graph.data import Graph
 
     if not Path(file).is_file():
         raise UsageError(f"{file}: there is no such file")
-    module = ran(file)
+    module = run_file(file)
     try:
         found = getattr(module, name)
     except AttributeError:
         raise UsageError(
-            f"{file} has no {name!r}; it has {', '.join(offered(module)[:12]) or 'nothing to draw'}"
+            f"{file} has no {name!r}; it has {', '.join(names_to_draw(module)[:12]) or 'nothing to draw'}"
         ) from None
     if callable(found):
         try:
             found = found()
         except Exception as error:
-            raise UsageError(f"{name}() failed: {told(error, file)}") from None
+            raise UsageError(f"{name}() failed: {write_exception(error, file)}") from None
     try:
         graph = data_of(found)
         if not isinstance(graph, Graph):
@@ -70,8 +76,8 @@ def made(file: str, name: str) -> Graph:
 
 
 @functools.cache
-def ran(file: str) -> ModuleType:
-    """Run a file as a module, and not as the main program; once."""
+def run_file(file: str) -> ModuleType:
+    """Run a file once, as a module and not as the main program."""
     spec = importlib.util.spec_from_file_location(f"tinygraph drawing {file}", file)
     if spec is None or spec.loader is None:
         raise UsageError(f"{file}: this is no Python file")
@@ -81,26 +87,26 @@ def ran(file: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{file} failed: {told(error, file)}") from None
+        raise UsageError(f"{file} failed: {write_exception(error, file)}") from None
     finally:
         sys.path.pop(0)
     return module
 
 
-def told(error: BaseException, file: str) -> str:
-    """Write an exception in a line: the kind, the message, the line of the file."""
+def write_exception(error: BaseException, file: str) -> str:
+    """Return an exception in one line: its kind, its message, and the line of the file."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(Path(file).resolve())]
     lines = lines or [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     said = " ".join(f"{type(error).__name__}: {error}".split())
     return said + (f" (line {lines[-1]})" if lines else "")
 
 
-def offered(module: ModuleType) -> list[str]:
-    """Return the names of a module that can be drawn."""
+def names_to_draw(module: ModuleType) -> list[str]:
+    """Return the names in a module that can be drawn."""
     from tinygraph.engine.tensor import Tensor
     from tinygraph.graph.data import Graph
 
-    def fits(thing: Any) -> bool:
+    def is_drawable(thing: object) -> bool:
         if isinstance(thing, Tensor | Graph):
             return True
         if not inspect.isfunction(thing) or thing.__module__ != module.__name__:
@@ -108,23 +114,23 @@ def offered(module: ModuleType) -> list[str]:
         wanted = inspect.signature(thing).parameters.values()
         return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted)
 
-    found = {name: thing for name, thing in vars(module).items() if not name.startswith("_") and fits(thing)}
-    return [name + "()" * inspect.isfunction(thing) for name, thing in found.items()]
+    found = {name: thing for name, thing in vars(module).items() if not name.startswith("_") and is_drawable(thing)}
+    return [f"{name}()" if inspect.isfunction(thing) else name for name, thing in found.items()]
 
 
-def refused(error: Exception) -> UsageError:
-    """Return what to say when a drawing was refused."""
-    said = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return UsageError(said.removeprefix("draw: "))
+def to_usage_error(error: Exception) -> UsageError:
+    """Return the error of a drawing as one of this command."""
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return UsageError(message.removeprefix("draw: "))
 
 
-def terminal(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of a text: as wide as the terminal, coloured only there, ASCII if asked for."""
-    shown = sys.stdout.isatty()
-    width = getattr(options, "width", None) or (shutil.get_terminal_size((120, 24)).columns if shown else None)
-    return {"width": width, "ascii": options.ascii, "color": shown and "NO_COLOR" not in os.environ}
+def text_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a text: as wide as the terminal, coloured there alone, in ASCII if the options say so."""
+    is_terminal = sys.stdout.isatty()
+    width = getattr(options, "width", None) or (shutil.get_terminal_size((120, 24)).columns if is_terminal else None)
+    return {"width": width, "ascii": options.ascii, "color": is_terminal and "NO_COLOR" not in os.environ}
 
 
-def tell(what: Any, options: argparse.Namespace, **more: Any) -> None:
-    """Print a graph, or two, as text."""
-    print(what.text(**terminal(options), **more))
+def print_graph(what: Any, options: argparse.Namespace, **more: Any) -> None:
+    """Print a graph, or two that were compared, as text."""
+    print(what.text(**text_options(options), **more))

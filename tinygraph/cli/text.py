@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import argparse
 
-from tinygraph.cli.graphs import NAMED, graph_of, refused, tell
+from tinygraph.cli.graphs import NAMED, graph_of, print_graph, to_usage_error
 
-HELP = "print the graph of a tensor: a row a node, with wires"
-DESCRIPTION = "Print a graph, a row a node: as wide as the terminal, and coloured only there."
+HELP = "print the graph of a tensor in the terminal"
+DESCRIPTION = """\
+Print the graph of a tensor as text: one row for each value, with its formula, its numbers and its gradient. It is as
+wide as the terminal, and has colours there alone."""
+EXAMPLES = """\
+  tinygraph text model.py:loss            the tensor `loss` of model.py
+  tinygraph text model.py:loss --depth 1  the same with inner boxes closed
+  tinygraph text graph.json --ascii       a graph out of a JSON file, in ASCII
+"""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Give the parser the options of this command."""
     add = parser.add_argument
     add("what", metavar="WHAT", help=NAMED)
-    add("--width", type=int, metavar="N", help="cut rows that are longer (default: the terminal's; none in a file)")
-    add("--ascii", action="store_true", help="print ASCII alone")
-    add("--depth", type=int, metavar="N", help="collapse scopes that are deeper than this")
-    add("--expand", action="append", default=[], metavar="SCOPE", help="leave this scope open; may be given again")
+    add("--width", type=int, metavar="N", help="cut longer rows (default: the terminal's width)")
+    add("--ascii", action="store_true", help="use no characters but ASCII")
+    add("--depth", type=int, metavar="N", help="close the boxes (scopes) that are more than N deep")
+    add("--expand", action="append", default=[], metavar="SCOPE", help="leave this box open; may be repeated")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print."""
+    """Print a graph; return the exit status.
+
+    Raises:
+        UsageError: there is no such graph, or no such box to open.
+    """
     try:
-        tell(graph_of(options.what), options, depth=options.depth, expand=options.expand)
+        print_graph(graph_of(options.what), options, depth=options.depth, expand=options.expand)
     except ValueError as error:
-        raise refused(error) from None
+        raise to_usage_error(error) from None
     return 0

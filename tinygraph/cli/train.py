@@ -1,4 +1,4 @@
-"""``tinygraph train``: train a net of the texts on real data, so that it can be stopped at any moment and go on."""
+"""``tinygraph train``: train a net on real data; it can be stopped at any moment, and go on later."""
 
 from __future__ import annotations
 
@@ -17,49 +17,73 @@ from tinygraph.cli.errors import UsageError
 if TYPE_CHECKING:
     from tinygraph.train.loop import Training
 
-HELP = "train a net of the texts, with batch norm from primitives or fused"
-DESCRIPTION = (
-    "Train a net on Fashion-MNIST or other images. Prints a line an epoch, and writes into a folder the checkpoint, "
-    "the figures of each epoch, and their curves. Ctrl-C saves; --resume goes on to the same numbers. Exit 1 if the "
-    "loss is no number any more, and then says where it began; 130 if it was interrupted."
-)
+HELP = "train a net with batch norm on images"
+DESCRIPTION = """\
+Train a net with batch norm on Fashion-MNIST or other images. Prints one line for each epoch, and writes a checkpoint,
+the figures of each epoch and their curves into a folder. Ctrl-C saves and stops; --resume goes on from there and comes
+to the same numbers. Exit status 1: the loss is no number any more, and the message says which op it began in. Exit
+status 130: it was interrupted."""
+EXAMPLES = """\
+  tinygraph train mlp --data digits             small digits: seconds an epoch
+  tinygraph train lenet --epochs 3              LeNet on Fashion-MNIST
+  tinygraph train lenet --epochs 6 --resume     go on, up to epoch 6
+  tinygraph train mlp --norm none --out runs/x  the same net, no batch norm
+"""
 NAMES = ("lenet", "mlp", "deep")
 CHECKPOINT = "checkpoint.npz"
-CLASSES = 10  # each of the sets has as many
-FIXED = ("batch", "lr", "seed", "data", "examples", "norm", "primitives")  # what a run that is resumed keeps
+CLASSES = 10  # in each of the data sets
+FIXED = ("batch", "lr", "seed", "data", "examples", "norm", "primitives")  # options that a resumed run keeps
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Give the parser the options of this command."""
     add = parser.add_argument
     add("name", metavar="NAME", choices=NAMES, help="lenet; mlp: 5 hidden layers of 100; deep: 7 hidden layers of 50")
-    add("--epochs", type=int, metavar="N", help="until so many are over (default 10)")
-    add("--batch", type=int, metavar="N", help="examples a batch (default: the text's)")
-    add("--lr", type=float, metavar="RATE", help="learning rate (default: the text's)")
-    add("--seed", type=int, help="seed of the weights and of the order (default 0)")
+    add("--epochs", type=int, metavar="N", help="stop after epoch N (default 10)")
+    add("--batch", type=int, metavar="N", help="examples in a batch (default: what the net was published with)")
+    add("--lr", type=float, metavar="RATE", help="learning rate (default: what the net was published with)")
+    add("--seed", type=int, help="seed of the first weights and of the order of the examples (default 0)")
     add(
         "--data",
         metavar="WHERE",
         help="digits, or a folder with Fashion-MNIST's or (binary) CIFAR-10's files (default: Debian's Fashion-MNIST)",
     )
-    add("--examples", type=int, metavar="N", help="train on the first N (default: the text's)")
-    add("--norm", choices=("batch", "layer", "none"), help="what normalizes (default batch)")
-    add("--primitives", action="store_true", default=None, help="batch norm from primitives, not fused")
+    add(
+        "--examples",
+        type=int,
+        metavar="N",
+        help="train on the first N examples alone (default: what the net was published with)",
+    )
+    add("--norm", choices=("batch", "layer", "none"), help="kind of normalization (default batch)")
+    add(
+        "--primitives",
+        action="store_true",
+        default=None,
+        help="compose batch norm from primitives; slower than the fused op",
+    )
     add("--backend", choices=("numpy", "cupy"), default="numpy", help="where to compute (default numpy)")
     add("--out", type=Path, metavar="DIR", help="folder for the files (default runs/NAME)")
-    add("--resume", action="store_true", help="go on with the run in DIR; options not given are as they were")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the folder; options that you leave out are as they were",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train."""
+    """Train a net; return the exit status.
+
+    Raises:
+        UsageError: an option is out of range, the data are not there, or there is no run to resume.
+    """
     from tinygraph.train.interrupts import interruptible
     from tinygraph.train.not_finite import NotFinite
 
     folder = options.out or Path("runs") / options.name
-    state = resumed(options, folder / CHECKPOINT)
+    state = read_checkpoint(options, folder / CHECKPOINT)
     try:
-        with interruptible() as interrupted, np.errstate(all="ignore"):  # what overflows is told by `NotFinite`
-            training, epochs = prepared(options)
+        with interruptible() as interrupted, np.errstate(all="ignore"):  # `NotFinite` says what overflowed
+            training, epochs = prepare(options)
             if state:
                 training.load_state_dict(state["training"])
             folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
                 bar.show()
                 if training.batch == 0:
                     bar.clear()
-                    print(line(training, epochs), flush=True)
+                    print(epoch_line(training, epochs), flush=True)
                     save(training, options, folder / CHECKPOINT)
                 if interrupted():
                     bar.clear()
@@ -81,13 +105,13 @@ def run(options: argparse.Namespace) -> int:
         return 1
     except (ValueError, ModuleNotFoundError, RuntimeError) as error:
         raise UsageError(" ".join(str(error).split())) from error
-    for path in written(training, folder, options.name):
+    for path in write_results(training, folder, options.name):
         print(f"wrote {path}")
     return 0
 
 
-def resumed(options: argparse.Namespace, path: Path) -> dict[str, Any] | None:
-    """Return the state to go on from, and fill in the options that it was made with; None begins anew."""
+def read_checkpoint(options: argparse.Namespace, path: Path) -> dict[str, Any] | None:
+    """Return the state that a run goes on from, and fill in its options; None for a new run."""
     from tinygraph.train import checkpoint
 
     if not options.resume:
@@ -113,15 +137,15 @@ def resumed(options: argparse.Namespace, path: Path) -> dict[str, Any] | None:
 
 
 def save(training: Training, options: argparse.Namespace, path: Path) -> None:
-    """Write all that going on takes."""
+    """Write a checkpoint: all that is needed to go on."""
     from tinygraph.train import checkpoint
 
     asked = {key: getattr(options, key) for key in ("name", "epochs", *FIXED)}
     checkpoint.save({"options": asked, "training": training.state_dict()}, path)
 
 
-def prepared(options: argparse.Namespace) -> tuple[Training, int]:
-    """Return the run that is asked for, at its beginning, and the epoch at which it ends."""
+def prepare(options: argparse.Namespace) -> tuple[Training, int]:
+    """Return a new run of the net that the options name, and the number of its last epoch."""
     from tinygraph.train.datasets import DataLoader, dataset
     from tinygraph.train.loop import Training
     from tinygraph.train.recipes import RECIPES
@@ -142,21 +166,21 @@ def prepared(options: argparse.Namespace) -> tuple[Training, int]:
     )
     transform = recipe.prepare(train[0])
     loader = DataLoader(train, options.batch, shuffle=True, seed=options.seed, transform=transform)
-    held = DataLoader(test, 1000, transform=transform)
+    test_loader = DataLoader(test, 1000, transform=transform)
     optimizer = recipe.optimizer(net.parameters(), options.lr)
-    return Training(net, optimizer, loader, test=held, backend=options.backend), options.epochs
+    return Training(net, optimizer, loader, test=test_loader, backend=options.backend), options.epochs
 
 
-def line(training: Training, epochs: int) -> str:
-    """Write what the last epoch came to."""
+def epoch_line(training: Training, epochs: int) -> str:
+    """Return a line about the last epoch."""
     last = training.history[-1]
     tested = "" if last.test_accuracy is None else f"  test accuracy {last.test_accuracy:.4f}"
     speed = f"{last.examples_per_second:,.0f} examples/s"
     return f"epoch {training.epoch}/{epochs}  loss {last.loss:.4f}  accuracy {last.accuracy:.4f}{tested}  {speed}"
 
 
-def written(training: Training, folder: Path, name: str) -> Iterator[Path]:
-    """Write the figures of all epochs, and their curves where there is Matplotlib; yield the paths."""
+def write_results(training: Training, folder: Path, name: str) -> Iterator[Path]:
+    """Write the figures of all epochs, and their curves if Matplotlib is there; yield the paths."""
     from tinygraph.train.curves import curves
 
     path = folder / "history.json"
@@ -171,7 +195,7 @@ def written(training: Training, folder: Path, name: str) -> Iterator[Path]:
 
 
 class Bar:
-    """How far the epoch is: one line on a terminal, rewritten ten times a second; elsewhere nothing."""
+    """Progress of the epoch: on a terminal one line, rewritten ten times a second; elsewhere nothing."""
 
     width = 24
 
@@ -179,7 +203,7 @@ class Bar:
         self.training, self.epochs, self.shown, self.next = training, epochs, sys.stderr.isatty(), 0.0
 
     def show(self) -> None:
-        """Write the line anew, if it is time."""
+        """Write the line again, if a tenth of a second has passed."""
         if not self.shown or time.monotonic() < self.next:
             return
         self.next, run = time.monotonic() + 0.1, self.training
@@ -191,7 +215,7 @@ class Bar:
         sys.stderr.flush()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self.shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

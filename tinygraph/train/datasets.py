@@ -58,8 +58,8 @@ def fashion_mnist(root: str | Path | None = None, download: bool = False) -> tup
     Args:
         root: the folder with the four IDX files, packed (.gz) or not. Unless given, that of Debian's
             package dataset-fashion-mnist, or else that of an earlier download.
-        download: fetch what is missing into ``root`` (or a cache), and check its checksum; takes the
-            extra ``data``.
+        download: fetch what is missing into ``root`` (or a cache), and check its checksum; needs the
+            package pooch.
 
     Returns:
         ``(images, labels)`` to train on and ``(images, labels)`` to test on: images (N, 1, 28, 28) uint8,

@@ -1,6 +1,7 @@
-"""The command line, as a user runs it: what it prints, what it writes, and what it says when it cannot."""
+"""``tinygraph batchnorm``, as a user runs it: what it prints, what it writes, and what it says when it cannot."""
 # ruff: noqa: E501 - a table reads best in lines
 
+import functools
 import json
 import subprocess
 import sys
@@ -23,6 +24,15 @@ def test_the_main_job_on_digits(tmp_path, capsys):
     assert "features are constant in this batch" in printed
     assert "x̂ = x_c ÷ σ↑" in printed
     assert "nan" not in printed.lower()
+    head, chart, check, look = printed.split("\n\n")[0], *printed.split("\n\n")[-3:]
+    assert head == "A batch of 4 rows and 3 features that can be solved by hand (without an ε):"
+    assert chart.count("(4, 3)") == 8 and "L = Σ (w × y)" in chart  # x, x_c, q, x̂, s, y, w and w × y
+    assert check.splitlines()[1] == (
+        "✓ fused.batch_norm computes batch_norm: all 176 figures agree, up to the third derivative"
+    )
+    assert len(check.splitlines()) == 2  # one line of facts, one of the verdict
+    assert look.startswith(f"Next: open {tmp_path / 'batchnorm_4x3.html'} in a browser: ")
+    assert look.splitlines()[-1] == "      With --verbose, all figures of the check are printed."
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {f"batchnorm{s}{e}" for s in ("", "_4x3") for e in (".svg", ".html", ".dot", ".json")}
     assert (
@@ -33,10 +43,18 @@ def test_the_main_job_on_digits(tmp_path, capsys):
     assert values["μ"] == [2, 1, 6]
 
 
+def test_verbose_prints_the_certificate_and_the_chart_of_the_data(tmp_path, capsys):
+    assert run("--batch", 16, "--out", tmp_path, "--verbose") == 0
+    printed = capsys.readouterr().out
+    assert printed.index("(4, 3)") < printed.index("(16, 64)") < printed.index("precision function")
+    assert "as given + 10⁴" in printed and "time, forward and backward" in printed
+    assert "--verbose" not in printed
+
+
 def test_module_and_seed(tmp_path):
     command = [sys.executable, "-m", "tinygraph", "batchnorm", "--batch", "8", "--features", "varying", "--out"]
     done = [subprocess.run([*command, tmp_path / d], capture_output=True, text=True, check=True) for d in "ab"]
-    assert ", 0 of " in done[0].stdout
+    assert "features are constant" not in done[0].stdout
     assert (tmp_path / "a" / "batchnorm.json").read_bytes() == (tmp_path / "b" / "batchnorm.json").read_bytes()
 
 
@@ -52,7 +70,9 @@ def test_input_files(tmp_path, ending, capsys):
     }[ending]()
     np.testing.assert_allclose(read(path), x)
     assert run("--input", path, "--batch", 20, "--dtype", "float64", "--out", tmp_path / "out") == 0
-    assert f"20 rows of data.{ending}: x is float64[20, 4]" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"20 rows of data.{ending}: x is float64[20, 4]\n")  # their chart is the first
+    assert f"Next: open {tmp_path / 'out' / 'batchnorm.html'} in a browser: your data" in printed
 
 
 def test_images(tmp_path, capsys):
@@ -121,8 +141,10 @@ def test_a_fused_op_that_is_wrong_fails_the_job(tmp_path, monkeypatch, capsys):
     import tinygraph.fused
 
     right = tinygraph.fused.batch_norm
-    monkeypatch.setattr(tinygraph.fused, "batch_norm", lambda x, g, b, **p: right(x, g, b, **p) * 1.001)
+    wrong = functools.wraps(right)(lambda x, g, b, **p: right(x, g, b, **p) * 1.001)
+    monkeypatch.setattr(tinygraph.fused, "batch_norm", wrong)
     assert run("--batch", 16, "--out", tmp_path) == 1
+    assert "\n✗ fused.batch_norm does not compute batch_norm: " in capsys.readouterr().out
 
 
 def test_pictures_need_nothing_that_is_not_installed(tmp_path):
@@ -137,5 +159,5 @@ def test_pictures_need_nothing_that_is_not_installed(tmp_path):
 def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
     command = f"{sys.executable} -m tinygraph batchnorm --batch 8 --out {tmp_path} | head -1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("8 handwritten digits")
+    assert done.stdout.startswith("A batch of 4 rows")
     assert done.stderr == ""
