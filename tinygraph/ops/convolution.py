@@ -1,9 +1,9 @@
-"""Window ops: convolution and pooling; every derivative is a window op again, linear in the gradient.
+"""Convolution: three ops, each of which is the derivative of the others.
 
-`conv2d`, `conv_transpose2d` and `conv2d_weight` are one trilinear form ⟨y, x ∗ w⟩ read in its three
-directions, so each is the derivative of the others. The windows of a few images at a time are laid out in
-scratch that stays in cache, and laid out again on the way back: nothing of them is kept. Where Numba is
-installed, large ones go through the compiled loops of ``fused/convolution.py``, which lay nothing out.
+`conv2d`, `conv_transpose2d` and `conv2d_weight` are one trilinear form ⟨y, x ∗ w⟩, read in its three directions. The
+windows of a few images at a time are laid out as a matrix, small enough for the cache. Backward lays them out again, so
+that no memory is held for them. If Numba is installed, large convolutions run in the compiled loops of
+``kernels/convolution.py``, which need no matrix.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy as np
 from tinygraph.engine.arrays import scratch
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import sample
+from tinygraph.engine.types import Array, Shape, Value
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d"]
 
 window = functools.partial(op, family="window")
-Shape = tuple[int, ...]
 Pair = int | Sequence[int]
 
 
 def pair(n: Pair, what: str, least: int) -> tuple[int, int]:
-    """Return a length for rows and one for columns; a single one is for both."""
+    """Return one number for rows and one for columns; a single number is for both."""
     both = tuple(n) if isinstance(n, Sequence) else (n, n)
     if len(both) != 2 or any(int(a) != a or a < least for a in both):
         raise ValueError(f"{what} must be an integer of at least {least}, or a pair of them, not {n}")
@@ -35,11 +35,8 @@ def pair(n: Pair, what: str, least: int) -> tuple[int, int]:
 
 
 def taps(kernel: int, stride: int, dilation: int, count: int) -> list[slice]:
-    """Return, for each place in a window, where the ``count`` windows along an axis have it."""
+    """Return, for each pixel of a window, its places in all ``count`` windows along an axis."""
     return [slice(i * dilation, i * dilation + stride * (count - 1) + 1, stride) for i in range(kernel)]
-
-
-# Convolution ------------------------------------------------------------------------------------------------------
 
 
 class Frame(NamedTuple):
@@ -51,16 +48,16 @@ class Frame(NamedTuple):
     padding: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
-    size: tuple[int, int]  # how many windows, down and across
+    size: tuple[int, int]  # number of windows: down, and across
 
     @property
     def down(self) -> list[slice]:
-        """Return where the rows of the windows are."""
+        """Return, for each row of a window, where it lies in all windows."""
         return taps(self.kernel[0], self.stride[0], self.dilation[0], self.size[0])
 
     @property
     def across(self) -> list[slice]:
-        """Return where the columns of the windows are."""
+        """Return, for each column of a window, where it lies in all windows."""
         return taps(self.kernel[1], self.stride[1], self.dilation[1], self.size[1])
 
     @property
@@ -73,17 +70,17 @@ class Frame(NamedTuple):
         """Return where the image lies within its padding."""
         return (slice(None), *(slice(p, p + n) for n, p in zip(self.shape[1:], self.padding, strict=True)))
 
-    def tiles(self, x: Any) -> list[slice]:
-        """Cut the batch into as many images at a time as have windows that fit into scratch."""
+    def tiles(self, x: Array) -> list[slice]:
+        """Cut the batch into tiles, so many images at a time that their windows fit into the cache."""
         each = x.dtype.itemsize * self.shape[0] * math.prod(self.kernel) * math.prod(self.size)
         step = max(1, scratch(x) // max(each, 1))
         return [slice(start, start + step) for start in range(0, x.shape[0], step)]
 
-    def columns(self, x: Any) -> Any:
-        """Lay out the windows of images (n, C, H, W): (groups, kernel · C/groups, windows · n).
+    def columns(self, x: Array) -> Array:
+        """Copy the windows of images (n, C, H, W) into a matrix: (groups, kernel · C/groups, windows · n).
 
-        First the columns of the windows are gathered, then their rows; the images come last, so that
-        either copies long runs.
+        The columns of the windows are copied first, then their rows. The images are the last axis, so that both copy
+        long runs of memory.
         """
         images = np.zeros_like(x, shape=(*self.padded, len(x)), order="C")
         images[self.inside] = x.transpose(1, 2, 3, 0)
@@ -102,8 +99,8 @@ class Frame(NamedTuple):
                 blocks[:, i] = strips[:, :, :, tap]
         return blocks.reshape(self.groups, -1, math.prod(self.size) * n)
 
-    def images(self, columns: Any) -> Any:
-        """Add windows that are laid out up into images: what `columns` copied, this sums."""
+    def images(self, columns: Array) -> Array:
+        """Add the windows of a matrix up into images: the transpose of `columns`."""
         channels, height, width = self.padded
         n = columns.shape[2] // math.prod(self.size)
         blocks = columns.reshape(self.groups, self.kernel[0], -1, self.kernel[1], *self.size, n)
@@ -116,17 +113,17 @@ class Frame(NamedTuple):
             images[:, :, tap] += strips[:, j]
         return images[self.inside].transpose(3, 0, 1, 2)
 
-    def rows(self, y: Any) -> Any:
-        """Lay out one value a window, (n, O, *size): (groups, O/groups, windows · n), in the order of `columns`."""
+    def rows(self, y: Array) -> Array:
+        """Arrange results (n, O, *size), one for each window, as `columns` does: (groups, O/groups, windows · n)."""
         return y.transpose(1, 2, 3, 0).reshape(self.groups, y.shape[1] // self.groups, -1)
 
-    def weights(self, w: Any) -> Any:
-        """Lay out weights (O, C/groups, *kernel): (groups, O/groups, kernel · C/groups), in the order of `columns`."""
+    def weights(self, w: Array) -> Array:
+        """Arrange weights (O, C/groups, *kernel) as `columns` does: (groups, O/groups, kernel · C/groups)."""
         return w.transpose(0, 2, 1, 3).reshape(self.groups, w.shape[0] // self.groups, -1)
 
 
 def frame(x_shape: Shape, w_shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Frame:
-    """Return how windows of weights lie over images, or say what does not fit."""
+    """Return how windows of weights lie over images; raise if they do not fit."""
     if len(x_shape) != 4 or len(w_shape) != 4:
         raise ValueError(f"images are (N, C, H, W) and weights (O, C/groups, kh, kw), not {x_shape} and {w_shape}")
     strides, paddings, dilations = pair(stride, "stride", 1), pair(padding, "padding", 0), pair(dilation, "dilation", 1)
@@ -150,27 +147,27 @@ def frame(x_shape: Shape, w_shape: Shape, stride: Pair, padding: Pair, dilation:
     return Frame(x_shape[1:], w_shape[2:], strides, paddings, dilations, groups, (size[0], size[1]))
 
 
-def compiled(f: Frame, out: int, x: Any, y: Any) -> Any:
-    """Return the windows for compiled loops, where those take these arrays of ``len(x)`` images; None where not."""
-    from tinygraph.kernels import convolution  # when it is needed: it stands beside ops that are made of these
+def compiled_windows(f: Frame, out: int, x: Array, y: Array) -> Any:
+    """Return the windows for the compiled loops; None if those do not take these arrays."""
+    from tinygraph.kernels import convolution  # Numba is looked for when it is first needed
 
     products = len(x) * out * math.prod(f.size) * math.prod(f.kernel) * f.shape[0] // f.groups
     return convolution.Windows.of(f) if convolution.takes(products, x, y) else None
 
 
-def to_images(y: Any, w: Any, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def to_images(y: Value, w: Value, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Value:
     """Return the gradient of a convolution in images of ``shape``, from that of its result."""
     extra = left_over(shape, w.shape[2:], stride, padding, dilation)
     return conv_transpose2d(y, w, stride, padding, extra, groups, dilation)
 
 
-def to_weights(x: Any, y: Any, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def to_weights(x: Value, y: Value, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Value:
     """Return the gradient of a convolution in weights of ``shape``, from that of its result."""
     return conv2d_weight(x, y, shape[2:], stride, padding, dilation, groups)
 
 
 def left_over(x_shape: Shape, kernel: Shape, stride: Pair, padding: Pair, dilation: Pair) -> tuple[int, int]:
-    """Return how many rows and columns at the end no window reaches."""
+    """Return how many rows and columns at the end are in no window."""
     strides, paddings, dilations = pair(stride, "stride", 1), pair(padding, "padding", 0), pair(dilation, "dilation", 1)
     rows, columns = (
         (n + 2 * p - d * (k - 1) - 1) % s
@@ -179,7 +176,7 @@ def left_over(x_shape: Shape, kernel: Shape, stride: Pair, padding: Pair, dilati
     return rows, columns
 
 
-# Shapes of images and weights, and the options, that show each rule of the geometry once.
+# Shapes of images, of weights, and options: each rule of the geometry is in one of them.
 CASES: list[tuple[Shape, Shape, dict[str, Any]]] = [
     ((2, 3, 5, 4), (2, 3, 3, 2), {}),
     ((2, 1, 6, 5), (3, 1, 2, 3), {"stride": 2, "padding": 1}),
@@ -190,7 +187,7 @@ CASES: list[tuple[Shape, Shape, dict[str, Any]]] = [
 
 
 def out_shape(x_shape: Shape, w_shape: Shape, options: dict[str, Any]) -> Shape:
-    """Return the shape of a convolution."""
+    """Return the shape of the result of a convolution."""
     f = frame(x_shape, w_shape, **{"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **options})
     return x_shape[0], w_shape[0], *f.size
 
@@ -203,17 +200,18 @@ def out_shape(x_shape: Shape, w_shape: Shape, options: dict[str, Any]) -> Shape:
     w=(r"$x \star", lambda g, x, w_shape, stride, padding, dilation, groups: to_weights(
         x, g, w_shape, stride, padding, dilation, groups)),
 )  # fmt: skip
-def conv2d(x: Any, w: Any, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: int = 1) -> Any:
-    r"""Slide filters over images: cross-correlation, as ``torch.nn.functional.conv2d``; add a bias to the result.
+def conv2d(x: Value, w: Value, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: int = 1) -> Value:
+    r"""Slide filters over images: cross-correlation, as ``torch.nn.functional.conv2d`` without a bias.
 
     .. math:: y_{n,o,r,q} = \sum_{c,i,j} x_{n,\,c,\,sr+di-p,\,sq+dj-p}\; w_{o,c,i,j}
 
     Args:
         x: images (N, C, H, W).
         w: filters (O, C/groups, kh, kw).
-        stride, padding, dilation: step between windows, zeros on either side, step within a window; in
-            pixels, one number or one for rows and one for columns.
-        groups: cuts the channels of both into as many parts that do not meet.
+        stride: step between windows, in pixels, at least 1: one number, or one for rows and one for columns.
+        padding: rows and columns of zeros on either side, likewise; at least 0.
+        dilation: step between the pixels of a window, likewise; at least 1.
+        groups: into how many groups the channels are divided; a filter sees the channels of its own group.
 
     Returns:
         (N, O, H', W') with H' = (H + 2·padding - dilation·(kh - 1) - 1) // stride + 1.
@@ -227,7 +225,7 @@ def conv2d(x: Any, w: Any, stride: Pair = 1, padding: Pair = 0, dilation: Pair =
     """
     f = frame(x.shape, w.shape, stride, padding, dilation, groups)
     out = np.empty_like(x, shape=(x.shape[0], w.shape[0], *f.size), dtype=np.result_type(x.dtype, w.dtype), order="C")
-    if windows := compiled(f, len(w), x, w):
+    if windows := compiled_windows(f, len(w), x, w):
         windows.correlate(f, x, w, out)
         return out
     weights = f.weights(w)
@@ -248,16 +246,25 @@ def conv2d(x: Any, w: Any, stride: Pair = 1, padding: Pair = 0, dilation: Pair =
         g, x, w_shape, stride, padding, dilation, groups)),
 )  # fmt: skip
 def conv_transpose2d(
-    x: Any, w: Any, stride: Pair = 1, padding: Pair = 0, output_padding: Pair = 0, groups: int = 1, dilation: Pair = 1
-) -> Any:
-    """Lay filters down at every pixel and add up: the gradient of `conv2d` in its images, as PyTorch names it.
+    x: Value,
+    w: Value,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    output_padding: Pair = 0,
+    groups: int = 1,
+    dilation: Pair = 1,
+) -> Value:
+    """Put a filter at every pixel, times the pixel, and add them up: the gradient of `conv2d` in its images.
 
     Args:
         x: (N, O, H', W').
         w: (O, C/groups, kh, kw): the filters of the `conv2d` whose transpose this is.
-        output_padding: rows and columns more at the end, less than the stride: where that `conv2d` had
-            pixels that no window reached.
-        stride, padding, dilation, groups: as in `conv2d`.
+        stride: as in `conv2d`.
+        padding: as in `conv2d`.
+        output_padding: how many rows and columns to add at the end, less than the stride: the pixels that no window
+            of that `conv2d` reached.
+        groups: as in `conv2d`.
+        dilation: as in `conv2d`.
 
     Returns:
         (N, C, H, W) with H = (H' - 1)·stride - 2·padding + dilation·(kh - 1) + output_padding + 1.
@@ -281,7 +288,7 @@ def conv_transpose2d(
     shape = (x.shape[0], w.shape[1] * groups, *pixels)
     f = frame(shape, w.shape, stride, padding, dilation, groups)
     out = np.empty_like(x, shape=shape, dtype=np.result_type(x.dtype, w.dtype), order="C")
-    if windows := compiled(f, len(w), x, w):
+    if windows := compiled_windows(f, len(w), x, w):
         windows.spread(f, x, w, out)
         return out
     weights = f.weights(w).transpose(0, 2, 1)
@@ -298,15 +305,18 @@ def conv_transpose2d(
     y=(r"$x \ast", lambda g, x, stride, padding, dilation, groups: conv2d(x, g, stride, padding, dilation, groups)),
 )  # fmt: skip
 def conv2d_weight(
-    x: Any, y: Any, kernel: Shape = (1, 1), stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: int = 1
-) -> Any:
-    """Multiply windows with results: the gradient of `conv2d` in its filters.
+    x: Value, y: Value, kernel: Shape = (1, 1), stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1, groups: int = 1
+) -> Value:
+    """Multiply each window by its result and add up: the gradient of `conv2d` in its filters.
 
     Args:
         x: images (N, C, H, W).
         y: gradient of the result, (N, O, H', W').
         kernel: (kh, kw), the size of the filters.
-        stride, padding, dilation, groups: as in `conv2d`.
+        stride: as in `conv2d`.
+        padding: as in `conv2d`.
+        dilation: as in `conv2d`.
+        groups: as in `conv2d`.
 
     Returns:
         (O, C/groups, kh, kw).
@@ -322,13 +332,10 @@ def conv2d_weight(
     f = frame(x.shape, shape, stride, padding, dilation, groups)
     if (x.shape[0], *f.size) != (y.shape[0], *y.shape[2:]):
         raise ValueError(f"y has shape {y.shape}; the windows of x call for {(x.shape[0], y.shape[1], *f.size)}")
-    if windows := compiled(f, shape[0], x, y):
+    if windows := compiled_windows(f, shape[0], x, y):
         return windows.weigh(f, x, y).reshape(shape).astype(x.dtype)
     out = np.zeros_like(x, shape=shape, dtype=np.result_type(x.dtype, y.dtype), order="C")
     for tile in f.tiles(x):
         products = f.rows(y[tile]) @ f.columns(x[tile]).transpose(0, 2, 1)
         out += products.reshape(shape[0], kernel[0], shape[1], kernel[1]).transpose(0, 2, 1, 3)
     return out
-
-
-# Pooling: first along the rows of each window, then along its columns. ------------------------------------------------

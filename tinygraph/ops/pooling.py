@@ -1,4 +1,7 @@
-"""Pooling: windows that average, or that take the largest; each is linear in what it averages or picks."""
+"""Pooling averages windows, or takes their largest; every derivative is a window op again, linear in the gradient.
+
+Along the rows of each window first, then along its columns: that takes kh + kw steps, not kh · kw.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import numpy as np
 
 from tinygraph.engine.registry import sample
 from tinygraph.engine.tensor import array_of
-from tinygraph.ops.convolution import Pair, Shape, pair, taps, window
+from tinygraph.engine.types import Array, Shape, Value
+from tinygraph.ops.convolution import Pair, pair, taps, window
 from tinygraph.ops.linear import matmul
 
 __all__ = ["adaptive_avg_pool2d", "at_largest", "avg_pool2d", "avg_unpool2d", "max_pool2d", "to_largest"]
@@ -23,9 +27,9 @@ class Pool(NamedTuple):
     down: list[slice]
     across: list[slice]
     padding: tuple[int, int]
-    apart: tuple[bool, bool]  # whether no two windows share a row, a column
+    apart: tuple[bool, bool]  # whether no two windows share a row, and whether none share a column
 
-    def padded(self, x: Any, value: float) -> Any:
+    def padded(self, x: Array, value: float) -> Array:
         """Surround images with a value."""
         if not any(self.padding):
             return x
@@ -37,14 +41,14 @@ class Pool(NamedTuple):
         """Return the shape of images with their padding."""
         return (*shape[:-2], shape[-2] + 2 * self.padding[0], shape[-1] + 2 * self.padding[1])
 
-    def inside(self, x: Any, shape: Shape) -> Any:
+    def inside(self, x: Array, shape: Shape) -> Array:
         """Return the images, of ``shape``, within their padding."""
         top, left = self.padding
         return x[..., top : top + shape[-2], left : left + shape[-1]]
 
 
 def pool(shape: Shape, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Pool:
-    """Return how pooling windows lie over images of ``shape``, or say what does not fit."""
+    """Return how pooling windows lie over images of ``shape``; raise if they do not fit."""
     kernel, paddings = pair(kernel_size, "kernel_size", 1), pair(padding, "padding", 0)
     strides = kernel if stride is None else pair(stride, "stride", 1)
     if len(shape) < 2:
@@ -56,17 +60,17 @@ def pool(shape: Shape, kernel_size: Pair, stride: Pair | None, padding: Pair) ->
         if n + 2 * p < k:
             raise ValueError(f"no window fits: kernel {kernel}, images of {shape[-2:]} with padding {paddings}")
         taken.append(taps(k, s, 1, (n + 2 * p - k) // s + 1))
-    apart = tuple(k <= s for k, s in zip(kernel, strides, strict=True))
-    return Pool(taken[0], taken[1], paddings, apart)  # type: ignore[arg-type]
+    apart = (kernel[0] <= strides[0], kernel[1] <= strides[1])
+    return Pool(taken[0], taken[1], paddings, apart)
 
 
-def shared(g: Any, shape: Shape, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Any:
+def spread_back(g: Value, shape: Shape, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Value:
     """Return the gradient of an average in images of ``shape``."""
     return avg_unpool2d(g, kernel_size, stride, padding, shape[-2:])
 
 
-def put(out: Any, key: Any, values: Any, apart: bool) -> None:
-    """Add into zeros; where windows lie apart nothing is there yet."""
+def add_into(out: Array, key: Any, values: Array, apart: bool) -> None:
+    """Add into ``out``, which is 0 at ``key`` if windows lie apart."""
     if apart:
         out[key] = values
     else:
@@ -89,15 +93,16 @@ def pooled_shape(shape: Shape, options: dict[str, Any]) -> Shape:
 @window(
     r"\operatorname{avg} $x", onnx="AveragePool", says="Averages each window of $x.",
     samples=[sample(shape, **options) for shape, options in POOLED],
-    x=("1/k", lambda g, x_shape, kernel_size, stride, padding: shared(g, x_shape, kernel_size, stride, padding)),
+    x=("1/k", lambda g, x_shape, kernel_size, stride, padding: spread_back(g, x_shape, kernel_size, stride, padding)),
 )  # fmt: skip
-def avg_pool2d(x: Any, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
-    """Average windows of images; zeros that pad them count, as in ``torch.nn.functional.avg_pool2d``.
+def avg_pool2d(x: Value, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Value:
+    """Average windows of images, as ``torch.nn.functional.avg_pool2d``: the zeros of the padding count.
 
     Args:
         x: images (…, H, W).
-        kernel_size, stride, padding: in pixels, one number or one for rows and one for columns; the
-            stride is the kernel's size unless given, the padding at most half of it.
+        kernel_size: size of a window, in pixels: one number, or one for rows and one for columns.
+        stride: step between windows, likewise; the kernel's size unless given.
+        padding: rows and columns of zeros on either side, likewise; at most half of the kernel's size.
 
     Returns:
         (…, H', W') with H' = (H + 2·padding - kernel) // stride + 1.
@@ -120,8 +125,8 @@ def avg_pool2d(x: Any, kernel_size: Pair = 2, stride: Pair | None = None, paddin
     x=("1/k", lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size, stride, padding)),
 )  # fmt: skip
 def avg_unpool2d(
-    x: Any, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0, size: Shape = (1, 1)
-) -> Any:
+    x: Value, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0, size: Shape = (1, 1)
+) -> Value:
     """Give each pixel of a window an equal share: the gradient of `avg_pool2d`, for images of ``size``.
 
     Args:
@@ -149,17 +154,17 @@ def avg_unpool2d(
         return p.inside(np.repeat(np.repeat(x, len(p.across), -1), len(p.down), -2), shape)
     rows = np.zeros_like(x, shape=(*x.shape[:-1], around[-1]), order="C")
     for tap in p.across:
-        put(rows, (..., tap), x, p.apart[1])
+        add_into(rows, (..., tap), x, p.apart[1])
     out = np.zeros_like(x, shape=around, order="C")
     for tap in p.down:
-        put(out, (..., tap, slice(None)), rows, p.apart[0])
+        add_into(out, (..., tap, slice(None)), rows, p.apart[0])
     return p.inside(out, shape)
 
 
-def firsts(parts: list[Any]) -> tuple[Any, list[Any]]:
-    """Return the largest of ``parts``, elementwise, and for each part where it is the first to be that."""
+def find_firsts(parts: list[Array]) -> tuple[Array, list[Array]]:
+    """Return the largest of ``parts``, elementwise; and for each part where it is the first that is the largest."""
     largest = functools.reduce(np.maximum, parts)
-    masks: list[Any] = []
+    masks: list[Array] = []
     free: Any = True
     for part in parts[:-1]:
         here = part == largest
@@ -168,23 +173,23 @@ def firsts(parts: list[Any]) -> tuple[Any, list[Any]]:
     return largest, [*masks, free]
 
 
-def chosen(g: Any, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Any:
+def pick_largest(g: Value, x: Value, kernel_size: Pair, stride: Pair | None, padding: Pair) -> Value:
     """Return the gradient of `to_largest` in what it sends."""
     return at_largest(g, x, kernel_size, stride, padding)
 
 
-def places(x: Any, p: Pool) -> tuple[list[Any], list[Any]]:
-    """Return where each row of a window is first to have its largest, and each column to have its row's."""
-    rows, columns = firsts([x[..., tap] for tap in p.across])
-    return firsts([rows[..., tap, :] for tap in p.down])[1], columns
+def find_largest(x: Array, p: Pool) -> tuple[list[Array], list[Array]]:
+    """Return the rows in which windows have their largest pixels, and for all rows the columns; the first ones."""
+    rows, columns = find_firsts([x[..., tap] for tap in p.across])
+    return find_firsts([rows[..., tap, :] for tap in p.down])[1], columns
 
 
 @window(
     r"$g [$x = \max]", says="Sends $g to the largest of each window of $x.",
     samples=[sample(pooled_shape(shape, options), shape, **options) for shape, options in POOLED],
-    g=(r"[$x = \max]", lambda g, x, kernel_size, stride, padding: chosen(g, x, kernel_size, stride, padding)),
+    g=(r"[$x = \max]", lambda g, x, kernel_size, stride, padding: pick_largest(g, x, kernel_size, stride, padding)),
 )  # fmt: skip
-def to_largest(g: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
+def to_largest(g: Value, x: Value, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Value:
     """Send ``g`` to the largest of each window of ``x``: the gradient of `max_pool2d`, linear in g.
 
     Args:
@@ -206,13 +211,13 @@ def to_largest(g: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None
     """
     p = pool(x.shape, kernel_size, stride, padding)
     around = p.padded(x, -math.inf)
-    rows, columns = places(around, p)
+    rows, columns = find_largest(around, p)
     spread = np.zeros_like(g, shape=(*around.shape[:-1], g.shape[-1]), order="C")
     for tap, mask in zip(p.down, rows, strict=True):
-        put(spread, (..., tap, slice(None)), g * mask, p.apart[0])
+        add_into(spread, (..., tap, slice(None)), g * mask, p.apart[0])
     out = np.zeros_like(g, shape=around.shape, order="C")
     for tap, mask in zip(p.across, columns, strict=True):
-        put(out, (..., tap), spread * mask, p.apart[1])
+        add_into(out, (..., tap), spread * mask, p.apart[1])
     return p.inside(out, x.shape)
 
 
@@ -221,7 +226,7 @@ def to_largest(g: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None
     samples=[sample(shape, shape, **options) for shape, options in POOLED],
     y=(r"[$x = \max]", lambda g, x, kernel_size, stride, padding: to_largest(g, x, kernel_size, stride, padding)),
 )  # fmt: skip
-def at_largest(y: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
+def at_largest(y: Value, x: Value, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Value:
     """Take ``y`` where ``x``, of the same shape, is the largest of its window: the transpose of `to_largest`.
 
     Args:
@@ -241,7 +246,7 @@ def at_largest(y: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None
     Tensor([[2.]], op=at_largest)
     """
     p = pool(x.shape, kernel_size, stride, padding)
-    rows, columns = places(p.padded(x, -math.inf), p)
+    rows, columns = find_largest(p.padded(x, -math.inf), p)
     y = p.padded(y, 0)
     y = functools.reduce(np.add, [y[..., tap] * mask for tap, mask in zip(p.across, columns, strict=True)])
     return functools.reduce(np.add, [y[..., tap, :] * mask for tap, mask in zip(p.down, rows, strict=True)])
@@ -252,12 +257,14 @@ def at_largest(y: Any, x: Any, kernel_size: Pair = 2, stride: Pair | None = None
     samples=[sample(shape, **options) for shape, options in POOLED],
     x=(r"[$x = \max]", lambda g, x, kernel_size, stride, padding: to_largest(g, x, kernel_size, stride, padding)),
 )  # fmt: skip
-def max_pool2d(x: Any, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Any:
-    """Take the largest of each window; the first one, by rows, has the gradient, as in PyTorch.
+def max_pool2d(x: Value, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Value:
+    """Take the largest of each window. Of equal ones the first, by rows, has the gradient, as in PyTorch.
 
     Args:
         x: images (…, H, W).
-        kernel_size, stride, padding: as in `avg_pool2d`; padding is never the largest.
+        kernel_size: as in `avg_pool2d`.
+        stride: as in `avg_pool2d`.
+        padding: as in `avg_pool2d`; it is never the largest.
 
     Returns:
         (…, H', W') with H' = (H + 2·padding - kernel) // stride + 1.
@@ -274,7 +281,7 @@ def max_pool2d(x: Any, kernel_size: Pair = 2, stride: Pair | None = None, paddin
     return functools.reduce(np.maximum, [rows[..., tap] for tap in p.across])
 
 
-def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None]) -> Any:
+def adaptive_avg_pool2d(x: Value, output_size: int | Sequence[int | None]) -> Value:
     """Average windows that tile images into ``output_size``, as ``torch.nn.functional.adaptive_avg_pool2d``.
 
     Window i of n along an axis of length H goes from ⌊iH/n⌋ to ⌈(i+1)H/n⌉. Averages along an axis are a
@@ -287,6 +294,9 @@ def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None]) -> Any:
     Returns:
         (…, H', W').
 
+    Raises:
+        ValueError: a length is no integer of at least 1.
+
     >>> adaptive_avg_pool2d(Tensor([[1.0, 2.0, 6.0]]), (1, 2))
     Tensor([[1.5, 4. ]], op=matmul)
     """
@@ -298,7 +308,7 @@ def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None]) -> Any:
     return matmul(matmul(rows, x), columns.T)
 
 
-def averages(x: Any, length: int, count: int) -> Any:
+def averages(x: Array, length: int, count: int) -> Array:
     """Return the matrix (count, length) that averages ``count`` windows of an axis, as an array like ``x``."""
     out = np.zeros_like(x, shape=(count, length), order="C")
     for i in range(count):

@@ -200,7 +200,7 @@ def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
 
 @reduction(
     r"\operatorname{logsumexp}_{$axis} $x", method="logsumexp", onnx="ReduceLogSumExp",
-    says="Adds up e^$x over $axis and takes the logarithm.",
+    says="Takes the logarithm of the summed e^$x.",
     x=("e^{$x-$out}", lambda g, x, out, axis, keepdims: (
         restore_axes(g, x.shape, axis, keepdims) * exp(x - restore_axes(out, x.shape, axis, keepdims)))),
 )  # fmt: skip
