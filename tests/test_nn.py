@@ -302,10 +302,17 @@ def test_losses_of_numbers(torch, rng, reduction):
             r"MSELoss: the target has shape \(3,\), the input \(3, 1\)",
         ),
         (lambda: nn.MSELoss("average"), "reduction 'average' is none of"),
-        (lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0, 3])), "NLLLoss: targets go from 0 to 3; classes, 0 to 2"),
+        (
+            lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0, 3])),
+            "NLLLoss: indices go from 0 to 3; x has classes 0 … 2",
+        ),
+        (
+            lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0])),
+            r"NLLLoss: indices have shape \(1,\); x of shape \(2, 3\)",
+        ),
         (
             lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0.0, 1.0])),
-            r"the target is float64\[2\]; an input of shape \(2, 3\) takes",
+            "NLLLoss: the target must be classes, which are integers, not float64",
         ),
         (
             lambda: nn.CrossEntropyLoss(np.ones(3))(np.ones((2, 3)), np.ones((2, 3))),

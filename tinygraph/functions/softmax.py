@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 
 from tinygraph.engine.context import composite
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import array_of
+from tinygraph.engine.types import Array, Shape, Value
 from tinygraph.functions.checks import named, shape_of
 from tinygraph.ops.elementwise import exp
 from tinygraph.ops.keywords import accept_dim
 from tinygraph.ops.reduce import logsumexp, mean, sum  # noqa: A004 - NumPy's name
+from tinygraph.ops.shape import index
 
 __all__ = ["cross_entropy", "log_softmax", "softmax"]
 
@@ -20,11 +22,11 @@ __all__ = ["cross_entropy", "log_softmax", "softmax"]
 @implements(method="softmax")
 @accept_dim
 @composite
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: Value, axis: int = -1) -> Value:
     """Turn scores into probabilities along ``axis``: ``exp(x - logsumexp(x))``, which cannot overflow.
 
     Args:
-        x: scores, of any shape; -inf gives 0, inf gives NaN, and a NaN makes NaN all beside it along ``axis``.
+        x: scores, of any shape; -inf gives 0, inf gives NaN, and a NaN makes all along ``axis`` NaN.
         axis: the axis of the classes.
 
     Returns:
@@ -40,11 +42,12 @@ def softmax(x: Any, axis: int = -1) -> Any:
 @implements(method="log_softmax")
 @accept_dim
 @composite
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: Value, axis: int = -1) -> Value:
     """Take the logarithm of `softmax` along ``axis``: ``x - logsumexp(x)``.
 
     Args:
-        x, axis: as in `softmax`.
+        x: scores, of any shape.
+        axis: the axis of the classes.
 
     Returns:
         Logarithms of probabilities, of the shape of x, in nats.
@@ -57,7 +60,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 @composite
-def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reduction: str = "mean") -> Any:
+def cross_entropy(x: Value, target: Value, *, label_smoothing: float = 0.0, reduction: str = "mean") -> Value:
     """Take the cross entropy between scores and targets, as ``torch.nn.functional.cross_entropy``.
 
     Args:
@@ -80,35 +83,53 @@ def cross_entropy(x: Any, target: Any, *, label_smoothing: float = 0.0, reductio
     """
     axis = min(1, len(shape_of("cross_entropy", x)) - 1)
     labels = array_of(target)
-    rest = x.shape[:axis] + x.shape[axis + 1 :]
-    if not x.shape:
+    check_options(x.shape, label_smoothing, reduction)
+    if not hasattr(labels, "dtype"):
+        found = type(labels).__name__
+        raise TypeError(f"cross_entropy: target must be an array of indices or probabilities, not {found}")
+    count = math.prod(x.shape[:axis] + x.shape[axis + 1 :])
+    if reduction == "mean" and not count:
+        raise ValueError(f"cross_entropy: the mean over no targets is undefined: x has shape {x.shape}")
+    log_p = named(log_softmax(x, axis), "log p")
+    if labels.dtype.kind in "iu":
+        loss = -pick_classes("cross_entropy", log_p, labels, axis)
+    elif labels.shape == x.shape:
+        loss = -sum(target * log_p, axis)
+    else:
+        raise ValueError(f"cross_entropy: probabilities have shape {labels.shape}; x has {x.shape}")
+    if label_smoothing:
+        loss = smooth(loss, log_p, axis, label_smoothing)
+    return loss if reduction == "none" else sum(loss) * (1 / count if reduction == "mean" else 1)
+
+
+def check_options(shape: Shape, label_smoothing: float, reduction: str) -> None:
+    """Raise where an option of `cross_entropy` is not known, or x has no axis of classes."""
+    if not shape:
         raise ValueError("cross_entropy: x is one number; it must have an axis of classes")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, outside of 0 … 1")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"cross_entropy: reduction {reduction!r} is none of 'mean', 'sum', 'none'")
-    if not hasattr(labels, "dtype"):
-        found = type(labels).__name__
-        raise TypeError(f"cross_entropy: target must be an array of indices or probabilities, not {found}")
-    if reduction == "mean" and 0 in rest:
-        raise ValueError(f"cross_entropy: the mean over no targets is undefined: x has shape {x.shape}")
-    log_p = named(log_softmax(x, axis), "log p")
-    if labels.dtype.kind in "iu":
-        if labels.shape != rest:
-            raise ValueError(f"cross_entropy: indices have shape {labels.shape}; x of shape {x.shape} needs {rest}")
-        if labels.size and not (labels.min() >= 0 and labels.max() < x.shape[axis]):
-            raise ValueError(
-                f"cross_entropy: indices go from {labels.min()} to {labels.max()}; "
-                f"x has classes 0 … {x.shape[axis] - 1}"
-            )
-        places = [np.arange(n).reshape([-1 if a == i else 1 for a in range(len(rest))]) for i, n in enumerate(rest)]
-        places.insert(axis, labels)
-        loss = -log_p[tuple(places)]
-    else:
-        if labels.shape != x.shape:
-            raise ValueError(f"cross_entropy: probabilities have shape {labels.shape}; x has {x.shape}")
-        loss = -sum(target * log_p, axis)
-    if label_smoothing:
-        loss = (1 - label_smoothing) * loss - label_smoothing * mean(log_p, axis)
-    count = int(np.prod(rest, dtype=int))
-    return loss if reduction == "none" else sum(loss) * (1 / count if reduction == "mean" else 1)
+
+
+def pick_classes(what: str, log_p: Value, labels: Array, axis: int) -> Value:
+    """Return the log-probability of the class of each target; raise, in the name of ``what``, if there is none.
+
+    Args:
+        what: the function or layer that an error names.
+        log_p: logarithms of probabilities, (C,), (N, C) or (N, C, …).
+        labels: classes 0 … C-1, integers, of the shape of ``log_p`` without the axis of classes.
+        axis: the axis of classes, not negative.
+    """
+    *others, classes = (*log_p.shape[:axis], *log_p.shape[axis + 1 :], log_p.shape[axis])
+    if labels.shape != tuple(others):
+        raise ValueError(f"{what}: indices have shape {labels.shape}; x of shape {log_p.shape} needs {tuple(others)}")
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"{what}: indices go from {labels.min()} to {labels.max()}; x has classes 0 … {classes - 1}")
+    places = np.indices(others, sparse=True)
+    return index(log_p, (*places[:axis], labels, *places[axis:]))
+
+
+def smooth(loss: Value, log_p: Value, axis: int, share: float) -> Value:
+    """Return the loss of targets of which a share is spread evenly over all classes."""
+    return (1 - share) * loss - share * mean(log_p, axis)
