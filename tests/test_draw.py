@@ -53,6 +53,39 @@ def test_text_says_what_it_means_in_few_signs():
     assert re.search(r"b  \(param\) .* 0, but for rounding ", tg.snapshot(loss).text())
 
 
+def test_what_a_gradient_comes_from_is_written_as_a_gradient():
+    """(∂L/∂s)·x̂, not s·x̂: what is multiplied is the gradient of the consumer."""
+    graph = tg.snapshot(by_hand()[1])
+    came_from = {line[5:].split()[0]: re.split(r"\s{2,}", line)[-1] for line in wires_of(graph)}
+    assert came_from["γ"] == "Σ₀ ∂s·x̂"
+    assert came_from["β"] == "Σ₀ ∂y"
+    assert came_from["σ"] == "Σ₀ ∂x̂·(−x_c/σ²)"
+    assert came_from["q"] == "∂v/4 copied"
+    assert graph.text().splitlines()[2].endswith("gradient from (∂· = ∂L/∂·)")
+    log_p = tg.Tensor([1.0, 2.0], name="x").sum().named("log p") * 2.0
+    assert "∂(log p) copied" in tg.snapshot(log_p.named("y")).text()
+
+
+def test_arrays_of_up_to_12_elements_are_their_numbers():
+    x = tg.Tensor([[1.0, -0.5, 1e-17], [2.0, np.nan, np.inf]], name="x")
+    chart = tg.snapshot(x, tg.Tensor(np.arange(12.0), name="z"), tg.Tensor(np.arange(13.0), name="t")).text()
+    assert "1 −0.5 0; 2 NaN ∞" in chart
+    assert "0 1 2 3 4 5 6 7 8 9 10 11" in chart
+    assert "6 ± 3.74" in chart
+    assert "numbers or mean ± std" in chart
+
+
+def test_numbers_give_way_to_summaries_where_the_terminal_is_narrow():
+    graph = tg.snapshot(by_hand()[1])
+    charts = {width: graph.text(width=width) for width in (None, 160, 100, 40)}
+    assert charts[160] == charts[None]
+    assert "1 4 16; 1 4 16" in charts[160]
+    assert "7 ± 6.48" in charts[100]  # (4, 3) is summarized
+    assert "−4 −4 −16" in charts[100]  # (3,) is not
+    assert "Σ₀ ∂s·x̂" in charts[100]  # and the last column is whole
+    assert "…" in charts[40]
+
+
 def test_dot_golden():
     check_golden("batchnorm.dot", tg.snapshot(by_hand()[1]).to_dot())
 

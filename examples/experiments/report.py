@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygraph.data import dataset
+from tinygraph.drawing.style.palette import LIGHT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BLUE, ORANGE, GREEN, GRAY = "#0B5CAD", "#B84A00", "#00775C", "#7B8794"
+BLUE, ORANGE, GREEN, GRAY = LIGHT["value"], LIGHT["grad"], "#00775C", LIGHT["strong"]
 
 
 class Report(NamedTuple):

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.types import Array, Shape
 
@@ -334,11 +335,12 @@ def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
     figure = Figure(figsize=(8, 0.6 + 0.27 * len(shown)), layout="constrained")
     axes = figure.subplots()
     places = range(len(shown))
-    color = ["#0B5CAD" if r.holds else "#B84A00" for r in shown]
-    axes.barh(places, [r.figure or 0 for r in shown], xerr=spreads(shown), color=color, height=0.7, ecolor="#7B8794")
+    color = [LIGHT["value" if r.holds else "grad"] for r in shown]
+    figures, gray = [r.figure or 0 for r in shown], LIGHT["strong"]
+    axes.barh(places, figures, xerr=spreads(shown), color=color, height=0.7, ecolor=gray)
     limits = [r.row.must for r in shown]
-    axes.plot(limits, places, "|", color="#1B1F24", markersize=11, markeredgewidth=2, label="must be left of")
-    axes.axvline(1, color="#7B8794", linewidth=0.8)
+    axes.plot(limits, places, "|", color=LIGHT["ink"], markersize=11, markeredgewidth=2, label="must be left of")
+    axes.axvline(1, color=gray, linewidth=0.8)
     axes.set_yticks(places, [r.row.title for r in shown], fontsize=8)
     axes.invert_yaxis()
     axes.margins(y=0.01)

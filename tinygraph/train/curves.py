@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.train.loop import Epoch
 
@@ -25,10 +26,10 @@ def curves(history: Sequence[Epoch], path: Any, title: str = "") -> None:
     figure = Figure(figsize=(8, 3), layout="constrained")
     epochs = range(1, len(history) + 1)
     for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-        axes.plot(epochs, [getattr(e, what) for e in history], "o-", color="#0B5CAD", label="training")
+        axes.plot(epochs, [getattr(e, what) for e in history], "o-", color=LIGHT["value"], label="training")
         if history and history[0].test_loss is not None:
             tested = [getattr(e, f"test_{what}") for e in history]
-            axes.plot(epochs, tested, "s--", color="#B84A00", label="test")
+            axes.plot(epochs, tested, "s--", color=LIGHT["grad"], label="test")
         axes.set(xlabel="epoch", title=what)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)

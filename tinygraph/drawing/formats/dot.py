@@ -11,27 +11,17 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from tinygraph.drawing.formats.text import (
-    STATE,
-    brief_value,
-    definition,
-    is_leaf,
-    numeral,
-    one_line,
-    rounded,
-    shape_and_dtype,
-)
-from tinygraph.drawing.style.formula import to_unicode
+from tinygraph.drawing.formats.text import brief_value, definition, is_leaf, one_line, shape_and_dtype
+from tinygraph.drawing.style.conventions import MOST_CARDS, STATE, TABLE_COLUMNS, TABLE_ROWS, numeral
+from tinygraph.drawing.style.formula import SUBSCRIPT, to_unicode
+from tinygraph.drawing.style.numbers import short_number
+from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.graph.data import Edge, Graph, Node, Summary
 from tinygraph.graph.scopes import fit
 
-FORWARD, BACKWARD, LINE, INK, MUTED = "#0B5CAD", "#B84A00", "#7B8794", "#1B1F24", "#5A6570"
-FILL = {"input": "#E9EBEE", "parameter": "#E9DFF5", "constant": "#FFFFFF", "elementwise": "#DCEBFA",
-        "shape": "#DCEBFA", "linear": "#DCEBFA", "window": "#DCEBFA", "reduction": "#D9F0EA",
-        "fused": "#3C4650", "scope": "#ECEEF1"}  # fmt: skip
-LOSS, LIMIT = "#F7E1E1", 200
-ROWS, COLUMNS = 6, 8  # the largest table that is written out in numbers
-SUBSCRIPT = str.maketrans("0123456789,", "₀₁₂₃₄₅₆₇₈₉,")
+FORWARD, BACKWARD, LINE, INK, MUTED = (LIGHT[name] for name in ("value", "grad", "strong", "ink", "muted"))
+FILL = {"input": "data", "constant": "card", "shape": "elementwise", "linear": "elementwise", "window": "elementwise",
+        "scope": "scopefill"}  # fmt: skip
 
 
 def to_dot(
@@ -60,7 +50,7 @@ def to_dot(
 
     if show not in ("both", "forward"):
         raise ValueError(f"to_dot: show is {show!r}; in DOT it must be 'both' or 'forward'")
-    whole, graph = graph, fit(graph, LIMIT, depth, expand)
+    whole, graph = graph, fit(graph, MOST_CARDS, depth, expand)
     shown = [n for n in graph.nodes if not graph.is_number(n.id)]
     numbers = len(graph.nodes) - len(shown)
     folded = f", {numbers} of them a number in a definition" if numbers else ""
@@ -112,15 +102,16 @@ def add_clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ..
     for name, members in inner.items():
         path = (*scope, name)
         with dot.subgraph(name="cluster_" + hashlib.sha256(repr(path).encode()).hexdigest()[:16]) as box:
-            box.attr(label=f"<{dot_text(name)}>", style="rounded", color="#D5DCE3", bgcolor="#F4F7FA", fontcolor=MUTED)
+            colors = {"color": LIGHT["line"], "bgcolor": LIGHT["lane0"], "fontcolor": MUTED}
+            box.attr(label=f"<{dot_text(name)}>", style="rounded", **colors)
             add_clusters(box, graph, members, path)
 
 
 def node_table(graph: Graph, node: Node) -> str:
     """Return a node as a table: its definition, its shape, its value, its gradient."""
     loss = node.id in graph.outputs and node.shape == ()
-    fill = LOSS if loss else FILL.get(node.family, "#FFFFFF")
-    ink = "#FFFFFF" if node.family == "fused" else INK
+    fill = LIGHT["loss" if loss else FILL.get(node.family, node.family)]
+    ink = LIGHT["fusedink"] if node.family == "fused" else INK
     thick, style = (
         (3 if node.kind in ("parameter", "scope") else 1),
         (' style="dashed"' if node.kind == "constant" else ' style="rounded"'),
@@ -151,15 +142,15 @@ def array_table(s: Summary | None, color: str) -> str:
         return ""
     columns = s.shape[-1] if s.shape else 1
     rows = len(s.values) // max(columns, 1) if s.values else 0
-    if not s.values or len(s.shape) > 2 or rows > ROWS or columns > COLUMNS:
-        span = f"<br/>[{rounded(s.min)}, {rounded(s.max)}]" if s.min is not None else ""
+    if not s.values or len(s.shape) > 2 or rows > TABLE_ROWS or columns > TABLE_COLUMNS:
+        span = f"<br/>[{short_number(s.min)}, {short_number(s.max)}]" if s.min is not None else ""
         return (
             f'<font color="{color}">{dot_text(brief_value(s))}{dot_text(span).replace("&lt;br/&gt;", "<br/>")}</font>'
         )
     if rows * columns == 1:
-        return f'<font color="{color}">{dot_text(rounded(s.values[0]))}</font>'
+        return f'<font color="{color}">{dot_text(short_number(s.values[0]))}</font>'
     lines = [s.values[r * columns : (r + 1) * columns] for r in range(rows)]
-    cells = "".join("<tr>" + "".join(f"<td>{dot_text(rounded(v))}</td>" for v in line) + "</tr>" for line in lines)
+    cells = "".join("<tr>" + "".join(f"<td>{dot_text(short_number(v))}</td>" for v in line) + "</tr>" for line in lines)
     return f'<table border="1" color="{color}" cellborder="0" cellspacing="0" cellpadding="2">{cells}</table>'
 
 

@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import Any
 
-from tinygraph.drawing.formats.svg import LIMIT, svg, xml_text
+from tinygraph.drawing.formats.svg import svg, xml_text
+from tinygraph.drawing.style.conventions import MOST_CARDS
+from tinygraph.drawing.style.palette import DARK, LIGHT
 from tinygraph.graph.data import Graph
 from tinygraph.graph.scopes import fit, paths_of
 from tinygraph.graph.simplify import inline
@@ -23,9 +25,18 @@ __all__ = ["html", "html_of"]
 
 STATES = 40  # pictures in one page
 
-STYLE = """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1B1F24;--line:#AEB7C1;--accent:#0B5CAD}
-@media (prefers-color-scheme:dark){:root{--paper:#0D1117;--ink:#E6EDF3;--line:#4A545F;--accent:#79B8FF}}
+
+def variables(colors: Mapping[str, str]) -> str:
+    """Return a theme as CSS variables of the page."""
+    return ";".join(f"--{name}:{colors[key]}" for name, key in VARIABLES.items())
+
+
+VARIABLES = {"paper": "paper", "ink": "ink", "line": "line", "accent": "value"}
+STYLE = (
+    f"""
+:root{{color-scheme:light dark;{variables(LIGHT)}}}
+@media (prefers-color-scheme:dark){{:root{{{variables(DARK)}}}}}"""
+    + """
 *{box-sizing:border-box}body{margin:0;height:100vh;display:flex;flex-direction:column;background:var(--paper);color:var(--ink);
 font:15px/1.4 'DejaVu Sans',Verdana,sans-serif}
 header{display:flex;gap:.6rem;align-items:center;padding:.5rem .8rem;border-bottom:1px solid var(--line);flex-wrap:wrap}
@@ -35,6 +46,7 @@ main{flex:1;overflow:hidden;cursor:grab;touch-action:none}main:active{cursor:gra
 main svg{transform-origin:0 0;display:block}[data-scope]{cursor:pointer}.miss{opacity:.2}
 @media print{header{display:none}main{overflow:visible}main svg{transform:none!important;width:100%;height:auto}}
 """
+)
 SCRIPT = """
 const main=document.querySelector('main'),back=document.getElementById('back'),find=document.getElementById('find'),hits=document.getElementById('hits');
 const paths=JSON.parse(document.getElementById('paths').textContent);let x=0,y=0,k=1,trail=[0];
@@ -87,7 +99,7 @@ def html(
     while waiting and len(pictures) < STATES:
         opened = waiting.pop(0)
         pictures.append(svg(graph, title=None, depth=depth, expand=opened, **options))
-        for node in fit(drawn, LIMIT, depth, opened).nodes:
+        for node in fit(drawn, MOST_CARDS, depth, opened).nodes:
             path = "/".join((*node.scope, node.name or ""))
             if (
                 node.kind == "scope"

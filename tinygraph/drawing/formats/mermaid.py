@@ -5,12 +5,15 @@ Mermaid refuses texts of 50,000 characters and more, so scopes collapse until it
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
-from tinygraph.drawing.layout.card import definition_runs, is_loss, label_runs, shape_text
 from tinygraph.drawing.layout.grid import lane_kinds, links_of
+from tinygraph.drawing.layout.labels import definition_runs, is_loss, label_runs
+from tinygraph.drawing.style.conventions import MOST_CARDS, shape_text
 from tinygraph.drawing.style.formula import text_of
+from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.graph.data import Graph, Node
 from tinygraph.graph.scopes import fit
 from tinygraph.graph.simplify import inline
@@ -18,19 +21,21 @@ from tinygraph.graph.simplify import inline
 __all__ = ["mermaid"]
 
 MOST = 50_000  # Mermaid's own limit, in characters
-THEME = (
-    '%%{init: {"theme": "base", "themeVariables": {"primaryColor": "#DCEBFA", "primaryBorderColor": "#7B8794", '
-    '"primaryTextColor": "#1B1F24", "lineColor": "#0B5CAD", "clusterBkg": "#F4F7FA", "clusterBorder": "#D5DCE3", '
-    '"edgeLabelBackground": "#FFFFFF"}}}%%'
-)
+THEME = {
+    "primaryColor": LIGHT["elementwise"], "primaryBorderColor": LIGHT["strong"], "primaryTextColor": LIGHT["ink"],
+    "lineColor": LIGHT["value"], "clusterBkg": LIGHT["lane0"], "clusterBorder": LIGHT["line"],
+    "edgeLabelBackground": LIGHT["card"],
+}  # fmt: skip
+INIT = f"%%{{init: {json.dumps({'theme': 'base', 'themeVariables': THEME})}}}%%"
+PLAIN = f"stroke:{LIGHT['strong']},color:{LIGHT['ink']}"
 CLASSES = {
-    "input": "fill:#F1F3F5,stroke:#7B8794,color:#1B1F24",
-    "constant": "fill:#FFFFFF,stroke:#7B8794,stroke-dasharray:4 3,color:#1B1F24",
-    "parameter": "fill:#E9DFF5,stroke:#7B8794,stroke-width:3px,color:#1B1F24",
-    "reduction": "fill:#D9F0EA,stroke:#7B8794,color:#1B1F24",
-    "loss": "fill:#F7E1E1,stroke:#7B8794,color:#1B1F24",
-    "fused": "fill:#3C4650,stroke:#3C4650,color:#FFFFFF",
-    "scope": "fill:#ECEEF1,stroke:#7B8794,stroke-width:3px,color:#1B1F24",
+    "input": f"fill:{LIGHT['data']},{PLAIN}",
+    "constant": f"fill:{LIGHT['card']},stroke-dasharray:4 3,{PLAIN}",
+    "parameter": f"fill:{LIGHT['parameter']},stroke-width:3px,{PLAIN}",
+    "reduction": f"fill:{LIGHT['reduction']},{PLAIN}",
+    "loss": f"fill:{LIGHT['loss']},{PLAIN}",
+    "fused": f"fill:{LIGHT['fused']},stroke:{LIGHT['fused']},color:{LIGHT['fusedink']}",
+    "scope": f"fill:{LIGHT['scopefill']},stroke-width:3px,{PLAIN}",
 }
 
 
@@ -53,7 +58,7 @@ def mermaid(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = (
     'flowchart LR'
     """
     small = inline(graph)
-    for limit in (200, 100, 50, 25):
+    for limit in (MOST_CARDS, 100, 50, 25):
         text = flowchart(fit(small, limit, depth, expand))
         if len(text) < MOST:
             return text
@@ -64,7 +69,7 @@ def flowchart(graph: Graph) -> str:
     """Write the chart of a graph as it stands."""
     nodes, links = links_of(graph)
     kinds = lane_kinds(graph)
-    out = [THEME, "flowchart LR"]
+    out = [INIT, "flowchart LR"]
     for place, (kind, title) in enumerate(sorted({kinds[i] for i in nodes})):
         out += [f'  subgraph lane{place}["{mermaid_text(title)}"]', "    direction LR"]
         out += ["    " + node_line(graph, graph.nodes[i]) for i in nodes if kinds[i][0] == kind]

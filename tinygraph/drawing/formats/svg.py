@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from tinygraph.drawing.layout.card import (
     BODY,
     CELL,
-    CIRCLED,
-    NOUGHT,
+    FEW_PARTS,
     Bars,
     Card,
     Item,
@@ -25,14 +24,14 @@ from tinygraph.drawing.layout.card import (
     Text,
     add_heading,
     array_block,
-    is_rounding,
     put_in_row,
-    shape_text,
     statistics_text,
 )
 from tinygraph.drawing.layout.edge_labels import CHIP_SIZE
 from tinygraph.drawing.layout.geometry import Chip, Lane, Layout, Placed, Point, Route
+from tinygraph.drawing.layout.labels import is_rounding
 from tinygraph.drawing.layout.place import lay_out, scale_to_fit
+from tinygraph.drawing.style.conventions import MOST_CARDS, NOUGHT, numeral, shape_text
 from tinygraph.drawing.style.formula import Run, clip_runs, font_size, name_runs, text_of, width_of, words
 from tinygraph.drawing.style.highlight import Highlight, read_show
 from tinygraph.drawing.style.themes import THEMES, style
@@ -43,7 +42,6 @@ from tinygraph.graph.simplify import inline
 
 __all__ = ["document", "pixels", "svg", "svg_diff", "svg_paths", "xml_text"]
 
-LIMIT = 200  # cards in one picture
 PAGE, LEGIBLE = (1600.0, 900.0), 0.62  # pixels of a slide, and how small a picture may be made to fit it
 UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
 FAMILY = {"input": "data"}  # what is drawn as what
@@ -85,7 +83,7 @@ def svg(
         ValueError: an option is not known.
     """
     check_options(detail, theme)
-    drawn = fit(inline(graph), LIMIT, depth, expand)
+    drawn = fit(inline(graph), MOST_CARDS, depth, expand)
     lens = read_show(drawn, show)
     count = sum(not drawn.is_number(n.id) for n in drawn.nodes)
     most = None if width is None else pixels(width)
@@ -134,7 +132,7 @@ def svg_diff(found: Difference, *, detail: int | str = "auto", theme: str = "lig
         An SVG document.
     """
     check_options(detail, theme)
-    drawn = diff(fit(inline(found.a), LIMIT), fit(inline(found.b), LIMIT))
+    drawn = diff(fit(inline(found.a), MOST_CARDS), fit(inline(found.b), MOST_CARDS))
     count = max(sum(not g.is_number(n.id) for n in g.nodes) for g in (drawn.a, drawn.b))
     level = detail if isinstance(detail, int) else min(automatic_detail(count), 1)
     parts: list[Writer] = []
@@ -188,7 +186,7 @@ def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light
             else []
         )
         mark = words(
-            f"{CIRCLED[k]} " if k < min(len(found), len(CIRCLED)) else "" if k < len(found) else "the whole gradient"
+            f"{numeral(k)} " if k < min(len(found), FEW_PARTS) else "" if k < len(found) else "the whole gradient"
         )
         blocks.append(add_heading((*mark, *way), array_block(summary_of(shape, values), "grad"), "grad"))
     row = put_in_row(blocks, ["+"] * (len(found) - 1) + ["="], "grad")

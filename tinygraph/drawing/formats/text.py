@@ -6,20 +6,23 @@ row is the number of values that are alive there.
 
 from __future__ import annotations
 
+import math
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from tinygraph.drawing.layout.card import NOUGHT, is_rounding
+from tinygraph.drawing.layout.card import without_dust
+from tinygraph.drawing.layout.labels import dust_of, is_rounding
+from tinygraph.drawing.style.conventions import CIRCLED, NOUGHT, STATE, numeral
 from tinygraph.drawing.style.formula import SUBSCRIPT, is_enclosed, to_unicode
-from tinygraph.graph.data import Edge, Graph, Node, Summary, number
+from tinygraph.drawing.style.numbers import short_number
+from tinygraph.graph.data import Edge, Graph, Node, Summary
 from tinygraph.graph.diff import Difference
 from tinygraph.graph.scopes import at_depth, check_names
 
 BLUE, ORANGE, DIM, OFF = "\x1b[34m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
-CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
 ROLE = {"input": "(input)", "parameter": "(param)", "constant": "(constant)"}
-STATE = {"none": "no grad", "pending": "not computed", "unused": "None"}
+MOST_NUMBERS = 12  # an array of more elements is shown as mean ± std
 ASCII = str.maketrans(
     {
         "●": "o", "◆": "*", "■": "#", "▸": ">", "▾": ">", "│": "|", "─": "-", "├": "+", "┤": "+", "┼": "+",
@@ -46,7 +49,12 @@ def text(
 ) -> str:
     """Write a graph as a table with wires.
 
+    An array of up to 12 elements stands as its numbers, a semicolon after each row, unless ``width`` is too small for
+    that; a larger one as mean ± standard deviation. The last column says where a gradient comes from: ``∂y·3`` is
+    (∂L/∂y)·3.
+
     Args:
+        graph: from `snapshot`.
         width: cut rows that are longer, in characters; None cuts none.
         ascii: use ASCII alone, with Greek letters spelled out.
         color: values blue and gradients orange, for a terminal.
@@ -64,44 +72,60 @@ def text(
     >>> print(snapshot((Tensor([1.0, 2.0], name="x") * 3).named("y")).text())
     1 op · x float64(2,) → y (2,)
     <BLANKLINE>
-       value       shape  mean ± std  ∂L/∂·         gradient from
-    ◆  x  (input)  (2,)   1.5 ± 0.5   not computed  y·3
-    ●  y = x × 3   (2,)   4.5 ± 1.5   not computed
+       value       shape  numbers  ∂L/∂·             gradient from (∂· = ∂L/∂·)
+    ◆  x  (input)  (2,)   1 2      not computed yet  ∂y·3
+    ●  y = x × 3   (2,)   3 6      not computed yet
     """
     if not (width is None or isinstance(width, int)):
         raise ValueError(f"width is {width!r}; of a text it is a number of characters")
     check_names(graph, expand)
     graph = graph if depth is None else at_depth(graph, depth, expand)
-    shown = rows(graph)
+    shown = row_order(graph)
     wires = list(wiring(graph, shown))
-    depth = max((len(w) for w in wires), default=0)
-    extra = columns or {}
-    table = [["", "value", "shape", "mean ± std", "∂L/∂·", *extra, "gradient from"]]
-    for i, wire in zip(shown, wires, strict=True):
-        node = graph.nodes[i]
-        table.append(
-            [
-                wire.ljust(depth),
-                definition(graph, i),
-                shape_and_dtype(node),
-                brief_value(node.value),
-                brief_gradient(graph, node),
-            ]
-        )
-        table[-1] += [*(found.get(i, "") for found in extra.values()), origins(graph, i)]
-    if ascii:
-        table = [[to_ascii(cell) for cell in row] for row in table]
-    widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for row in table:
-        padded = [cell + " " * (w - cells(cell)) for cell, w in zip(row, widths, strict=True)]
-        lines.append(color_row(cut_line("  ".join(padded).rstrip(), width), padded if color else []))
+    for most in (MOST_NUMBERS, 6, 3, 1):  # fewer numbers where they are too wide
+        table = chart(graph, shown, wires, columns or {}, most)
+        if ascii:
+            table = [[to_ascii(cell) for cell in row] for row in table]
+        padded = pad_cells(table)
+        full = ["  ".join(row).rstrip() for row in padded]
+        if width is None or max(map(cells, full)) <= width:
+            break
+    lines = [cut_line(line, width) for line in full]
+    if color:
+        lines = [color_row(line, row) for line, row in zip(lines, padded, strict=True)]
     for place, path in reversed(headings(graph, shown)):
-        line = " " * (depth + 2) + ("> " if ascii else "▾ ") + (to_ascii(path) if ascii else path)
+        line = (
+            " " * (max(map(len, wires), default=0) + 2)
+            + ("> " if ascii else "▾ ")
+            + (to_ascii(path) if ascii else path)
+        )
         lines.insert(place + 1, f"{DIM}{line}{OFF}" if color else line)
     first = to_ascii(header(graph, shown)) if ascii else header(graph, shown)
     notes = ["", *(f"note: {note}" for note in graph.notes)] if graph.notes else []
     return "\n".join([cut_line(first, width), "", *lines, *notes])
+
+
+def chart(
+    graph: Graph, shown: Sequence[int], wires: Sequence[str], extra: Mapping[str, Mapping[int, str]], most: int
+) -> list[list[str]]:
+    """Return the cells of the table, its head first; arrays of up to ``most`` elements stand as numbers."""
+    arrays = [s for i in shown for s in (graph.nodes[i].value, graph.nodes[i].grad) if s and s.shape != ()]
+    small = [has_few(s, most) for s in arrays]
+    what = "numbers" if all(small) else "numbers or mean ± std" if any(small) else "mean ± std"
+    table = [["", "value", "shape", what, "∂L/∂·", *extra, "gradient from (∂· = ∂L/∂·)"]]
+    for i, wire in zip(shown, wires, strict=True):
+        node = graph.nodes[i]
+        table.append([
+            wire, definition(graph, i), shape_and_dtype(node), brief_value(node.value, most),
+            brief_gradient(graph, node, most), *(found.get(i, "") for found in extra.values()), origins(graph, i),
+        ])  # fmt: skip
+    return table
+
+
+def pad_cells(table: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Fill the cells of each column up to one width."""
+    widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
+    return [[cell + " " * (w - cells(cell)) for cell, w in zip(row, widths, strict=True)] for row in table]
 
 
 def text_diff(found: Difference, *, width: int | None = None, ascii: bool = False, color: bool = False) -> str:  # noqa: A002
@@ -109,7 +133,9 @@ def text_diff(found: Difference, *, width: int | None = None, ascii: bool = Fals
 
     Args:
         found: what `diff` found.
-        width, ascii, color: as in `text`.
+        width: cut rows that are longer, in characters; None cuts none.
+        ascii: use ASCII alone, with Greek letters spelled out.
+        color: values blue and gradients orange, for a terminal.
 
     Returns:
         Lines, without a newline at the end.
@@ -124,7 +150,7 @@ def text_diff(found: Difference, *, width: int | None = None, ascii: bool = Fals
     return "\n\n".join(charts)
 
 
-def rows(graph: Graph) -> list[int]:
+def row_order(graph: Graph) -> list[int]:
     """Return the nodes in the order of their rows: an op in its turn, a leaf just before it is first used."""
     order: list[int] = []
     seen: set[int] = set()
@@ -206,26 +232,33 @@ def origins(graph: Graph, i: int) -> str:
     return "  ".join(f"{numeral(k)} {part}" for k, part in enumerate(parts)) if len(parts) > 1 else "".join(parts)
 
 
-def numeral(k: int) -> str:
-    """Return ①, ②, …: the number of a contribution."""
-    return CIRCLED[k] if k < len(CIRCLED) else f"({k + 1})"
-
-
 def contribution(graph: Graph, consumer: int, edge: Edge) -> str:
-    """Write one contribution to a gradient: ``Σ₀ x̂·(−x_c/σ²)``, the gradient of a consumer named by its label."""
-    node, label = graph.nodes[consumer], one_line(graph.label(consumer))
+    """Write one contribution to a gradient: ``Σ₀ ∂x̂·(−x_c/σ²)``, where ∂x̂ is the gradient of the consumer x̂."""
+    node = graph.nodes[consumer]
+    above = gradient_symbol(one_line(graph.label(consumer)))
     if node.family in ("fused", "linear") or not edge.partial:
-        return f"{label} through {node.op}" if node.op else label
+        return f"{above} through {node.op}" if node.op else above
     found = graph.facts(consumer, one_line, edge)
     local = to_unicode(edge.partial, lambda hole: found.get(hole, hole))
     axes = ",".join(map(str, graph.copied_axes(consumer, edge))).translate(SUBSCRIPT)
     summed = f"Σ{axes} " if axes else ""
     if local in ("1", "−1"):
-        return f"{'−' * (local != '1')}{summed}{label}" + {"reduction": " copied", "shape": f" through {node.op}"}.get(
-            node.family, ""
-        )
+        after = {"reduction": " copied", "shape": f" through {node.op}"}.get(node.family, "")
+        return f"{local.removesuffix('1')}{summed}{above}{after}"
+    copied = " copied" if node.family == "reduction" and local.startswith("1/") else ""
+    if local.startswith("1/") and not any(c in local for c in " +−"):
+        return f"{summed}{above}{local[1:]}{copied}"
     factor = f"({local})" if any(c in local for c in " +−") and not is_enclosed(local) else local
-    return f"{summed}{label}·{factor}" + " copied" * (node.family == "reduction" and local.startswith("1/"))
+    return f"{summed}{above}·{factor}{copied}"
+
+
+def gradient_symbol(label: str) -> str:
+    """Write the gradient of a value that is called ``label``, in brackets where the name is no single word.
+
+    >>> gradient_symbol("x̂"), gradient_symbol("#8"), gradient_symbol("log p")
+    ('∂x̂', '∂#8', '∂(log p)')
+    """
+    return f"∂{label}" if re.fullmatch(r"#?[\w\u0300-\u036f′']+", label) else f"∂({label})"
 
 
 def shape_and_dtype(node: Node) -> str:
@@ -234,31 +267,50 @@ def shape_and_dtype(node: Node) -> str:
     return "(" + ", ".join(map(str, node.shape)) + "," * (len(node.shape) == 1) + ")" + f" {node.dtype}" * (not usual)
 
 
-def brief_value(s: Summary | None) -> str:
-    """Write a value in a few characters: the number, or mean ± standard deviation, and what is wrong with it."""
+def has_few(s: Summary, most: int) -> bool:
+    """Whether an array is shown as its numbers: it has at most ``most``, and they are known."""
+    return bool(s.values) and len(s.values or ()) <= most
+
+
+def brief_value(s: Summary | None, most: int = 1) -> str:
+    """Write an array as its numbers, row by row, or as mean ± standard deviation and what is wrong with it.
+
+    Args:
+        s: the array, or None for nothing.
+        most: an array of more elements is summarized.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> s = snapshot(Tensor([[1.0, -0.5], [2.0, 1e-17]])).nodes[0].value
+    >>> brief_value(s, 4), brief_value(s)
+    ('1 −0.5; 2 0', '0.625 ± 0.96')
+    """
     if s is None:
         return ""
-    if s.values and len(s.values) == 1:
-        return rounded(s.values[0])
-    wrong = "".join(f" {count} {what}" for count, what in ((s.nans, "nan"), (s.infs, "inf")) if count)
+    if has_few(s, most):
+        return numbers_in_rows(s)
+    wrong = "".join(f" {count} {what}" for count, what in ((s.nans, "NaN"), (s.infs, "inf")) if count)
+    s = without_dust(s)
     if s.mean is None:
         return wrong.strip()
-    dust = abs(s.mean) < 1e-6 * max(abs(s.min or 0), abs(s.max or 0))  # what rounding leaves of a zero
-    return f"{rounded(0 if dust else s.mean)} ± {rounded(s.std)}{wrong}"
+    return f"{short_number(s.mean)} ± {short_number(s.std)}{wrong}"
 
 
-def brief_gradient(graph: Graph, node: Node) -> str:
-    """Write a gradient; the four states look different."""
+def numbers_in_rows(s: Summary) -> str:
+    """Write every number of an array; a semicolon ends a row of the last axis."""
+    values = s.values or ()
+    largest = max((abs(v) for v in values if isinstance(v, int | float) and math.isfinite(v)), default=0.0)
+    dust = 0.0 if len(values) == 1 else dust_of(s.dtype, largest)
+    found = [short_number(0.0 if isinstance(v, float) and abs(v) < dust else v, largest) for v in values]
+    row = s.shape[-1] if s.shape else 1
+    return "; ".join(" ".join(found[k : k + row]) for k in range(0, len(found), row))
+
+
+def brief_gradient(graph: Graph, node: Node, most: int = 1) -> str:
+    """Write a gradient, or why there is none; nothing for a leaf that was not used."""
     if node.grad is None:
-        return STATE[node.grad_state]
-    return NOUGHT if is_rounding(graph, node) else brief_value(node.grad)
-
-
-def rounded(x: Any) -> str:
-    """Write a number in three digits; −0 is 0."""
-    if isinstance(x, bool) or not isinstance(x, int | float):
-        return str(x)
-    return number(float(f"{x:.3g}") + 0.0).replace("-", "−")
+        unused = is_leaf(node) and not graph.consumers[node.id] and node.grad_state == "pending"
+        return "" if unused else STATE[node.grad_state]
+    return NOUGHT if is_rounding(graph, node) else brief_value(node.grad, most)
 
 
 def header(graph: Graph, shown: list[int]) -> str:
@@ -314,12 +366,10 @@ def cut_line(line: str, width: int | None) -> str:
     return line + "…"
 
 
-def color_row(line: str, cells_of_row: list[str]) -> str:
+def color_row(line: str, row: Sequence[str]) -> str:
     """Color the value column of a row blue and the gradient columns orange, as far as the line goes."""
-    if not cells_of_row:
-        return line
-    start = len("  ".join(cells_of_row[:3])) + 2
-    middle = len("  ".join(cells_of_row[:4])) + 2
+    start = len("  ".join(row[:3])) + 2
+    middle = len("  ".join(row[:4])) + 2
     return f"{line[:start]}{BLUE}{line[start:middle]}{ORANGE}{line[middle:]}{OFF}"
 
 

@@ -11,24 +11,30 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from tinygraph.drawing.layout.card import axes_words, is_loss, reduced_axes, shape_text
 from tinygraph.drawing.layout.geometry import Layout, Placed, Point
+from tinygraph.drawing.layout.labels import axes_words, is_loss, reduced_axes
 from tinygraph.drawing.layout.place import lay_out
+from tinygraph.drawing.style.conventions import CIRCLED, MOST_CARDS, shape_text
 from tinygraph.drawing.style.formula import LETTER, UNSUB, Runs
+from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.graph.data import Graph, Node
 from tinygraph.graph.scopes import fit
 from tinygraph.graph.simplify import inline, latex_number
 
 __all__ = ["tikz"]
 
-PREAMBLE = r"""\documentclass[border=2mm]{standalone}
+COLORS = {
+    "fwd": "value", "bwd": "grad", "line": "strong", "ew": "elementwise", "red": "reduction", "param": "parameter",
+    "leaf": "data", "loss": "loss", "scope": "scopefill", "lane0": "lane0", "lane1": "lane1", "lane2": "lane2",
+}  # fmt: skip
+PREAMBLE = (
+    r"""\documentclass[border=2mm]{standalone}
 \usepackage[T1]{fontenc}
 \usepackage{tikz,amsmath,amssymb,bm}
 \usetikzlibrary{arrows.meta,backgrounds}
-\definecolor{tgfwd}{HTML}{0B5CAD}\definecolor{tgbwd}{HTML}{B84A00}\definecolor{tgline}{HTML}{7B8794}
-\definecolor{tgew}{HTML}{DCEBFA}\definecolor{tgred}{HTML}{D9F0EA}\definecolor{tgparam}{HTML}{E9DFF5}
-\definecolor{tgleaf}{HTML}{F1F3F5}\definecolor{tgloss}{HTML}{F7E1E1}\definecolor{tgscope}{HTML}{ECEEF1}
-\definecolor{tglane0}{HTML}{F4F7FA}\definecolor{tglane1}{HTML}{E9EEF3}\definecolor{tglane2}{HTML}{DFE6EE}
+"""
+    + "\n".join(rf"\definecolor{{tg{name}}}{{HTML}}{{{LIGHT[key].lstrip('#')}}}" for name, key in COLORS.items())
+    + r"""
 \tikzset{tg/.style={draw=tgline,rounded corners=2.5pt,align=center,inner sep=1pt,font=\small},
  tg ew/.style={tg,fill=tgew},tg red/.style={tg,fill=tgred},tg leaf/.style={tg,fill=tgleaf},
  tg const/.style={tg,fill=white,densely dashed},tg param/.style={tg,fill=tgparam,line width=1.3pt},
@@ -41,6 +47,7 @@ PREAMBLE = r"""\documentclass[border=2mm]{standalone}
 \begin{tikzpicture}[x=.24mm,y=-.24mm]
 % tinygraph: node ids are graph ids, so that a paper can re-style or \ref single nodes
 """
+)
 STYLES = {"input": "leaf", "constant": "const", "parameter": "param", "reduction": "red", "loss": "loss", "fused": "fused",
           "scope": "scope", "stub": "stub"}  # fmt: skip
 GREEK = {
@@ -77,7 +84,7 @@ TEXT = {
     "↓": r"$\downarrow$", "√": r"$\surd$", "∂": r"$\partial$", "…": r"\dots{}", "‖": r"$\|$", "▸": r"$\triangleright$",
     "∗": "$*$", "⋆": r"$\star$", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$", "\u2009": r"\,", "\xa0": "~", "¬": r"$\neg$",
 }  # fmt: skip
-CIRCLED = {c: rf"\textcircled{{\tiny{k}}}" for k, c in enumerate("①②③④⑤⑥⑦⑧⑨", 1)}
+TEXT |= {c: rf"\textcircled{{\tiny{k}}}" for k, c in enumerate(CIRCLED, 1)}
 
 
 def tikz(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) -> str:
@@ -95,7 +102,7 @@ def tikz(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) 
     >>> "(n2) at" in tikz(snapshot((Tensor([1.0], name="x") * 3).named("y")))
     True
     """
-    drawn = fit(inline(graph), 200, depth, expand)
+    drawn = fit(inline(graph), MOST_CARDS, depth, expand)
     shown = sum(not drawn.is_number(n.id) for n in drawn.nodes)
     layout = lay_out(drawn, 0, chips=shown <= 60)
     out = [PREAMBLE, *lane_commands(layout)]
@@ -221,8 +228,8 @@ def latex_text(text: str) -> str:
     """Write text in what pdfLaTeX knows; a character that it does not know by its number."""
     out = []
     for c in text:
-        if c in TEXT or c in CIRCLED:
-            out.append(TEXT.get(c) or CIRCLED[c])
+        if c in TEXT:
+            out.append(TEXT[c])
         elif c in GREEK:
             out.append(f"${GREEK[c]}$")
         elif c.isascii():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygraph.drawing.layout.card import reduced_axes
+from tinygraph.drawing.layout.labels import reduced_axes
 from tinygraph.graph.data import Graph, Node
 
 __all__ = ["batch_axes"]

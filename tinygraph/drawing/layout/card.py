@@ -7,36 +7,43 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tinygraph.drawing.style.formula import (
-    SPACE,
-    Run,
-    Runs,
-    clip_runs,
-    formula_runs,
-    join_runs,
-    name_runs,
-    number_runs,
-    text_of,
-    width_of,
-    words,
+from tinygraph.drawing.layout.labels import (
+    contributions,
+    definition_runs,
+    dust_of,
+    fact_runs,
+    gradient_name,
+    is_loss,
+    is_nameless,
+    is_rounding,
+    label_runs,
+    loss_name,
+    via_runs,
 )
-from tinygraph.drawing.style.text_width import clip, width
-from tinygraph.graph.data import Edge, Graph, Node, Summary, number, param_text
+from tinygraph.drawing.style.conventions import (
+    CIRCLED,
+    NOUGHT,
+    STATE,
+    TABLE_COLUMNS,
+    TABLE_ROWS,
+    TINTS,
+    numeral,
+    plural,
+    shape_text,
+)
+from tinygraph.drawing.style.formula import SPACE, Run, Runs, clip_runs, join_runs, name_runs, text_of, width_of, words
+from tinygraph.drawing.style.numbers import narrow_number
+from tinygraph.drawing.style.text_width import width
+from tinygraph.graph.data import Graph, Node, Summary
 
 __all__ = ["Bars", "Card", "Outline", "Table", "Text", "card_of"]
 
-ROWS, COLUMNS = 6, 8  # the largest table that is written out in numbers
-TINTS = 6
+FEW_PARTS = 9  # more contributions than this are not numbered
 TITLE, SMALL, BODY = 16.0, 9.0, 10.0  # font sizes
 CELL = 16.0  # height of a cell
-CIRCLED = "①②③④⑤⑥⑦⑧⑨"
-EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10}
-NOUGHT = "0, but for rounding"
-STATE = {"pending": "not computed yet", "unused": "None: never reached", "none": "no grad"}
 
 
 class Text(NamedTuple):
@@ -128,141 +135,7 @@ class Card:
     title: str
 
 
-# ------------------------------------------------------------------------------------------- what things are called
-
-
-def label_runs(graph: Graph, i: int, unnamed: str = "") -> Runs:
-    """Write what node ``i`` is called; an unnamed one is ``unnamed``, or its number."""
-    node = graph.nodes[i]
-    if node.kind == "scope":
-        return words(f"▸{clip(node.name or '', 1, 12)}")
-    if node.name:
-        return name_runs(node.name)
-    if graph.is_number(i):
-        return number_runs(graph.label(i))
-    if node.family == "shape" and node.op == "transpose" and graph.nodes[node.inputs[0].source].name:
-        return formula_runs(node.tex, lambda _: label_runs(graph, node.inputs[0].source))
-    return (Run(unnamed or f"#{i}", "roman"),)
-
-
-def is_nameless(graph: Graph, i: int) -> bool:
-    """Whether a formula has no name for node ``i``: it was given none, or stands for a whole scope."""
-    node = graph.nodes[i]
-    turned = node.op == "transpose" and graph.nodes[node.inputs[0].source].name
-    return node.kind == "scope" or not (node.name or graph.is_number(i) or turned)
-
-
-def axes_words(axes: Sequence[int], ndim: int) -> str:
-    """Say which axes: rows, columns, all, or their numbers."""
-    axes = sorted({a % ndim for a in axes}) if ndim else []
-    if len(axes) == ndim:
-        return "all"
-    if ndim == 2:
-        return "rows" if axes == [0] else "columns"
-    return ",".join(map(str, axes))
-
-
-def reduced_axes(params: dict[str, Any], ndim: int) -> tuple[int, ...]:
-    """Return the axes that a reduction took, from its parameters."""
-    axis = params.get("axis")
-    axis = axis.get("tuple") if isinstance(axis, dict) else axis
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(int(a) % max(ndim, 1) for a in (axis if isinstance(axis, list | tuple) else (axis,)))
-
-
-def fact_runs(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
-    """Return what fills the holes in the templates of node ``i``, as runs.
-
-    In a definition the one unnamed operand is an empty bracket, for an arrow shows which it is. In the
-    local derivative on ``edge`` it is ``in``, and an unnamed result ``out``.
-    """
-    node = graph.nodes[i]
-    found: dict[str, Runs] = {
-        name: (Run(re.sub(r"array\[.*?\]", "…", param_text(value)), "roman"),) for name, value in node.params
-    }
-    unnamed = {e.source for e in node.inputs if is_nameless(graph, e.source)}
-    for e in node.inputs:
-        mine = "in" if edge and e.source == edge.source else "" if edge or len(unnamed) > 1 else "( )"
-        found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label_runs(graph, e.source)
-    found["out"] = label_runs(graph, i, "out")
-    listed = [label_runs(graph, e.source) for e in node.inputs]
-    found["xs"] = join_runs(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
-    if node.family == "reduction" and node.inputs and "axis" in found:
-        ndim = len(graph.nodes[node.inputs[0].source].shape)
-        axes = reduced_axes(dict(node.params), ndim)
-        found["axis"] = words(axes_words(axes, ndim) if len(axes) < ndim else "", "roman")
-    if edge:
-        found["n"] = number_runs(graph.facts(i, str, edge)["n"])
-    return found
-
-
-def definition_runs(graph: Graph, i: int) -> Runs:
-    """Write how node ``i`` is made, without its name."""
-    found = fact_runs(graph, i)
-    runs = formula_runs(graph.nodes[i].tex, lambda hole: found.get(hole, words(hole, "roman")))
-    return tuple(run._replace(text=run.text.replace("(( ))", "( )")) for run in runs)
-
-
-def local_runs(graph: Graph, i: int, edge: Edge) -> Runs:
-    """Write the local derivative of node ``i`` in the operand on ``edge``."""
-    found = fact_runs(graph, i, edge)
-    return formula_runs(edge.partial, lambda hole: found.get(hole, words(hole, "roman")))
-
-
-def via_runs(graph: Graph, i: int) -> Runs:
-    """Write in a few characters which consumer a contribution came through: ÷, ( )², μ."""
-    node = graph.nodes[i]
-    if node.family == "elementwise" and "," not in (node.op or ""):
-        runs = formula_runs(node.tex, lambda hole: (Run("( )" if len(node.inputs) == 1 else "", "roman"),))
-        text = text_of(runs).strip()
-        if 0 < len(text) <= 8:
-            return words(text, "sans") if len(node.inputs) > 1 else runs
-    return label_runs(graph, i)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """Write a shape as Python does."""
-    return "(" + ", ".join(map(str, shape)) + "," * (len(shape) == 1) + ")" if shape else "( )"
-
-
-def loss_name(graph: Graph) -> Runs:
-    """Write what is differentiated: the name of the one scalar output, or L."""
-    names = [graph.nodes[i].name if graph.nodes[i].kind != "scope" else None for i in graph.outputs]
-    return name_runs(names[0]) if len(names) == 1 and names[0] else (Run("L", "serif"),)
-
-
-def gradient_name(graph: Graph, i: int) -> Runs:
-    """Write ∂L/∂x."""
-    return join_runs((Run("∂", "roman"), *loss_name(graph), Run("/∂", "roman"), *label_runs(graph, i)))
-
-
-def usual_dtype(graph: Graph) -> str:
-    """Return the dtype of most nodes: what need not be said."""
-    kinds = [n.dtype for n in graph.nodes if n.dtype not in ("int", "float", "bool")]
-    return max(sorted(set(kinds)), key=kinds.count) if kinds else "float64"
-
-
-def is_loss(graph: Graph, i: int) -> bool:
-    """Whether node ``i`` is a scalar that was asked for."""
-    node = graph.nodes[i]
-    return i in graph.outputs and node.op is not None and node.kind != "scope" and math.prod(node.shape) == 1
-
-
 # --------------------------------------------------------------------------------------------------------- numbers
-
-
-def short(x: Any, largest: float = 0.0) -> str:
-    """Write a number in three digits, as narrow as it goes (−.125, 1.23e−5); in one, if far below ``largest``."""
-    if isinstance(x, bool) or not isinstance(x, int | float):
-        return str(x)
-    if not math.isfinite(x):
-        return {"inf": "∞", "-inf": "−∞"}.get(str(x), "NaN")
-    x = float(f"{x:.12g}")  # or half of a last digit would go up on one machine and down on another
-    text = number(float(f"{x:.3g}" if abs(x) >= 1e-3 * largest else f"{x:.1g}") + 0.0)
-    head, e, power = text.partition("e")
-    head = head.replace("-", "−").replace("0.", ".", 1) if head.startswith(("0.", "-0.")) else head.replace("-", "−")
-    return head + (f"e{int(power)}".replace("-", "−") if e else "")
 
 
 def tint(x: Any, largest: float) -> int:
@@ -277,12 +150,12 @@ def tint(x: Any, largest: float) -> int:
 def table_shape(shape: Sequence[int]) -> tuple[int, int] | None:
     """Return how an array lies on paper as a table of at most 6×8, or None where it does not."""
     size = math.prod(shape)
-    if not size or size > ROWS * COLUMNS:
+    if not size or size > TABLE_ROWS * TABLE_COLUMNS:
         return None
     if len(shape) < 2:
-        return (1, size) if size <= COLUMNS else None
+        return (1, size) if size <= TABLE_COLUMNS else None
     cuts = [(math.prod(shape[:k]), math.prod(shape[k:])) for k in range(len(shape) - 1, 0, -1)]
-    return next(((r, c) for r, c in cuts if r <= ROWS and c <= COLUMNS), None)
+    return next(((r, c) for r, c in cuts if r <= TABLE_ROWS and c <= TABLE_COLUMNS), None)
 
 
 def make_table(summary: Summary | None, ink: str, x: float = 0.0, y: float = 0.0, least: float = 25.0) -> Table | None:
@@ -294,7 +167,8 @@ def make_table(summary: Summary | None, ink: str, x: float = 0.0, y: float = 0.0
     finite = [abs(v) for v in summary.values if isinstance(v, int | float) and math.isfinite(v)]
     largest = max(finite, default=0.0)
     cells = [
-        [(short(v, largest), tint(v, largest)) for v in summary.values[r * columns :][:columns]] for r in range(rows)
+        [(narrow_number(v, largest), tint(v, largest)) for v in summary.values[r * columns :][:columns]]
+        for r in range(rows)
     ]
     widest = max(width(text, BODY) for row in cells for text, _ in row)
     across = max(least, widest + 7)
@@ -304,18 +178,17 @@ def make_table(summary: Summary | None, ink: str, x: float = 0.0, y: float = 0.0
 def statistics_text(s: Summary) -> str:
     """Write mean ± std [min, max], or the number."""
     if s.values is not None and len(s.values) == 1:
-        return short(s.values[0])
+        return narrow_number(s.values[0])
     s = without_dust(s)
     if s.mean is None or s.std is None:
         return f"{s.dtype}, {math.prod(s.shape)} elements" if not s.nans and not s.infs else "nothing finite"
-    return f"{short(s.mean)} ± {short(s.std)}  [{short(s.min)}, {short(s.max)}]"
+    return f"{narrow_number(s.mean)} ± {narrow_number(s.std)}  [{narrow_number(s.min)}, {narrow_number(s.max)}]"
 
 
 def without_dust(s: Summary) -> Summary:
     """Write 0 where a mean is what rounding leaves of a zero."""
     largest = max(abs(s.min or 0.0), abs(s.max or 0.0))
-    dust = max(1e-12, 4 * EPS.get(s.dtype, 0.0)) * largest
-    return dataclasses.replace(s, mean=0.0) if s.mean and abs(s.mean) < dust else s
+    return dataclasses.replace(s, mean=0.0) if s.mean and abs(s.mean) < dust_of(s.dtype, largest) else s
 
 
 def count_oddities(s: Summary) -> str:
@@ -348,7 +221,11 @@ def array_block(s: Summary, ink: str) -> Block:
     if table := make_table(s, ink):
         return Block([table], math.fsum(table.columns), CELL * len(table.cells))
     s = without_dust(s)
-    lines = [f"{short(s.mean)} ± {short(s.std)}", f"[{short(s.min)}, {short(s.max)}]"] if s.mean is not None else []
+    lines = (
+        [f"{narrow_number(s.mean)} ± {narrow_number(s.std)}", f"[{narrow_number(s.min)}, {narrow_number(s.max)}]"]
+        if s.mean is not None
+        else []
+    )
     lines = lines if len(s.values or ()) != 1 else [statistics_text(s)]
     items: list[Item] = [Text(0, 10 + 12 * k, words(line), BODY, ink) for k, line in enumerate(lines)]
     y = 3 + 12.0 * len(lines)
@@ -399,29 +276,9 @@ def column_sum_texts(table: Table, s: Summary) -> list[Item]:
     sums = [0.0 if abs(v) < 1e-12 * largest * len(rows) else v for v in sums]
     y, x = table.box[3] + 13, table.x
     return [
-        Text(x + w * (k + 0.5), y, words(short(v, largest), "bold"), SMALL, "grad")
+        Text(x + w * (k + 0.5), y, words(narrow_number(v, largest), "bold"), SMALL, "grad")
         for k, (w, v) in enumerate(zip(table.columns, sums, strict=True))
     ]
-
-
-def contributions(graph: Graph, i: int) -> list[tuple[int, Edge]]:
-    """Return the consumers whose contributions were added up in the gradient of node ``i``."""
-    return [(consumer, edge) for consumer, edge in graph.consumers[i] if edge.grad is not None]
-
-
-def is_rounding(graph: Graph, node: Node) -> bool:
-    """Whether a gradient is only what rounding leaves where a sum cancels, as in a bias before batch norm."""
-    parts = contributions(graph, node.id)
-    if not parts or node.grad is None or any(e.partial not in ("1", "-1") for _, e in parts):
-        return False
-    room = 0.0
-    for consumer, _ in parts:
-        above = graph.nodes[consumer].grad
-        if above is None or above.max is None or above.min is None:
-            return False
-        count = math.prod(above.shape) / max(math.prod(node.shape), 1)
-        room += 4 * EPS.get(node.dtype, 0.0) * count * max(above.max, -above.min)
-    return max(abs(node.grad.max or 0.0), abs(node.grad.min or 0.0)) < room
 
 
 def gradient_block(graph: Graph, node: Node) -> Block:
@@ -434,7 +291,7 @@ def gradient_block(graph: Graph, node: Node) -> Block:
         return add_heading(heading, Block([Text(0, 11, text, BODY, "grad")], width_of(text, BODY), 16), "grad")
     parts = contributions(graph, node.id)
     seeded = node.id in graph.outputs and node.shape
-    if len(parts) < 2 or len(parts) + bool(seeded) > len(CIRCLED):
+    if len(parts) < 2 or len(parts) + bool(seeded) > FEW_PARTS:
         return add_heading(heading, array_block(node.grad, "grad"), "grad")
     tables = [make_table(e.grad, "grad") for _, e in parts]
     total = make_table(node.grad, "grad")
@@ -442,9 +299,9 @@ def gradient_block(graph: Graph, node: Node) -> Block:
         lines = [
             join_runs(
                 (
-                    Run(f"{CIRCLED[k]} via{SPACE}", "sans"),
+                    Run(f"{numeral(k)} via{SPACE}", "sans"),
                     *via_runs(graph, c),
-                    Run(f"{SPACE}{SPACE}‖·‖ {short(e.grad.norm if e.grad else 0)}".replace(" ", SPACE), "sans"),
+                    Run(f"{SPACE}{SPACE}‖·‖ {narrow_number(e.grad.norm if e.grad else 0)}".replace(" ", SPACE), "sans"),
                 )
             )
             for k, (c, e) in enumerate(parts)
@@ -464,7 +321,7 @@ def gradient_block(graph: Graph, node: Node) -> Block:
             continue
         s: Summary = e.grad if e else node.grad  # type: ignore[assignment]
         head = (
-            join_runs((Run(f"{CIRCLED[k]} via{SPACE}", "sans"), *via_runs(graph, c)))
+            join_runs((Run(f"{numeral(k)} via{SPACE}", "sans"), *via_runs(graph, c)))
             if e
             else tuple(Run(r.text, r.face, r.scale, r.rise) for r in heading)
         )
@@ -593,7 +450,7 @@ def card_of(
             parts = contributions(graph, i)
             shown = statistics_text(node.grad) if node.grad else STATE[node.grad_state]
             shown = NOUGHT if is_rounding(graph, node) else shown
-            marks = "+".join(CIRCLED[: len(parts)]) if 1 < len(parts) <= len(CIRCLED) and node.grad else ""
+            marks = "+".join(CIRCLED[: len(parts)]) if 1 < len(parts) <= FEW_PARTS and node.grad else ""
             sign = f" = {marks} = " if marks else " = " if node.grad else "  "
             runs = (
                 join_runs((*gradient_name(graph, i), *words(sign), *words(shown)))
@@ -644,11 +501,6 @@ def symbol_card(graph: Graph, node: Node, family: str) -> Card:
     return Card(node.id, across, 46.0, 46.0, family, node.kind, items, (8, 20), (26, 38), 0.0, text_of(title))
 
 
-def plural(count: int, what: str) -> str:
-    """Write a number of things: 1 op, 2 ops."""
-    return f"{count:,} {what}{'s' * (count != 1)}".replace(",", "\u2009")
-
-
 def scope_card(graph: Graph, node: Node, detail: int) -> Card:
     """Compose the card of a collapsed scope: what is in it, its output, its gradient; or the course over repeats."""
     about = dict(node.params)
@@ -675,7 +527,14 @@ def scope_card(graph: Graph, node: Node, detail: int) -> Card:
             items.append(Text(left, y + 14, words(name), BODY, ink, "start"))
             items.append(Bars(left + 84, y + 3, 72, 14, heights, ink))
             items.append(
-                Text(across / 2 - 12, y + 14, words(f"{short(course[0])} → {short(course[-1])}"), BODY, ink, "end")
+                Text(
+                    across / 2 - 12,
+                    y + 14,
+                    words(f"{narrow_number(course[0])} → {narrow_number(course[-1])}"),
+                    BODY,
+                    ink,
+                    "end",
+                )
             )
             y += 20
         value, grad = (header + 4, header + 16), (header + 24, header + 36)
@@ -687,7 +546,11 @@ def scope_card(graph: Graph, node: Node, detail: int) -> Card:
         y += 18
         if node.grad is not None:
             runs = join_runs(
-                (Run("‖∂", "sans"), *loss_name(graph), Run(f"/∂out‖{SPACE}{SPACE}{short(node.grad.norm or 0)}", "sans"))
+                (
+                    Run("‖∂", "sans"),
+                    *loss_name(graph),
+                    Run(f"/∂out‖{SPACE}{SPACE}{narrow_number(node.grad.norm or 0)}", "sans"),
+                )
             )
             items.append(Text(0, y + 11, runs, BODY, "grad"))
             grad = (y + 1, y + 14)

@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from tinygraph.drawing.layout.card import CIRCLED, axes_words, contributions, local_runs, reduced_axes
+from tinygraph.drawing.layout.card import FEW_PARTS
 from tinygraph.drawing.layout.geometry import Point, Rect, segments
 from tinygraph.drawing.layout.grid import CellPlan, Link
+from tinygraph.drawing.layout.labels import axes_words, contributions, local_runs, reduced_axes
+from tinygraph.drawing.style.conventions import numeral
 from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, join_runs, text_of, width_of, words
 from tinygraph.graph.data import Edge, Graph
 
@@ -35,8 +37,8 @@ def chip_labels(graph: Graph, plan: CellPlan, show: str) -> dict[tuple[int, str]
             continue
         number = [e for _, e in contributions(graph, link.edge.source)]
         mark = (
-            f"{CIRCLED[place]}{SPACE}"
-            if 1 < len(number) <= len(CIRCLED) and (place := index_of(number, link.edge)) >= 0
+            f"{numeral(place)}{SPACE}"
+            if 1 < len(number) <= FEW_PARTS and (place := index_of(number, link.edge)) >= 0
             else ""
         )
         arrow = f"{SPACE}↓" if crossed > 0 else f"{SPACE}↑" if crossed < 0 else ""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tinygraph.drawing.layout.batch_axis import batch_axes
-from tinygraph.drawing.layout.card import shape_text
+from tinygraph.drawing.style.conventions import shape_text
 from tinygraph.graph.data import Edge, Graph
 
 __all__ = ["CellPlan", "Link", "Way", "choose_way", "lane_kinds", "links_of", "plan_cells"]

@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tinygraph.drawing.layout.card import Card, card_of, stub_card, usual_dtype
+from tinygraph.drawing.layout.card import Card, card_of, stub_card
 from tinygraph.drawing.layout.edge_labels import chip_labels
 from tinygraph.drawing.layout.grid import CellPlan, Way, choose_way
+from tinygraph.drawing.layout.labels import usual_dtype
 from tinygraph.drawing.style.formula import Runs
 from tinygraph.graph.data import Graph
 from tinygraph.graph.scopes import Scope

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from math import fsum
 from typing import NamedTuple
 
-from tinygraph.drawing.style.text_width import clip, width
+from tinygraph.drawing.style.text_width import shorten, width
 
 TOKEN = re.compile(r"\\([A-Za-z]+|.)|\$([A-Za-z]+)|([{}^_])|(\s+)|(\d+(?:\.\d+)?|.)", re.S)
 SYMBOLS = {
@@ -86,7 +86,7 @@ def _atom(tokens: list[re.Match[str]], i: int) -> tuple[Atom, int]:
 def to_unicode(tex: str, fact: Callable[[str], str]) -> str:
     r"""Write a formula as one line of Unicode; ``fact`` gives the text of a hole.
 
-    >>> plain(r"\sqrt{$x + $y}", {"x": "v", "y": "ε"}.get)
+    >>> to_unicode(r"\sqrt{$x + $y}", {"x": "v", "y": "ε"}.get)
     '√(v + ε)'
     """
     return _to_unicode(parse(tex), fact).strip()
@@ -123,7 +123,7 @@ def _to_unicode(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
 def is_enclosed(text: str) -> bool:
     """Whether one pair of brackets is around all of a text.
 
-    >>> enclosed("(a + b)"), enclosed("(a) + (b)")
+    >>> is_enclosed("(a + b)"), is_enclosed("(a) + (b)")
     (True, False)
     """
     depth = 0
@@ -189,7 +189,7 @@ def name_runs(name: str, room: float = 12.0) -> Runs:
             if sub:
                 pieces.append(Run(sub, "roman" if sub.isdigit() or len(sub) > 1 else "serif", SMALL, DOWN))
         else:
-            short = clip(token, 1, room)
+            short = shorten(token, 1, room)
             pieces += words(short, "roman" if token.isalpha() and len(name) <= 24 else "sans")
     return tuple(pieces)
 
@@ -278,7 +278,7 @@ def clip_runs(runs: Runs, size: float, room: float) -> Runs:
     for run in runs:
         own = width(run.text, font_size(run, size), run.face)
         if own > room - width("…", size, run.face):
-            return (*out, run._replace(text=clip(run.text, font_size(run, size), max(room, 0), run.face)))
+            return (*out, run._replace(text=shorten(run.text, font_size(run, size), max(room, 0), run.face)))
         out.append(run)
         room -= own
     return tuple(out)

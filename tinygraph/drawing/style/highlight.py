@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tinygraph.drawing.layout.card import short
+from tinygraph.drawing.style.numbers import narrow_number
 from tinygraph.graph.data import Graph
 from tinygraph.graph.paths import route
 
@@ -75,7 +75,7 @@ def mark_health(graph: Graph) -> Highlight:
             if s.zeros and s.min == s.max == 0 and n.op:
                 signs.append(f"{what} all zero")
         if n.grad and n.grad.norm and n.grad.norm > 100 * usual:
-            signs.append(f"gradient {short(n.grad.norm / usual)}× the usual")
+            signs.append(f"gradient {narrow_number(n.grad.norm / usual)}× the usual")
         if signs:
             found[n.id] = "!" + ", ".join(signs)
     said = (

@@ -1,0 +1,160 @@
+"""What things are called in every format: names, formulas and gradients, as runs of text.
+
+A formula is filled from the graph: its holes become the names of operands, and what has no name is an empty bracket.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tinygraph.drawing.style.formula import Run, Runs, formula_runs, join_runs, name_runs, number_runs, text_of, words
+from tinygraph.drawing.style.text_width import shorten
+from tinygraph.graph.data import Edge, Graph, Node, param_text
+
+__all__ = [
+    "axes_words", "contributions", "definition_runs", "dust_of", "gradient_name", "is_loss", "is_nameless",
+    "is_rounding", "label_runs", "local_runs", "loss_name", "reduced_axes", "usual_dtype", "via_runs",
+]  # fmt: skip
+
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10}
+
+
+def label_runs(graph: Graph, i: int, unnamed: str = "") -> Runs:
+    """Write what node ``i`` is called; an unnamed one is ``unnamed``, or its number."""
+    node = graph.nodes[i]
+    if node.kind == "scope":
+        return words(f"▸{shorten(node.name or '', 1, 12)}")
+    if node.name:
+        return name_runs(node.name)
+    if graph.is_number(i):
+        return number_runs(graph.label(i))
+    if node.family == "shape" and node.op == "transpose" and graph.nodes[node.inputs[0].source].name:
+        return formula_runs(node.tex, lambda _: label_runs(graph, node.inputs[0].source))
+    return (Run(unnamed or f"#{i}", "roman"),)
+
+
+def is_nameless(graph: Graph, i: int) -> bool:
+    """Whether a formula has no name for node ``i``: it was given none, or stands for a whole scope."""
+    node = graph.nodes[i]
+    turned = node.op == "transpose" and graph.nodes[node.inputs[0].source].name
+    return node.kind == "scope" or not (node.name or graph.is_number(i) or turned)
+
+
+def axes_words(axes: Sequence[int], ndim: int) -> str:
+    """Say which axes: rows, columns, all, or their numbers."""
+    axes = sorted({a % ndim for a in axes}) if ndim else []
+    if len(axes) == ndim:
+        return "all"
+    if ndim == 2:
+        return "rows" if axes == [0] else "columns"
+    return ",".join(map(str, axes))
+
+
+def reduced_axes(params: dict[str, Any], ndim: int) -> tuple[int, ...]:
+    """Return the axes that a reduction took, from its parameters."""
+    axis = params.get("axis")
+    axis = axis.get("tuple") if isinstance(axis, dict) else axis
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(int(a) % max(ndim, 1) for a in (axis if isinstance(axis, list | tuple) else (axis,)))
+
+
+def fact_runs(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
+    """Return what fills the holes in the templates of node ``i``, as runs.
+
+    In a definition the one unnamed operand is an empty bracket, for an arrow shows which it is. In the
+    local derivative on ``edge`` it is ``in``, and an unnamed result ``out``.
+    """
+    node = graph.nodes[i]
+    found: dict[str, Runs] = {
+        name: (Run(re.sub(r"array\[.*?\]", "…", param_text(value)), "roman"),) for name, value in node.params
+    }
+    unnamed = {e.source for e in node.inputs if is_nameless(graph, e.source)}
+    for e in node.inputs:
+        mine = "in" if edge and e.source == edge.source else "" if edge or len(unnamed) > 1 else "( )"
+        found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label_runs(graph, e.source)
+    found["out"] = label_runs(graph, i, "out")
+    listed = [label_runs(graph, e.source) for e in node.inputs]
+    found["xs"] = join_runs(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
+    if node.family == "reduction" and node.inputs and "axis" in found:
+        ndim = len(graph.nodes[node.inputs[0].source].shape)
+        axes = reduced_axes(dict(node.params), ndim)
+        found["axis"] = words(axes_words(axes, ndim) if len(axes) < ndim else "", "roman")
+    if edge:
+        found["n"] = number_runs(graph.facts(i, str, edge)["n"])
+    return found
+
+
+def definition_runs(graph: Graph, i: int) -> Runs:
+    """Write how node ``i`` is made, without its name."""
+    found = fact_runs(graph, i)
+    runs = formula_runs(graph.nodes[i].tex, lambda hole: found.get(hole, words(hole, "roman")))
+    return tuple(run._replace(text=run.text.replace("(( ))", "( )")) for run in runs)
+
+
+def local_runs(graph: Graph, i: int, edge: Edge) -> Runs:
+    """Write the local derivative of node ``i`` in the operand on ``edge``."""
+    found = fact_runs(graph, i, edge)
+    return formula_runs(edge.partial, lambda hole: found.get(hole, words(hole, "roman")))
+
+
+def via_runs(graph: Graph, i: int) -> Runs:
+    """Write in a few characters which consumer a contribution came through: ÷, ( )², μ."""
+    node = graph.nodes[i]
+    if node.family == "elementwise" and "," not in (node.op or ""):
+        runs = formula_runs(node.tex, lambda hole: (Run("( )" if len(node.inputs) == 1 else "", "roman"),))
+        text = text_of(runs).strip()
+        if 0 < len(text) <= 8:
+            return words(text, "sans") if len(node.inputs) > 1 else runs
+    return label_runs(graph, i)
+
+
+def loss_name(graph: Graph) -> Runs:
+    """Write what is differentiated: the name of the one scalar output, or L."""
+    names = [graph.nodes[i].name if graph.nodes[i].kind != "scope" else None for i in graph.outputs]
+    return name_runs(names[0]) if len(names) == 1 and names[0] else (Run("L", "serif"),)
+
+
+def gradient_name(graph: Graph, i: int) -> Runs:
+    """Write ∂L/∂x."""
+    return join_runs((Run("∂", "roman"), *loss_name(graph), Run("/∂", "roman"), *label_runs(graph, i)))
+
+
+def usual_dtype(graph: Graph) -> str:
+    """Return the dtype of most nodes: what need not be said."""
+    kinds = [n.dtype for n in graph.nodes if n.dtype not in ("int", "float", "bool")]
+    return max(sorted(set(kinds)), key=kinds.count) if kinds else "float64"
+
+
+def is_loss(graph: Graph, i: int) -> bool:
+    """Whether node ``i`` is a scalar that was asked for."""
+    node = graph.nodes[i]
+    return i in graph.outputs and node.op is not None and node.kind != "scope" and math.prod(node.shape) == 1
+
+
+def dust_of(dtype: str, largest: float) -> float:
+    """Return the magnitude below which a number is only what rounding leaves of a zero; ``largest`` is of its array."""
+    return max(1e-12, 4 * EPS.get(dtype, 0.0)) * largest
+
+
+def contributions(graph: Graph, i: int) -> list[tuple[int, Edge]]:
+    """Return the consumers whose contributions were added up in the gradient of node ``i``."""
+    return [(consumer, edge) for consumer, edge in graph.consumers[i] if edge.grad is not None]
+
+
+def is_rounding(graph: Graph, node: Node) -> bool:
+    """Whether a gradient is only what rounding leaves where a sum cancels, as in a bias before batch norm."""
+    parts = contributions(graph, node.id)
+    if not parts or node.grad is None or any(e.partial not in ("1", "-1") for _, e in parts):
+        return False
+    room = 0.0
+    for consumer, _ in parts:
+        above = graph.nodes[consumer].grad
+        if above is None or above.max is None or above.min is None:
+            return False
+        count = math.prod(above.shape) / max(math.prod(node.shape), 1)
+        room += 4 * EPS.get(node.dtype, 0.0) * count * max(above.max, -above.min)
+    return max(abs(node.grad.max or 0.0), abs(node.grad.min or 0.0)) < room
