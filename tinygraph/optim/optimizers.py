@@ -1,7 +1,7 @@
-"""Optimizers and schedules, PyTorch's by name and by number. A step replaces arrays and never writes into one.
+"""Optimizers with PyTorch's names, arguments and arithmetic. A step replaces arrays and never writes into one.
 
-So a graph that is still alive keeps the values it was computed from, and a state_dict does not change under
-whoever holds it; it costs nothing, since the new array is the one that the sum needs anyway.
+So a graph that is still alive keeps the values it was computed from, and a state_dict stays as it was when it was
+taken. This costs nothing: the sum needs a new array anyway.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Any
 
 from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.tensor import Parameter, Tensor
+from tinygraph.engine.types import Array
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm_", "decay_weights_only"]
 
-Group = dict[str, Any]
+Group = dict[str, Any]  # ``params`` and the options by name
+State = dict[str, Any]  # what an optimizer remembers of one parameter: arrays and numbers by name
+Params = Tensor | Iterable[Tensor] | Iterable[Group]
 
 
 def decay_weights_only(
@@ -27,8 +30,12 @@ def decay_weights_only(
 
     Args:
         named_parameters: ``module.named_parameters()``.
-        weight_decay: for the weights.
-        is_weight: which parameters these are; all that have two axes or more unless said otherwise.
+        weight_decay: of the weights; 0 or more.
+        is_weight: called with name and parameter, says whether it is a weight. Unless given, all that have two axes
+            or more are.
+
+    Returns:
+        Two groups for an optimizer: the weights, and the others with a weight_decay of 0.
 
     >>> from tinygraph import nn
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
@@ -45,13 +52,16 @@ def decay_weights_only(
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> float:
-    """Scale all gradients so that, taken as one vector, their norm is at most ``max_norm``; return what it was.
+    """Scale all gradients so that, taken as one vector, their norm is at most ``max_norm``.
 
     Args:
-        parameters: those whose gradients count; without a gradient they do not.
+        parameters: a parameter or several, of any shape; those without a gradient are passed over.
         max_norm: the largest norm that is left alone, in units of the gradients.
-        norm_type: p of the p-norm; math.inf is the largest element.
+        norm_type: p of the p-norm, above 0; math.inf takes the largest element.
         error_if_nonfinite: raise instead of scaling by nan or by 0.
+
+    Returns:
+        The norm before.
 
     Raises:
         RuntimeError: the norm is nan or infinite, and ``error_if_nonfinite``.
@@ -61,7 +71,8 @@ def clip_grad_norm_(
     >>> clip_grad_norm_(p, 1.0), p.grad.round(5)
     (5.0, array([0.6, 0.8]))
     """
-    found = [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
+    several: Iterable[Tensor] = [parameters] if isinstance(parameters, Tensor) else parameters
+    found = [p for p in several if p.grad is not None]
     if norm_type == math.inf:
         total = max((float(abs(p.grad).max()) for p in found), default=0.0)
     else:
@@ -75,11 +86,11 @@ def clip_grad_norm_(
 
 
 class Optimizer:
-    """Moves parameters against their gradients.
+    """Move parameters against their gradients: the part that all optimizers share. A subclass has `update`.
 
     Args:
-        params: parameters, or groups: dicts with ``params`` and the options that differ in that group.
-        defaults: the options.
+        params: parameters; or groups, dicts with ``params`` and the options that differ in that group.
+        defaults: the options by name.
 
     Attributes:
         param_groups: a list of dicts. Options may be changed between steps.
@@ -88,11 +99,21 @@ class Optimizer:
     Raises:
         TypeError: there is something else than parameters.
         ValueError: there are no parameters, one is in two groups, or an option is out of range.
+
+    >>> class SignSGD(Optimizer):
+    ...     def __init__(self, params, lr):
+    ...         super().__init__(params, lr=lr)
+    ...     def update(self, p, g, state, group):
+    ...         return p - group["lr"] * (2 * (g > 0) - 1)
+    >>> p = Tensor([1.0, -2.0]); (p * p).sum().backward()
+    >>> SignSGD([p], lr=0.5).step(); p.data
+    array([ 0.5, -1.5])
     """
 
-    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
-        self.defaults, self.param_groups = defaults, []  # type: ignore[var-annotated]
-        self.state: dict[Parameter, dict[str, Any]] = {}
+    def __init__(self, params: Params, **defaults: Any) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, State] = {}
         if not isinstance(params, Tensor | Iterable):
             found = type(params).__name__
             raise TypeError(f"{type(self).__name__} takes parameters, as net.parameters() gives them, not {found}")
@@ -104,20 +125,28 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, param_group: Group) -> None:
-        """Take more parameters: a dict with ``params`` and the options that differ from the defaults."""
+        """Add more parameters to move.
+
+        Args:
+            param_group: ``params`` and the options that differ from the defaults.
+
+        Raises:
+            TypeError: there is something else than parameters.
+            ValueError: a parameter is there already, or an option is unknown or out of range.
+        """
         name = type(self).__name__
         params = param_group["params"]
         group = {**self.defaults, **param_group, "params": [params] if isinstance(params, Tensor) else list(params)}
         if unknown := group.keys() - self.defaults.keys() - {"params", "initial_lr"}:
             raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}; it has {', '.join(self.defaults)}")
-        have = {p for g in self.param_groups for p in g["params"]}
+        known = {p for g in self.param_groups for p in g["params"]}
         for p in group["params"]:
             if not isinstance(p, Tensor) or p.node.op is not None:
                 raise TypeError(f"{name} moves parameters, leaves of the graph; this is {p!r}")
-            if p in have:
+            if p in known:
                 raise ValueError(f"{name}: {p.name or 'a parameter'} is in two groups, or twice in one")
-            have.add(p)
-        for option in ("lr", "weight_decay", "eps", "momentum", "alpha", "lr_decay"):
+            known.add(p)
+        for option in ("lr", "weight_decay", "eps", "momentum", "alpha", "lr_decay", "initial_accumulator_value"):
             if not group.get(option, 0) >= 0:
                 raise ValueError(f"{name}: {option} is {group[option]}, and must not be negative")
         for beta in group.get("betas", ()):
@@ -125,8 +154,15 @@ class Optimizer:
                 raise ValueError(f"{name}: betas are {group['betas']}, and must be in 0 … 1, without 1")
         self.param_groups.append(group)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
-        """Return where parameter ``p`` goes under gradient ``g``, both arrays; every optimizer has its own."""
+    def update(self, p: Array, g: Array, state: State, group: Group) -> Array:
+        """Return the new value of a parameter; every optimizer has its own.
+
+        Args:
+            p: the parameter's array, which is not changed.
+            g: its gradient, of the same shape.
+            state: what was remembered of this parameter, empty at first; changed in place.
+            group: the options, by name.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
     def step(self) -> None:
@@ -137,19 +173,22 @@ class Optimizer:
                     p.data = self.update(p.data, p.grad, self.state.setdefault(p, {}), group)
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set the gradient of every parameter to None."""
         for group in self.param_groups:
             for p in group["params"]:
                 p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the options and what is remembered, with numbers in place of parameters, as PyTorch lays it out."""
+        """Return the options and what is remembered, in PyTorch's layout: a number stands for each parameter."""
         number = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
         groups = [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups]
         return {"state": {number[p]: dict(state) for p, state in self.state.items()}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave.
+        """Continue from what `state_dict` returned.
+
+        Args:
+            state_dict: that of an optimizer of the same kind, for as many parameters of the same shapes.
 
         Raises:
             ValueError: groups or their parameters are not as many, or an array has another shape than its parameter.
@@ -158,8 +197,8 @@ class Optimizer:
         sizes = [[len(group["params"]) for group in side] for side in (self.param_groups, groups)]
         if sizes[0] != sizes[1]:
             raise ValueError(f"{name}: the state has groups of {sizes[1]} parameters; this optimizer has {sizes[0]}")
-        own = [p for group in self.param_groups for p in group["params"]]
-        place = {int(i): p for i, p in zip((i for group in groups for i in group["params"]), own, strict=True)}
+        params = [p for group in self.param_groups for p in group["params"]]
+        place = {int(i): p for i, p in zip((i for group in groups for i in group["params"]), params, strict=True)}
         state = {place[int(i)]: dict(entries) for i, entries in state_dict["state"].items()}
         for p, entries in state.items():
             for key, value in entries.items():
@@ -179,8 +218,8 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__} (", *lines, ")"])
 
 
-def decayed(p: Any, g: Any, group: Group) -> Any:
-    """Add the gradient of weight_decay · ‖p‖²/2."""
+def with_decay(p: Array, g: Array, group: Group) -> Array:
+    """Return g plus weight_decay · p, the gradient of weight_decay · ‖p‖²/2."""
     return g + group["weight_decay"] * p if group["weight_decay"] else g
 
 
@@ -190,14 +229,16 @@ class SGD(Optimizer):
     .. math:: v ← \mu v + (1 - \tau) g, \quad p ← p - \eta v \quad (\text{nesterov: } p - \eta (g + \mu v))
 
     Args:
-        params: parameters, or groups of them.
-        lr: η, the learning rate.
-        momentum: μ. dampening: τ, from the second step on.
-        weight_decay: adds weight_decay · p to g.
-        nesterov: whether to look ahead; takes momentum and no dampening.
+        params: parameters; or groups, dicts with ``params`` and the options that differ in that group.
+        lr: η, the learning rate; 0 or more.
+        momentum: μ, the weight of the last step in the next; 0 or more, and 0 keeps no v.
+        dampening: τ, the share of g that is left out of v from the second step on.
+        weight_decay: adds weight_decay · p to g; 0 or more.
+        nesterov: whether to step along g + μ v; takes momentum and no dampening.
 
     Raises:
-        ValueError: an option is out of range.
+        TypeError: there is something else than parameters.
+        ValueError: there are no parameters, one is in two groups, or an option is out of range.
 
     Source: Sutskever, Martens, Dahl and Hinton 2013, in PyTorch's form.
 
@@ -208,7 +249,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -221,31 +262,34 @@ class SGD(Optimizer):
             params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
         )
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+    def update(self, p: Array, g: Array, state: State, group: Group) -> Array:
         """Return p - η v."""
-        g = decayed(p, g, group)
+        g = with_decay(p, g, group)
         if group["momentum"]:
             v = state.get("momentum_buffer")
             v = g.copy() if v is None else group["momentum"] * v + (1 - group["dampening"]) * g
             state["momentum_buffer"] = v
             g = g + group["momentum"] * v if group["nesterov"] else v
-        return p - group["lr"] * g
+        moved: Array = p - group["lr"] * g
+        return moved
 
 
 class Adam(Optimizer):
-    r"""Steps of like size in every direction, by running means of the gradient and of its square.
+    r"""Divide a running mean of the gradient by the root of a running mean of its square.
 
     .. math:: m ← \beta_1 m + (1 - \beta_1) g, \quad v ← \beta_2 v + (1 - \beta_2) g^2, \quad
               p ← p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
 
     Args:
-        params: parameters, or groups of them.
-        lr: η, the learning rate.
-        betas: β₁ and β₂, 0 … 1. eps: ε, in units of g.
-        weight_decay: adds weight_decay · p to g.
+        params: parameters; or groups, dicts with ``params`` and the options that differ in that group.
+        lr: η, the learning rate; 0 or more.
+        betas: β₁ and β₂, the weights of the old means; 0 or more, and less than 1.
+        eps: ε, in units of g; 0 or more.
+        weight_decay: adds weight_decay · p to g; 0 or more.
 
     Raises:
-        ValueError: an option is out of range.
+        TypeError: there is something else than parameters.
+        ValueError: there are no parameters, one is in two groups, or an option is out of range.
 
     Source: Kingma and Ba 2015, Algorithm 1.
 
@@ -256,7 +300,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -264,21 +308,35 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+    def update(self, p: Array, g: Array, state: State, group: Group) -> Array:
         """Return p - η m̂ / (√v̂ + ε)."""
-        return self.adapted(p, decayed(p, g, group), state, group)
+        return self.adapt(p, with_decay(p, g, group), state, group)
 
-    def adapted(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+    def adapt(self, p: Array, g: Array, state: State, group: Group) -> Array:
         """Return p after a step along g."""
         first, second = group["betas"]
         state["step"] = t = state.get("step", 0) + 1
         state["exp_avg"] = m = first * state.get("exp_avg", 0.0) + (1 - first) * g
         state["exp_avg_sq"] = v = second * state.get("exp_avg_sq", 0.0) + (1 - second) * (g * g)
-        return p - group["lr"] / (1 - first**t) * (m / (v**0.5 / (1 - second**t) ** 0.5 + group["eps"]))
+        moved: Array = p - group["lr"] / (1 - first**t) * (m / (v**0.5 / (1 - second**t) ** 0.5 + group["eps"]))
+        return moved
 
 
 class AdamW(Adam):
-    """Adam that shrinks parameters by lr · weight_decay apart from the gradient; arguments as `Adam`.
+    r"""Adam that shrinks parameters directly, not through the gradient.
+
+    .. math:: p ← (1 - \eta \lambda) p - \eta \frac{\hat m}{\sqrt{\hat v} + \epsilon}
+
+    Args:
+        params: parameters; or groups, dicts with ``params`` and the options that differ in that group.
+        lr: η, the learning rate; 0 or more.
+        betas: β₁ and β₂, the weights of the old means; 0 or more, and less than 1.
+        eps: ε, in units of g; 0 or more.
+        weight_decay: λ; 0 or more.
+
+    Raises:
+        TypeError: there is something else than parameters.
+        ValueError: there are no parameters, one is in two groups, or an option is out of range.
 
     Source: Loshchilov and Hutter 2019, Algorithm 2.
 
@@ -289,7 +347,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -297,9 +355,9 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+    def update(self, p: Array, g: Array, state: State, group: Group) -> Array:
         """Return (1 - η λ) p - η m̂ / (√v̂ + ε)."""
-        return self.adapted(p * (1 - group["lr"] * group["weight_decay"]), g, state, group)
+        return self.adapt(p * (1 - group["lr"] * group["weight_decay"]), g, state, group)
 
 
 class RMSprop(Optimizer):
@@ -308,15 +366,17 @@ class RMSprop(Optimizer):
     .. math:: v ← \alpha v + (1 - \alpha) g^2, \quad p ← p - \eta \frac{g}{\sqrt{v} + \epsilon}
 
     Args:
-        params: parameters, or groups of them.
-        lr: η, the learning rate.
-        alpha: α, weight of the old average. eps: ε, in units of g.
-        weight_decay: adds weight_decay · p to g.
-        momentum: of the quotient.
-        centered: whether to take the square of the mean gradient from v.
+        params: parameters; or groups, dicts with ``params`` and the options that differ in that group.
+        lr: η, the learning rate; 0 or more.
+        alpha: α, the weight of the old average, 0 … 1.
+        eps: ε, in units of g; 0 or more.
+        weight_decay: adds weight_decay · p to g; 0 or more.
+        momentum: weight of the last step in the next; 0 or more.
+        centered: whether to subtract the square of the mean gradient from v.
 
     Raises:
-        ValueError: an option is out of range.
+        TypeError: there is something else than parameters.
+        ValueError: there are no parameters, one is in two groups, or an option is out of range.
 
     Source: Tieleman and Hinton 2012, lecture 6.5, in PyTorch's form; centered: Graves 2013.
 
@@ -327,7 +387,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -338,9 +398,9 @@ class RMSprop(Optimizer):
         options = {"weight_decay": weight_decay, "momentum": momentum, "centered": centered}
         super().__init__(params, lr=lr, alpha=alpha, eps=eps, **options)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+    def update(self, p: Array, g: Array, state: State, group: Group) -> Array:
         """Return p - η g / (√v + ε)."""
-        g, alpha = decayed(p, g, group), group["alpha"]
+        g, alpha = with_decay(p, g, group), group["alpha"]
         state["square_avg"] = v = alpha * state.get("square_avg", 0.0) + (1 - alpha) * (g * g)
         if group["centered"]:
             state["grad_avg"] = mean = alpha * state.get("grad_avg", 0.0) + (1 - alpha) * g
@@ -348,7 +408,8 @@ class RMSprop(Optimizer):
         step = g / (v**0.5 + group["eps"])
         if group["momentum"]:
             state["momentum_buffer"] = step = group["momentum"] * state.get("momentum_buffer", 0.0) + step
-        return p - group["lr"] * step
+        moved: Array = p - group["lr"] * step
+        return moved
 
 
 class Adagrad(Optimizer):
@@ -357,14 +418,16 @@ class Adagrad(Optimizer):
     .. math:: s ← s + g^2, \quad p ← p - \frac{\eta}{1 + (t - 1) \lambda} \frac{g}{\sqrt{s} + \epsilon}
 
     Args:
-        params: parameters, or groups of them.
-        lr: η, the learning rate. lr_decay: λ.
-        weight_decay: adds weight_decay · p to g.
-        initial_accumulator_value: s before the first step.
-        eps: ε, in units of g.
+        params: parameters; or groups, dicts with ``params`` and the options that differ in that group.
+        lr: η, the learning rate of the first step; 0 or more.
+        lr_decay: λ, how fast the rate falls from step to step; 0 or more.
+        weight_decay: adds weight_decay · p to g; 0 or more.
+        initial_accumulator_value: s before the first step; 0 or more.
+        eps: ε, in units of g; 0 or more.
 
     Raises:
-        ValueError: an option is out of range.
+        TypeError: there is something else than parameters.
+        ValueError: there are no parameters, one is in two groups, or an option is out of range.
 
     Source: Duchi, Hazan and Singer 2011, Figure 1, in PyTorch's form.
 
@@ -375,7 +438,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
@@ -385,9 +448,10 @@ class Adagrad(Optimizer):
         options = {"weight_decay": weight_decay, "initial_accumulator_value": initial_accumulator_value, "eps": eps}
         super().__init__(params, lr=lr, lr_decay=lr_decay, **options)
 
-    def update(self, p: Any, g: Any, state: dict[str, Any], group: Group) -> Any:
+    def update(self, p: Array, g: Array, state: State, group: Group) -> Array:
         """Return p - η g / (√s + ε)."""
-        g = decayed(p, g, group)
+        g = with_decay(p, g, group)
         state["step"] = t = state.get("step", 0) + 1
         state["sum"] = s = state.get("sum", group["initial_accumulator_value"]) + g * g
-        return p - group["lr"] / (1 + (t - 1) * group["lr_decay"]) * (g / (s**0.5 + group["eps"]))
+        moved: Array = p - group["lr"] / (1 + (t - 1) * group["lr_decay"]) * (g / (s**0.5 + group["eps"]))
+        return moved

@@ -1,4 +1,7 @@
-"""Learning rates by epoch, with PyTorch's names and arguments."""
+"""Learning rates by epoch, with PyTorch's names and arguments. A schedule multiplies the rate that it finds.
+
+So several may work on one optimizer: a warm-up beside a decay.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,24 @@ __all__ = ["CosineAnnealingLR", "LRScheduler", "LinearLR", "MultiStepLR", "StepL
 
 
 class LRScheduler:
-    """Changes the learning rate of each group from epoch to epoch: call ``step()`` after each.
+    """Change the learning rate of each group after each epoch: the part that all schedules share.
 
-    A schedule multiplies what it finds, so that several may work on one optimizer: a warm-up beside a decay.
+    Call ``step()`` at the end of each epoch. A subclass has `next_lr`.
 
     Args:
-        optimizer: whose rates.
-        last_epoch: the epochs that are over, less one; -1 begins.
+        optimizer: its groups' rates are changed.
+        last_epoch: number of epochs that are over, less one; -1 starts anew.
 
     Raises:
-        ValueError: a number of epochs is less than 1, or a group has no rate to go on from.
+        ValueError: a number of epochs is less than 1, or a group has no initial_lr to continue from.
+
+    >>> class Halving(LRScheduler):
+    ...     def next_lr(self, lr, base):
+    ...         return lr / 2 if self.last_epoch else lr
+    >>> optimizer = tg.optim.SGD([Tensor([1.0])], lr=1.0)
+    >>> schedule = Halving(optimizer)
+    >>> schedule.step(); schedule.get_last_lr()
+    [0.5]
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -38,11 +49,16 @@ class LRScheduler:
         self.step()
 
     def next_lr(self, lr: float, base: float) -> float:
-        """Return the rate of epoch ``last_epoch``, from that of the epoch before; every schedule has its own."""
+        """Return the rate of epoch ``last_epoch``; every schedule has its own.
+
+        Args:
+            lr: the rate of the epoch before.
+            base: the first rate of the group.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no next_lr")
 
     def step(self) -> None:
-        """Go on to the next epoch."""
+        """Set the rates of the next epoch."""
         self.last_epoch += 1
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = self.next_lr(group["lr"], base)
@@ -52,16 +68,29 @@ class LRScheduler:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything but the optimizer, which keeps the rates."""
+        """Return everything but the optimizer, whose own state has the rates."""
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave; load the optimizer's too."""
+        """Continue from what `state_dict` returned; load the optimizer's state too.
+
+        Args:
+            state_dict: that of a schedule of the same kind.
+        """
         vars(self).update(state_dict)
 
 
 class StepLR(LRScheduler):
     """Multiply the rate by ``gamma`` every ``step_size`` epochs.
+
+    Args:
+        optimizer: its groups' rates are changed.
+        step_size: number of epochs, 1 or more.
+        gamma: the factor; 0.1 is a tenth.
+        last_epoch: number of epochs that are over, less one; -1 starts anew.
+
+    Raises:
+        ValueError: step_size is less than 1, or a group has no initial_lr to continue from.
 
     >>> optimizer = tg.optim.SGD([Tensor([1.0])], lr=1.0)
     >>> schedule = StepLR(optimizer, step_size=2, gamma=0.5)
@@ -80,6 +109,15 @@ class StepLR(LRScheduler):
 
 class MultiStepLR(LRScheduler):
     """Multiply the rate by ``gamma`` at each of ``milestones``.
+
+    Args:
+        optimizer: its groups' rates are changed.
+        milestones: numbers of epochs, in any order; one that is there twice counts twice.
+        gamma: the factor; 0.1 is a tenth.
+        last_epoch: number of epochs that are over, less one; -1 starts anew.
+
+    Raises:
+        ValueError: a group has no initial_lr to continue from.
 
     >>> optimizer = tg.optim.SGD([Tensor([1.0])], lr=1.0)
     >>> schedule = MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5)
@@ -100,6 +138,16 @@ class MultiStepLR(LRScheduler):
 
 class LinearLR(LRScheduler):
     """Move a factor of the rate evenly from ``start_factor`` to ``end_factor`` in ``total_iters`` epochs: a warm-up.
+
+    Args:
+        optimizer: its groups' rates are changed.
+        start_factor: the factor in the first epoch; above 0, up to 1.
+        end_factor: the factor from epoch ``total_iters`` on, 0 … 1.
+        total_iters: number of epochs, 1 or more.
+        last_epoch: number of epochs that are over, less one; -1 starts anew.
+
+    Raises:
+        ValueError: a factor is out of range, total_iters is less than 1, or a group has no initial_lr to continue from.
 
     >>> optimizer = tg.optim.SGD([Tensor([1.0])], lr=1.0)
     >>> schedule = LinearLR(optimizer, start_factor=0.5, total_iters=2)
@@ -134,6 +182,15 @@ class CosineAnnealingLR(LRScheduler):
     r"""Move the rate along half a cosine, from its first value to ``eta_min`` in ``T_max`` epochs.
 
     .. math:: \eta_t = \eta_{min} + (\eta_0 - \eta_{min}) \frac{1 + \cos(\pi t / T_{max})}{2}
+
+    Args:
+        optimizer: its groups' rates are changed.
+        T_max: number of epochs, 1 or more; afterwards the rate rises again.
+        eta_min: the lowest rate; 0 or more.
+        last_epoch: number of epochs that are over, less one; -1 starts anew.
+
+    Raises:
+        ValueError: T_max is less than 1, or a group has no initial_lr to continue from.
 
     Source: Loshchilov and Hutter 2017, equation 5, without restarts.
 
