@@ -152,7 +152,9 @@ def __getattr__(name: str) -> typing.Any:
         if name == module or name in names:
             found = importlib.import_module(f"tinygraph.{module}")
             return globals().setdefault(name, found if name == module else getattr(found, name))
-    raise AttributeError(f"tinygraph has no {name!r}")
+    from tinygraph.exchange.missing import missing_name
+
+    raise missing_name("tinygraph", name)
 
 
 def __dir__() -> list[str]:

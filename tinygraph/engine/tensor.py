@@ -106,6 +106,8 @@ class Tensor:
 
         def __getattr__(self, name: str) -> Any:
             """Whatever ops have a method."""
+    else:  # a name that is not here: the error says what to write
+        __getattr__ = Later("tinygraph.exchange.missing", "raise_for_tensor")
 
     def __init__(self, array: Any, *, name: str | None = None, requires_grad: bool = True) -> None:
         self._data = data = held(array, requires_grad)

@@ -1,6 +1,9 @@
 """Layers, losses and initialisers, under PyTorch's names and with its meanings."""
 
+from typing import TYPE_CHECKING
+
 from tinygraph.engine.tensor import Parameter
+from tinygraph.exchange.missing import module_getattr
 from tinygraph.nn import functional, init
 from tinygraph.nn.activations import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from tinygraph.nn.layers import (
@@ -24,3 +27,6 @@ __all__ = [
     "LeakyReLU", "Linear", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleList", "NLLLoss", "Parameter", "ReLU",
     "Sequential", "Sigmoid", "Softmax", "StateDict", "Tanh", "functional", "init",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr("nn")  # a name that is not here: the error says what to write

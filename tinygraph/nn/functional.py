@@ -11,11 +11,12 @@ array([0., 2.])
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygraph import functions, fused
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, Value
+from tinygraph.exchange.missing import module_getattr
 from tinygraph.functions.creation import random_generator
 from tinygraph.functions.softmax import log_softmax, softmax
 from tinygraph.nn import activations, layers, losses
@@ -30,6 +31,8 @@ __all__ = [
 
 avg_pool2d, max_pool2d = pooling.avg_pool2d, pooling.max_pool2d
 adaptive_avg_pool2d = pooling.adaptive_avg_pool2d
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr("functional")  # a name that is not here: the error says what to write
 sigmoid, tanh = elementwise.sigmoid, elementwise.tanh
 
 # Activations ------------------------------------------------------------------------------------------------------

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.context import scope
 from tinygraph.engine.tensor import Parameter, array_of
+from tinygraph.exchange.missing import missing_name
 
 __all__ = ["IncompatibleKeys", "Module", "ModuleList", "RemovableHandle", "Sequential", "StateDict"]
 
+DEVICES = ("cuda", "gpu", "cpu", "mps", "xpu", "cupy", "numpy")  # none is a dtype
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]
 
 
@@ -94,6 +96,12 @@ class Module:
             value._place((name,))
         elif isinstance(value, Parameter) and not value.name:
             value.named(name)
+
+    if not TYPE_CHECKING:  # a type checker shall see which attributes there are
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise: there is no such attribute. For names of PyTorch and Keras the error says what to write."""
+            raise missing_name("Module", name, type(self).__name__)
 
     def _place(self, names: tuple[str, ...]) -> None:
         """Take the names of the scopes that a call enters; a mere number says what it counts: ``Linear 0``."""
@@ -209,6 +217,9 @@ class Module:
 
     def to(self, dtype: Any = None, *, backend: str | None = None) -> Self:
         """Convert parameters and buffers to a floating dtype, or move them to "numpy" or "cupy"; return the module."""
+        if isinstance(dtype, str) and dtype.partition(":")[0] in DEVICES:
+            advice = 'write net.to(backend="cupy") for a GPU, or net.to(backend="numpy")'
+            raise TypeError(f"{type(self).__name__}.to: {dtype!r} is a device and no dtype: {advice}")
 
         def converted(array: Any) -> Any:
             wanted = array.dtype if dtype is None or array.dtype.kind != "f" else dtype

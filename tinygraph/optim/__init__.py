@@ -1,5 +1,8 @@
 """Optimizers and schedules, with PyTorch's names, arguments and arithmetic."""
 
+from typing import TYPE_CHECKING
+
+from tinygraph.exchange.missing import module_getattr
 from tinygraph.optim.optimizers import (
     SGD,
     Adagrad,
@@ -27,3 +30,6 @@ __all__ = [
     "clip_grad_norm_",
     "decay_weights_only",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr("optim")  # a name that is not here: the error says what to write

@@ -1,0 +1,209 @@
+"""A name of PyTorch's that is not here is an AttributeError that says what to write; what it says is right."""
+
+import ast
+import copy
+import pickle
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+import tinygraph.nn.functional as F
+from tinygraph import nn, optim
+from tinygraph.exchange.missing import GENERAL, advice_for, missing_name
+from tinygraph.exchange.torch_names import PAIRS, SENTENCES
+
+RNG = np.random.default_rng(0)
+ARRAYS = {
+    "x": RNG.uniform(0.1, 0.9, (4, 3)),
+    "y": RNG.uniform(0.1, 0.9, (4, 3)),
+    "m": RNG.uniform(0.1, 0.9, (3, 3)),
+    "v": np.array([0.3, 0.9, 0.5]),
+    "z": RNG.uniform(0.1, 0.9, (2, 4, 2, 3)),
+    "mask": RNG.random((4, 3)) > 0.5,
+    "i": np.array([[0], [2], [1], [1]]),
+    "j": np.array([2, 0]),
+    "k": np.array([0, 2, 1]),
+}
+OWNERS = {
+    "Tensor": tg.Tensor([[1.0]]),
+    "tinygraph": tg,
+    "nn": nn,
+    "functional": F,
+    "optim": optim,
+    "Module": nn.Module(),
+}
+
+
+def theirs(torch):
+    tensors = {name: torch.tensor(array) for name, array in ARRAYS.items()}
+    return {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "a": ARRAYS["x"], **tensors}
+
+
+def ours():
+    tensors = {name: tg.Tensor(ARRAYS[name]) for name in "xymvz"}
+    return {"tg": tg, "np": np, "nn": nn, "F": F, "a": ARRAYS["x"], **ARRAYS, **tensors}
+
+
+def plain(value):
+    """What a value is, whichever library it is of."""
+    if isinstance(value, tuple | list):
+        return [plain(part) for part in value]
+    value = value.detach().numpy() if hasattr(value, "detach") else value
+    return np.asarray(value)
+
+
+@pytest.mark.parametrize("call", PAIRS)
+def test_what_is_advised_gives_the_same(call):
+    torch = pytest.importorskip("torch")
+    with np.errstate(all="ignore"):
+        expected, found = plain(eval(call, theirs(torch))), plain(eval(PAIRS[call], ours()))
+    parts = zip(expected, found, strict=True) if isinstance(expected, list) else [(expected, found)]
+    for theirs_part, ours_part in parts:
+        np.testing.assert_allclose(ours_part, theirs_part, rtol=1e-9)
+
+
+def test_a_pair_is_of_a_name_that_is_not_here():
+    for call in PAIRS:
+        thing, name = re.match(r"(\w+)\.(\w+)", call).groups()
+        owner = {"torch": tg, "nn": nn, "F": F}.get(thing, tg.Tensor)
+        assert not hasattr(owner, name), f"{call} is here: take it out of PAIRS"
+
+
+def test_a_sentence_is_of_a_name_that_is_not_here():
+    for owner, sentences in SENTENCES.items():
+        for name in " ".join(sentences).split():
+            assert not hasattr(OWNERS[owner], name), f"{owner}.{name} is here: take it out of SENTENCES"
+
+
+def test_what_sentences_name_is_there():
+    """Every ``tinygraph.a.b`` in a sentence can be imported, and likewise numpy and the short names."""
+    roots = {"tinygraph": tg, "numpy": np, "nn": nn, "optim": optim, "F": F}
+    texts = [t for s in SENTENCES.values() for t in s.values()] + [*GENERAL.values()]
+    found = [path for text in texts for path in re.findall(r"\b(?:tinygraph|numpy|nn|optim|F)(?:\.\w+)+", text)]
+    assert len(found) > 60
+    for path in found:
+        root, *names = path.split(".")
+        thing = roots[root]
+        for name in names:
+            thing = getattr(thing, name)
+
+
+@pytest.mark.parametrize(
+    ("owner", "module"),
+    [("Tensor", "Tensor"), ("tinygraph", ""), ("nn", "nn"), ("functional", "nn.functional"), ("optim", "optim")],
+)
+def test_every_public_name_of_torch_is_here_or_answered(owner, module):
+    torch = pytest.importorskip("torch")
+    thing = torch
+    for part in filter(None, module.split(".")):
+        thing = getattr(thing, part)
+    names = [name for name in dir(thing) if not name.startswith("_")]
+    assert len(names) > 15
+    for name in names:
+        try:
+            getattr(OWNERS[owner], name)
+        except AttributeError as error:
+            text = str(error)
+            assert repr(name) in text
+            assert len(text.partition(": ")[2]) > 7, text
+        except RuntimeError:  # a property of a leaf that has none
+            continue
+
+
+def test_every_public_name_of_a_torch_module_that_asks_for_it_is_answered():
+    torch = pytest.importorskip("torch")
+    net = nn.Module()
+    missing = {n for n in dir(torch.nn.Module) if not n.startswith("_") and not hasattr(net, n)}
+    assert {n for n in missing if ":" not in str(missing_name("Module", n))} <= {
+        "T_destination",
+        "call_super_init",
+        "dump_patches",
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: tg.Tensor([1.0]).cuda, "'Tensor' object has no attribute 'cuda': arrays on a GPU are CuPy's"),
+        (lambda: tg.Tensor([1.0]).cumsum, "for PyTorch's x.cumsum(0) write np.tril(np.ones((len(x), len(x)))) @ x"),
+        (lambda: tg.Tensor([1.0]).add_, "a Tensor is never changed in place: write x = x.add(…)"),
+        (lambda: tg.Tensor([1.0]).uniform_, "write tinygraph.nn.init.uniform_(x)"),
+        (lambda: tg.Tensor([1.0]).dot, "write v @ v"),
+        (lambda: tg.Tensor([1.0]).pad, "write tinygraph.pad(x, …)"),
+        (lambda: tg.Tensor([1.0]).lgamma, "as an op (help(tinygraph.op))"),
+        (lambda: tg.Tensor([1.0]).register_hook, "tinygraph.grad(loss, [x])"),
+        (lambda: tg.Tensor([1.0]).to_sparse, "no sparse"),
+        (lambda: tg.float32, "module 'tinygraph' has no attribute 'float32': dtypes are NumPy's: write numpy.float32"),
+        (lambda: tg.double, "write numpy.float64"),
+        (lambda: tg.FloatTensor, "tinygraph.tensor(data, dtype=numpy.float32)"),
+        (lambda: tg.cumsum, "for PyTorch's x.cumsum(0) write"),
+        (lambda: tg.mm, "it is a method: write x.mm(…)"),
+        (lambda: tg.dropout, "write tinygraph.nn.functional.dropout"),
+        (lambda: tg.Adam, "write tinygraph.optim.Adam"),
+        (lambda: tg.autograd, "write tinygraph.grad"),
+        (lambda: nn.LSTM, "module 'tinygraph.nn' has no attribute 'LSTM': write the cell"),
+        (lambda: nn.LazyLinear, "give the sizes to nn.Linear"),
+        (lambda: nn.SiLU, "write x * x.sigmoid()"),
+        (lambda: nn.CTCLoss, "a subclass of nn.Module"),
+        (lambda: F.silu, "for PyTorch's F.silu(x) write x * x.sigmoid()"),
+        (lambda: optim.lr_scheduler, "optim.StepLR"),
+        (lambda: nn.Linear(1, 1).fit, "'Linear' object has no attribute 'fit': write the loop"),
+        (lambda: nn.Linear(1, 1).cuda, "net.to(backend='cupy')"),
+    ],
+)
+def test_the_error_says_what_to_write(call, text):
+    with pytest.raises(AttributeError, match=re.escape(text)):
+        call()
+
+
+def test_an_attribute_that_a_module_never_had_is_a_plain_error():
+    with pytest.raises(AttributeError) as caught:
+        nn.Module().hidden  # noqa: B018
+    assert str(caught.value) == "'Module' object has no attribute 'hidden'"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cpu"])
+def test_a_device_is_no_dtype(device):
+    with pytest.raises(TypeError, match=r'write net\.to\(backend="cupy"\)'):
+        nn.Linear(1, 1).to(device)
+
+
+def test_protocols_are_not_disturbed():
+    x = tg.Tensor([1.0, 2.0])
+    assert not hasattr(x, "cuda")
+    assert not hasattr(x, "__array_interface__")
+    assert not hasattr(x, "_repr_html_")
+    assert getattr(x, "device", None) is None
+    assert not hasattr(tg, "cuda")
+    assert not hasattr(nn.Linear(1, 1), "fit")
+    for make in (copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))):
+        np.testing.assert_array_equal(make(x).data, x.data)
+        assert make(nn.Linear(2, 1)).weight.shape == (1, 2)
+    with pytest.raises(AttributeError):
+        object.__new__(tg.Tensor).shape  # noqa: B018 - not yet made, it has no array
+
+
+def test_a_name_with_an_underscore_is_answered_fast_and_loads_no_table():
+    code = (
+        "import sys, tinygraph as tg; x = tg.Tensor([1.0]); assert not hasattr(x, '_repr_html_');"
+        "assert not hasattr(tg, '_x'); print('tinygraph.exchange.torch_names' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    x = tg.Tensor([1.0])
+    start = time.perf_counter()
+    for _ in range(1000):
+        hasattr(x, "__array_interface__")
+    assert time.perf_counter() - start < 0.1  # 100 µs each; it takes some 2
+
+
+def test_advice_is_one_line_and_pairs_are_expressions():
+    for call, code in PAIRS.items():
+        ast.parse(call, mode="eval")
+        ast.parse(code, mode="eval")
+    assert all("\n" not in advice_for(o, n) for o, s in SENTENCES.items() for n in " ".join(s).split())
