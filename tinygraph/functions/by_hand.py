@@ -1,36 +1,48 @@
-"""Batch norm forward and backward by hand, a line a step: the oracle, and the answer to an exercise."""
+"""Batch norm forward and backward by hand, one step on each line: a check of the graph, and the answer to exercises."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from tinygraph.functions.checks import Axis, axes_of, check_batch, check_eps, check_shapes, check_variance, unaveraged
+from tinygraph.engine.types import Array
+from tinygraph.functions.checks import (
+    Axis,
+    axes_of,
+    check_batch,
+    check_eps,
+    check_shapes,
+    check_variance,
+    unaveraged_shape,
+)
 
 __all__ = ["batch_norm_stepwise"]
 
 
 def batch_norm_stepwise(
-    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dy: np.ndarray, *, axis: Axis = 0, eps: float = 1e-5
-) -> dict[str, np.ndarray]:
-    """Run batch norm forward and backward by hand, a line a node, as the exercise of CS231n asks.
+    x: Array, gamma: Array, beta: Array, dy: Array, *, axis: Axis = 0, eps: float = 1e-5
+) -> dict[str, Array]:
+    """Run batch norm forward and backward by hand, one node on each line, as the exercise of CS231n asks.
 
-    Every value and every gradient has a name, in the order in which it is found, so that a solution can be
-    compared line by line. ``d`` before a name means the gradient of the loss in it; where a value is used
-    twice, its two contributions are numbered, then added.
+    Every value and every gradient has a name, in the order in which it is computed, so that a solution can be compared
+    line by line. ``dx`` is the gradient of the loss in x. A value that is used twice has two contributions to its
+    gradient, which are numbered and then added.
 
     Args:
-        x, gamma, beta, axis, eps: arrays, as in `batch_norm`.
+        x: array (N, D), or (N, C, H, W) with ``axis=(0, 2, 3)``, of floating point.
+        gamma: scale γ, (D,) or (C,).
+        beta: shift β, (D,) or (C,).
         dy: upstream gradient, of the shape of x.
+        axis: the axes that are averaged over.
+        eps: ε ≥ 0, which is added to the biased variance.
 
     Returns:
-        The names and arrays of all steps. Parameters and statistics keep length 1 along ``axis``, but for
-        ``dgamma`` and ``dbeta``, which have the shape of gamma.
+        The name and the array of each step. Statistics have length 1 along ``axis``; ``dgamma`` and ``dbeta`` have
+        the shape of gamma.
 
     Raises:
-        ValueError, TypeError: as `batch_norm`; and ValueError where dy has not the shape of x.
+        ValueError, TypeError: as `batch_norm`; and ValueError if dy has another shape than x.
 
     Source: CS231n assignment 2, ``batchnorm_backward``.
 
@@ -39,14 +51,18 @@ def batch_norm_stepwise(
     (['mu', 'x_c', 'q', 'v', 'sigma'], array([1.]))
     """
     axes = axes_of(axis, x, "batch_norm_stepwise")
-    check_shapes("batch_norm_stepwise", x, unaveraged(x.shape, axes), gamma=gamma, beta=beta)
+    check_shapes("batch_norm_stepwise", x, unaveraged_shape(x.shape, axes), gamma=gamma, beta=beta)
     check_shapes("batch_norm_stepwise", x, x.shape, dy=dy)
     check_batch("batch_norm_stepwise", x.shape, x.dtype, axes)
     check_eps("batch_norm_stepwise", eps)
     n = math.prod(x.shape[a] for a in axes)
     column = [1 if a in axes else length for a, length in enumerate(x.shape)]
-    over = lambda a: a.sum(axes, keepdims=True)
-    s: dict[str, Any] = {}
+    s: dict[str, Array] = {}
+
+    def over(a: Array) -> Array:
+        """Add up over the batch."""
+        return np.asarray(a.sum(axes, keepdims=True))
+
     s["mu"] = over(x) / n
     s["x_c"] = x - s["mu"]
     s["q"] = s["x_c"] ** 2
@@ -57,14 +73,14 @@ def batch_norm_stepwise(
     s["s"] = gamma.reshape(column) * s["x_hat"]
     s["y"] = s["s"] + beta.reshape(column)
     s["dy"] = dy
-    s["dbeta"] = over(s["dy"]).reshape(beta.shape)  # β was copied to every row: add the rows
+    s["dbeta"] = over(s["dy"]).reshape(beta.shape)  # β was copied to every row: the copies' gradients add up
     s["ds"] = s["dy"]
     s["dgamma"] = over(s["ds"] * s["x_hat"]).reshape(gamma.shape)
     s["dx_hat"] = s["ds"] * gamma.reshape(column)
     s["dx_c1"] = s["dx_hat"] / s["sigma"]
     s["dsigma"] = over(s["dx_hat"] * -s["x_c"] / s["sigma"] ** 2)
     s["dv"] = s["dsigma"] / (2 * s["sigma"])
-    s["dq"] = np.ones_like(x) * s["dv"] / n  # v was a mean: every row gets 1/n
+    s["dq"] = np.ones_like(x) * s["dv"] / n  # v is a mean: each row gets 1/n of its gradient
     s["dx_c2"] = s["dq"] * 2 * s["x_c"]
     s["dx_c"] = s["dx_c1"] + s["dx_c2"]
     s["dx1"] = s["dx_c"]

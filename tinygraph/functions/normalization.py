@@ -1,15 +1,14 @@
-"""Functions made of ops: their derivatives of every order follow from those of the ops.
+"""Normalizations, made of ops: their derivatives of every order follow from those of the ops.
 
-The normalizations name their intermediate values as the texts do (μ, x_c, v, σ, x̂), so that drawings,
-errors and exercises speak of the same things. A NaN makes its own channel NaN and no other.
+Intermediate values have the names of the textbooks (μ, x_c, v, σ, x̂), in drawings and in errors. A NaN makes its own
+channel NaN, and no other.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinygraph.engine.context import composite
 from tinygraph.engine.tensor import array_of
+from tinygraph.engine.types import Shape, Value
 from tinygraph.functions.checks import (
     Axis,
     are_first,
@@ -21,7 +20,7 @@ from tinygraph.functions.checks import (
     check_variance,
     named,
     shape_of,
-    unaveraged,
+    unaveraged_shape,
 )
 from tinygraph.ops.elementwise import sqrt, square
 from tinygraph.ops.reduce import mean
@@ -30,8 +29,8 @@ from tinygraph.ops.shape import reshape, transpose
 __all__ = ["batch_norm", "batch_norm_inference", "batch_norm_spatial", "group_norm", "instance_norm", "layer_norm"]
 
 
-def normalized(what: str, x: Any, axes: tuple[int, ...], eps: float, keepdims: bool) -> Any:
-    """Take the mean from ``x`` and divide by the standard deviation (biased, as all normalizations do)."""
+def normalize(what: str, x: Value, axes: Shape, eps: float, keepdims: bool) -> Value:
+    """Subtract the mean of ``x`` and divide by its standard deviation, from the biased variance."""
     check_batch(what, x.shape, x.dtype, axes)
     check_eps(what, eps)
     mu = named(mean(x, axis=axes, keepdims=keepdims), "μ")
@@ -41,14 +40,14 @@ def normalized(what: str, x: Any, axes: tuple[int, ...], eps: float, keepdims: b
     return named(x_c / named(sqrt(v + eps), "σ"), "x̂")
 
 
-def affine(x_hat: Any, gamma: Any, beta: Any) -> Any:
-    """Scale, then shift; None leaves out either."""
+def scale_and_shift(x_hat: Value, gamma: Value, beta: Value) -> Value:
+    """Multiply by gamma, then add beta. One that is None is left out."""
     s = x_hat if gamma is None else named(gamma * x_hat, "s")
     return s if beta is None else named(s + beta, "y")
 
 
-def beside(p: Any, axes: tuple[int, ...], ndim: int) -> Any:
-    """Give a parameter of the axes that are not in ``axes`` length 1 along those, where it would not broadcast."""
+def align(p: Value, axes: Shape, ndim: int) -> Value:
+    """Reshape γ or β, which have the other axes of x, to length 1 along ``axes``, so that they broadcast against x."""
     if p is None or are_first(axes):
         return p
     lengths = iter(p.shape)
@@ -57,7 +56,7 @@ def beside(p: Any, axes: tuple[int, ...], ndim: int) -> Any:
 
 
 @composite
-def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, eps: float = 1e-5) -> Any:
+def batch_norm(x: Value, gamma: Value = None, beta: Value = None, *, axis: Axis = 0, eps: float = 1e-5) -> Value:
     r"""Normalize each channel over the batch, then scale and shift.
 
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{v + \epsilon}} + \beta, \quad \mu = \mathrm{mean}\, x,
@@ -65,9 +64,10 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
 
     Args:
         x: (N, D), or (N, C, H, W) with ``axis=(0, 2, 3)``; floating point, more than one value per channel.
-        gamma, beta: scale and shift, (D,) or (C,): the axes of x that are not averaged; None leaves out either.
+        gamma: scale γ, (D,) or (C,): the axes of x that are not averaged; None is no scale.
+        beta: shift β, of the same shape; None is no shift.
         axis: the axes that are averaged over.
-        eps: ε ≥ 0, in units of x², added to the (biased) variance; it may be 0 where no variance is.
+        eps: ε ≥ 0, in units of x², which is added to the biased variance; it may be 0 if no variance is 0.
 
     Returns:
         y, of the shape and dtype of x; dimensionless times the units of gamma.
@@ -84,20 +84,21 @@ def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, e
            [ 3.]])
     """
     axes, ndim = axes_of(axis, x, "batch_norm"), len(x.shape)
-    check_shapes("batch_norm", x, unaveraged(x.shape, axes), gamma=gamma, beta=beta)
-    x_hat = normalized("batch_norm", x, axes, eps, keepdims=not are_first(axes))
-    return affine(x_hat, beside(gamma, axes, ndim), beside(beta, axes, ndim))
+    check_shapes("batch_norm", x, unaveraged_shape(x.shape, axes), gamma=gamma, beta=beta)
+    x_hat = normalize("batch_norm", x, axes, eps, keepdims=not are_first(axes))
+    return scale_and_shift(x_hat, align(gamma, axes, ndim), align(beta, axes, ndim))
 
 
 @composite
-def batch_norm_spatial(x: Any, gamma: Any = None, beta: Any = None, *, eps: float = 1e-5) -> Any:
+def batch_norm_spatial(x: Value, gamma: Value = None, beta: Value = None, *, eps: float = 1e-5) -> Value:
     """Batch-normalize images by laying every pixel out as a row: (N, C, H, W) -> (N·H·W, C) and back.
 
     The same function as ``batch_norm(x, gamma, beta, axis=(0, 2, 3))``, by transpose and reshape.
 
     Args:
         x: (N, C, H, W), floating point.
-        gamma, beta: (C,) or None.
+        gamma: scale γ, (C,); None is no scale.
+        beta: shift β, (C,); None is no shift.
         eps: as in `batch_norm`.
 
     Returns:
@@ -119,14 +120,18 @@ def batch_norm_spatial(x: Any, gamma: Any = None, beta: Any = None, *, eps: floa
 
 @composite
 def batch_norm_inference(
-    x: Any, mean: Any, var: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, eps: float = 1e-5
-) -> Any:
+    x: Value, mean: Value, var: Value, gamma: Value = None, beta: Value = None, *, axis: Axis = 0, eps: float = 1e-5
+) -> Value:
     """Normalize with given statistics, those of training: a scale and a shift of each channel.
 
     Args:
         x: as in `batch_norm`; a batch of one is fine.
-        mean, var: (D,) or (C,): running statistics, which carry no gradient unless they are Tensors.
-        gamma, beta, axis, eps: as in `batch_norm`.
+        mean: running mean, (D,) or (C,); it gets a gradient only if it is a Tensor.
+        var: running variance, likewise.
+        gamma: as in `batch_norm`.
+        beta: as in `batch_norm`.
+        axis: as in `batch_norm`.
+        eps: as in `batch_norm`.
 
     Returns:
         y, of the shape and dtype of x.
@@ -141,20 +146,21 @@ def batch_norm_inference(
     axes = axes_of(axis, x, "batch_norm_inference")
     check_floating("batch_norm_inference", x.shape, x.dtype)
     check_eps("batch_norm_inference", eps)
-    check_shapes("batch_norm_inference", x, unaveraged(x.shape, axes), mean=mean, var=var, gamma=gamma, beta=beta)
+    check_shapes("batch_norm_inference", x, unaveraged_shape(x.shape, axes), mean=mean, var=var, gamma=gamma, beta=beta)
     if not (array_of(var) + eps > 0).all():
         raise ValueError("batch_norm_inference: var + eps must be positive in every channel")
-    mean, var, gamma, beta = (beside(p, axes, len(x.shape)) for p in (mean, var, gamma, beta))
-    return affine(named((x - mean) / named(sqrt(var + eps), "σ"), "x̂"), gamma, beta)
+    mean, var, gamma, beta = (align(p, axes, len(x.shape)) for p in (mean, var, gamma, beta))
+    return scale_and_shift(named((x - mean) / named(sqrt(var + eps), "σ"), "x̂"), gamma, beta)
 
 
 @composite
-def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, eps: float = 1e-5) -> Any:
+def layer_norm(x: Value, gamma: Value = None, beta: Value = None, *, axis: Axis = -1, eps: float = 1e-5) -> Value:
     """Normalize each example over its own features (the axes ``axis``), then scale and shift each feature.
 
     Args:
         x: (N, …, D), floating point, more than one value along ``axis``.
-        gamma, beta: the shape of x along ``axis``; None leaves out either.
+        gamma: scale γ, of the shape of x along ``axis``; None is no scale.
+        beta: shift β, of the same shape; None is no shift.
         axis: the axes that are averaged over, as a rule the last ones.
         eps: as in `batch_norm`.
 
@@ -172,17 +178,18 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, 
     axes, ndim = axes_of(axis, x, "layer_norm"), len(x.shape)
     check_shapes("layer_norm", x, tuple(x.shape[a] for a in axes), gamma=gamma, beta=beta)
     rest = tuple(a for a in range(ndim) if a not in axes)
-    x_hat = normalized("layer_norm", x, axes, eps, keepdims=True)
-    return affine(x_hat, beside(gamma, rest, ndim), beside(beta, rest, ndim))
+    x_hat = normalize("layer_norm", x, axes, eps, keepdims=True)
+    return scale_and_shift(x_hat, align(gamma, rest, ndim), align(beta, rest, ndim))
 
 
 @composite
-def group_norm(x: Any, gamma: Any = None, beta: Any = None, *, groups: int, eps: float = 1e-5) -> Any:
+def group_norm(x: Value, gamma: Value = None, beta: Value = None, *, groups: int, eps: float = 1e-5) -> Value:
     """Normalize each example over groups of channels and all pixels, then scale and shift each channel.
 
     Args:
         x: (N, C, …), floating point; ``groups`` divides C.
-        gamma, beta: (C,) or None.
+        gamma: scale γ, (C,); None is no scale.
+        beta: shift β, (C,); None is no shift.
         groups: number of groups, 1 … C.
         eps: as in `batch_norm`.
 
@@ -203,17 +210,18 @@ def group_norm(x: Any, gamma: Any = None, beta: Any = None, *, groups: int, eps:
     axes = tuple(range(2, len(split.shape)))
     rest = (0, *range(2, len(x.shape)))
     check_shapes("group_norm", x, x.shape[1:2], gamma=gamma, beta=beta)
-    x_hat = reshape(normalized("group_norm", split, axes, eps, keepdims=True), x.shape)
-    return affine(x_hat, beside(gamma, rest, len(x.shape)), beside(beta, rest, len(x.shape)))
+    x_hat = reshape(normalize("group_norm", split, axes, eps, keepdims=True), x.shape)
+    return scale_and_shift(x_hat, align(gamma, rest, len(x.shape)), align(beta, rest, len(x.shape)))
 
 
 @composite
-def instance_norm(x: Any, gamma: Any = None, beta: Any = None, *, eps: float = 1e-5) -> Any:
+def instance_norm(x: Value, gamma: Value = None, beta: Value = None, *, eps: float = 1e-5) -> Value:
     """Normalize each channel of each example over its pixels, then scale and shift each channel.
 
     Args:
         x: (N, C, H, W) or (N, C, L), floating point, more than one pixel.
-        gamma, beta: (C,) or None.
+        gamma: scale γ, (C,); None is no scale.
+        beta: shift β, (C,); None is no shift.
         eps: as in `batch_norm`.
 
     Returns:
@@ -231,5 +239,5 @@ def instance_norm(x: Any, gamma: Any = None, beta: Any = None, *, eps: float = 1
         raise ValueError(f"instance_norm: x must have shape (N, C, H, W) or (N, C, L), not {x.shape}")
     axes, rest = tuple(range(2, len(x.shape))), (0, *range(2, len(x.shape)))
     check_shapes("instance_norm", x, x.shape[1:2], gamma=gamma, beta=beta)
-    x_hat = normalized("instance_norm", x, axes, eps, keepdims=True)
-    return affine(x_hat, beside(gamma, rest, len(x.shape)), beside(beta, rest, len(x.shape)))
+    x_hat = normalize("instance_norm", x, axes, eps, keepdims=True)
+    return scale_and_shift(x_hat, align(gamma, rest, len(x.shape)), align(beta, rest, len(x.shape)))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygraph.engine.registry import implements
+from tinygraph.engine.types import Axis, Value
 from tinygraph.ops.elementwise import equal, sqrt, square, where
 from tinygraph.ops.keywords import accept_dim
 from tinygraph.ops.reduce import mean
@@ -16,20 +15,21 @@ __all__ = ["std", "var"]
 
 @implements(np.var, method="var")
 @accept_dim
-def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
+def var(x: Value, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Value:
     """Take the variance over ``axis``: the mean of ``(x - mean)²``.
 
     Args:
         x: of any shape.
         axis: one axis, several, or None for all.
         keepdims: keep the axes, with length 1.
-        correction: what is taken from the number of values n before dividing: 0, or 1 for an estimate without bias.
+        correction: the sum of squares is divided by n - correction, where n is the number of values. 0 gives the
+            variance of the values themselves, 1 the unbiased estimate from a sample.
 
     Returns:
         The variance, in units of x².
 
     Raises:
-        ValueError: there are no more values than ``correction``.
+        ValueError: there are not more values than ``correction``.
 
     >>> var(np.array([1.0, 3.0]))
     np.float64(1.0)
@@ -44,11 +44,14 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0)
 
 @implements(np.std, method="std")
 @accept_dim
-def std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
+def std(x: Value, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Value:
     """Take the standard deviation over ``axis``: the root of `var`. Where it is 0 its derivative is 0, as in PyTorch.
 
     Args:
-        x, axis, keepdims, correction: as in `var`.
+        x: of any shape.
+        axis: as in `var`.
+        keepdims: as in `var`.
+        correction: as in `var`.
 
     Returns:
         The standard deviation, in units of x.

@@ -1,7 +1,7 @@
-"""Derivatives of functions, where `grad` gives those of a graph: each is one walk, or several, and no new rule.
+"""Derivatives of functions, as `grad` gives those of a graph: each is one backward pass, or several, and no new rule.
 
-Every function here lifts its inputs into fresh Tensors first, so that it differentiates in the argument alone,
-even where the function also reaches the caller's Tensor by another way.
+Every function here makes fresh Tensors of its inputs first. So it differentiates in the argument alone, even if
+``func`` also uses the caller's Tensor in another way.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from tinygraph.autodiff.grad import grad
 from tinygraph.engine.context import within
 from tinygraph.engine.errors import describe
 from tinygraph.engine.tensor import Tensor, array_of
+from tinygraph.engine.types import Array
 from tinygraph.ops.shape import reshape, stack
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vjp"]
 
+Function = Callable[..., Any]
 
-def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
-    r"""Multiply a row vector with the Jacobian of ``func``, :math:`v^\mathsf{T} J`: one walk back.
+
+def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
+    r"""Multiply a row vector with the Jacobian of ``func``, :math:`v^\mathsf{T} J`, in one backward pass.
 
     Args:
         func: takes the inputs as Tensors; returns a Tensor or a tuple of them.
@@ -35,26 +38,28 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
     Raises:
         TypeError: an input or an output is not of floating point, or ``func`` returns no Tensor.
-        ValueError: ``v`` has another shape or number than the output, or is missing where that is no scalar.
+        ValueError: ``v`` has another shape or number than the output, or is missing although the output is no scalar.
 
     >>> vjp(lambda x, y: x * y, (np.array([1.0, 2.0]), np.array([3.0, 4.0])), np.array([1.0, 10.0]))
     (array([3., 8.]), (array([ 3., 40.]), array([ 1., 20.])))
     """
-    xs = lifted(inputs, create_graph)
+    xs = lift_inputs(inputs, create_graph)
     out, ys = outputs_of(func, xs, "vjp")
     products = pull(ys, xs, vectors(v, ys, "vjp", "output"), create_graph)
-    return finished(ys, out, create_graph), finished(products, inputs, create_graph)
+    return as_results(ys, out, create_graph), as_results(products, inputs, create_graph)
 
 
-def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
+def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
     r"""Multiply the Jacobian of ``func`` with a column vector, :math:`J v`: how the output moves along ``v``.
 
-    ``vjp`` is linear in its upstream gradient, and the derivative of that linear map is the wanted product:
-    two walks back make one forward.
+    The product of `vjp` is linear in its upstream gradient, and the derivative of that linear map is `jvp`: two
+    backward passes make a forward one.
 
     Args:
-        func, inputs, create_graph: as in `vjp`.
+        func: as in `vjp`.
+        inputs: as in `vjp`.
         v: direction, in the shape of the input (a tuple for several); None is 1, for a single number.
+        create_graph: as in `vjp`.
 
     Returns:
         ``(output, product)``, both in the shape of the output.
@@ -65,21 +70,23 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     >>> jvp(lambda x: x * x, np.array([1.0, 2.0]), np.array([1.0, 10.0]))
     (array([1., 4.]), array([ 2., 40.]))
     """
-    xs = lifted(inputs, create_graph)
+    xs = lift_inputs(inputs, create_graph)
     v = vectors(v, xs, "jvp", "input")
     out, ys = outputs_of(func, xs, "jvp")
     upstream = tuple(Tensor(np.zeros_like(y.data)) for y in ys)
     products = pull(pull(ys, xs, upstream, create_graph=True), upstream, v, create_graph)
-    return finished(ys, out, create_graph), finished(products, out, create_graph)
+    return as_results(ys, out, create_graph), as_results(products, out, create_graph)
 
 
-def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
+def jacobian(func: Function, inputs: Any, create_graph: bool = False) -> Any:
     r"""Compute every derivative of every output in every input, :math:`J_{ij} = \partial y_i / \partial x_j`.
 
-    It takes one walk back for each element of the output.
+    It takes one backward pass for each element of the output.
 
     Args:
-        func, inputs, create_graph: as in `vjp`.
+        func: as in `vjp`.
+        inputs: as in `vjp`.
+        create_graph: as in `vjp`.
 
     Returns:
         An array of shape ``output.shape + input.shape``; with several inputs a tuple of them; with several
@@ -92,21 +99,24 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) 
     array([[2., 0.],
            [0., 4.]])
     """
-    xs = lifted(inputs, create_graph)
+    xs = lift_inputs(inputs, create_graph)
     out, ys = outputs_of(func, xs, "jacobian")
     blocks = []
     for y in ys:
         rows = [pull([y], xs, [unit(y, i)], create_graph) for i in range(y.size)]
-        blocks.append(like(tuple(block(y, x, [r[j] for r in rows], create_graph) for j, x in enumerate(xs)), inputs))
-    return like(tuple(blocks), out)
+        blocks.append(
+            as_pattern(tuple(stack_block(y, x, [r[j] for r in rows], create_graph) for j, x in enumerate(xs)), inputs)
+        )
+    return as_pattern(tuple(blocks), out)
 
 
-def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
+def hessian(func: Function, inputs: Any, create_graph: bool = False) -> Any:
     r"""Compute every second derivative of a scalar function, :math:`H_{ij} = \partial^2 y / \partial x_i \partial x_j`.
 
     Args:
         func: takes the inputs as Tensors; returns a Tensor of one element.
-        inputs, create_graph: as in `vjp`.
+        inputs: as in `vjp`.
+        create_graph: as in `vjp`.
 
     Returns:
         An array of shape ``input.shape + input.shape``; with several inputs a tuple of tuples of them.
@@ -122,36 +132,38 @@ def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -
     return jacobian(lambda *xs: vjp(func, xs[0] if single else xs, create_graph=True)[1], inputs, create_graph)
 
 
-def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
+def hvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) -> tuple[Any, Any]:
     r"""Multiply the Hessian of a scalar function with a vector, :math:`H v`, without computing the Hessian.
 
-    It is the derivative of :math:`\langle \nabla y, v \rangle`: two walks back, whatever the size.
+    It is the derivative of :math:`\langle \nabla y, v \rangle`: two backward passes, whatever the size.
 
     Args:
-        func, inputs, create_graph: as in `hessian`.
+        func: as in `hessian`.
+        inputs: as in `hessian`.
         v: direction, in the shape of the input (a tuple for several); None is 1, for a single number.
+        create_graph: as in `vjp`.
 
     Returns:
         ``(output, product)``: the value of ``func``, and for each input an array of its shape.
 
     Raises:
-        TypeError, ValueError: as `hessian`, and where ``v`` does not fit the input.
+        TypeError, ValueError: as `hessian`, and if ``v`` does not fit the input.
 
     >>> hvp(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]), np.array([1.0, 10.0]))
     (np.float64(9.0), array([  6., 120.]))
     """
-    xs = lifted(inputs, create_graph)
+    xs = lift_inputs(inputs, create_graph)
     v = vectors(v, xs, "hvp", "input")
     out, ys = outputs_of(func, xs, "hvp")
     gradient = pull(ys, xs, vectors(None, ys, "hvp", "output"), create_graph=True)
     products = pull(gradient, xs, v, create_graph)
-    return finished(ys, out, create_graph), finished(products, inputs, create_graph)
+    return as_results(ys, out, create_graph), as_results(products, inputs, create_graph)
 
 
 def pull(
     outputs: Sequence[Any], inputs: Sequence[Any], v: Sequence[Any], create_graph: bool = False
 ) -> tuple[Any, ...]:
-    """Carry ``v`` back from the outputs to the inputs; it is zero where nothing arrives."""
+    """Return the gradients of the inputs when those of the outputs are ``v``; zeros for an input that is not used."""
     reached = [(y, g) for y, g in zip(outputs, v, strict=True) if y.requires_grad]
     if not reached:
         zeros = (np.zeros_like(x.data) for x in inputs)
@@ -160,23 +172,23 @@ def pull(
     return grad(ys, inputs, gs, create_graph, materialize_grads=True)
 
 
-def lifted(inputs: Any, create_graph: bool) -> tuple[Tensor, ...]:
-    """Return fresh Tensors of the inputs; with ``create_graph`` they go on the graph of the caller's."""
+def lift_inputs(inputs: Any, create_graph: bool) -> tuple[Tensor, ...]:
+    """Return fresh Tensors of the inputs; with ``create_graph`` they belong to the graph of the caller's Tensors."""
     xs = inputs if isinstance(inputs, tuple) else (inputs,)
     if create_graph:
         with within(recording=True):
-            return tuple(again(x) if getattr(x, "requires_grad", False) else Tensor(x) for x in xs)
+            return tuple(renew(x) if getattr(x, "requires_grad", False) else Tensor(x) for x in xs)
     return tuple(Tensor(array_of(x), name=getattr(x, "name", None)) for x in xs)
 
 
-def again(x: Tensor) -> Tensor:
-    """Return a value as a Tensor of its own: what else was made of ``x`` is not made of it."""
-    same = reshape(x, x.shape)
+def renew(x: Tensor) -> Tensor:
+    """Return ``x`` as a new Tensor of the graph; what was computed from ``x`` before does not depend on it."""
+    same: Tensor = reshape(x, x.shape)
     return same.named(x.name) if x.name else same
 
 
-def outputs_of(func: Callable[..., Any], xs: Sequence[Tensor], what: str) -> tuple[Any, tuple[Tensor, ...]]:
-    """Call ``func``, recording; return what it returns, and the same as a tuple."""
+def outputs_of(func: Function, xs: Sequence[Tensor], what: str) -> tuple[Any, tuple[Tensor, ...]]:
+    """Call ``func`` with recording on; return what it returns, and the same as a tuple."""
     with within(recording=True):
         out = func(*xs)
     out = tuple(out) if isinstance(out, list) else out
@@ -193,7 +205,7 @@ def outputs_of(func: Callable[..., Any], xs: Sequence[Tensor], what: str) -> tup
 
 
 def vectors(v: Any, tensors: Sequence[Tensor], what: str, side: str) -> tuple[Any, ...]:
-    """Return ``v`` as an array or Tensor for each of ``tensors``, checked; None is 1 for a single number."""
+    """Return ``v`` as a tuple, an array or Tensor for each of ``tensors``; raise if a shape does not fit. None is 1."""
     if v is None:
         if len(tensors) != 1 or tensors[0].size != 1:
             raise ValueError(f"{what}: v is needed, since the {side} is {', '.join(map(describe, tensors)) or 'empty'}")
@@ -208,14 +220,14 @@ def vectors(v: Any, tensors: Sequence[Tensor], what: str, side: str) -> tuple[An
     return vs
 
 
-def unit(y: Tensor, i: int) -> Any:
+def unit(y: Tensor, i: int) -> Array:
     """Return zeros in the shape of ``y`` with a 1 at element ``i``."""
     e = np.zeros_like(y.data, shape=(y.size,))
     e[i] = 1
     return e.reshape(y.shape)
 
 
-def block(y: Tensor, x: Tensor, rows: Sequence[Any], create_graph: bool) -> Any:
+def stack_block(y: Tensor, x: Tensor, rows: Sequence[Any], create_graph: bool) -> Any:
     """Return the part of a Jacobian that belongs to one output and one input."""
     shape = y.shape + x.shape
     if rows:
@@ -225,11 +237,11 @@ def block(y: Tensor, x: Tensor, rows: Sequence[Any], create_graph: bool) -> Any:
     return Tensor(zeros, requires_grad=False) if create_graph else zeros
 
 
-def like(values: tuple[Any, ...], pattern: Any) -> Any:
-    """Return a tuple where ``pattern`` is one, and the only value where it is not."""
+def as_pattern(values: tuple[Any, ...], pattern: Any) -> Any:
+    """Return the tuple ``values`` if ``pattern`` is a tuple, and its only element if not."""
     return values if isinstance(pattern, tuple) else values[0]
 
 
-def finished(tensors: Sequence[Any], pattern: Any, create_graph: bool) -> Any:
-    """Return Tensors, or their arrays, in the form of ``pattern``."""
-    return like(tuple(t if create_graph else array_of(t) for t in tensors), pattern)
+def as_results(tensors: Sequence[Any], pattern: Any, create_graph: bool) -> Any:
+    """Return Tensors, or their arrays without ``create_graph``; a tuple if ``pattern`` is one."""
+    return as_pattern(tuple(t if create_graph else array_of(t) for t in tensors), pattern)
