@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from tinygraph.engine.types import Value
 from tinygraph.functions.softmax import log_softmax, softmax
 from tinygraph.nn.module import Module
 from tinygraph.ops.elementwise import erf, greater, relu, sigmoid, tanh, where
@@ -16,7 +16,7 @@ class ReLU(Module):
     """Keep what is above 0: ``max(x, 0)``.
 
     Args:
-        inplace: taken as PyTorch takes it, and without effect: a Tensor is never changed in place.
+        inplace: accepted because PyTorch has it, and without effect: a Tensor is never changed in place.
 
     >>> ReLU()(np.array([-1.0, 2.0]))
     array([0., 2.])
@@ -25,8 +25,15 @@ class ReLU(Module):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
 
-    def forward(self, x: Any) -> Any:
-        """Return max(x, 0)."""
+    def forward(self, x: Value) -> Value:
+        """Return max(x, 0).
+
+        Args:
+            x: of any shape.
+
+        Returns:
+            Of the shape of x.
+        """
         return relu(x)
 
 
@@ -35,7 +42,7 @@ class LeakyReLU(Module):
 
     Args:
         negative_slope: what values below 0 are multiplied by.
-        inplace: taken, and without effect, as in `ReLU`.
+        inplace: accepted, and without effect, as in `ReLU`.
 
     >>> LeakyReLU(0.1)(np.array([-1.0, 2.0]))
     array([-0.1,  2. ])
@@ -44,8 +51,15 @@ class LeakyReLU(Module):
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
 
-    def forward(self, x: Any) -> Any:
-        """Return x above 0 and a fraction of it below."""
+    def forward(self, x: Value) -> Value:
+        """Return x above 0 and a fraction of it below.
+
+        Args:
+            x: of any shape.
+
+        Returns:
+            Of the shape of x.
+        """
         return where(greater(x, 0), x, self.negative_slope * x)
 
     def extra_repr(self) -> str:
@@ -54,18 +68,40 @@ class LeakyReLU(Module):
 
 
 class Sigmoid(Module):
-    """Squash into 0 … 1: ``1 / (1 + exp(-x))``."""
+    """Squash into 0 … 1: ``1 / (1 + exp(-x))``.
 
-    def forward(self, x: Any) -> Any:
-        """Return the logistic function of x."""
+    >>> Sigmoid()(np.array([0.0]))
+    array([0.5])
+    """
+
+    def forward(self, x: Value) -> Value:
+        """Return the logistic function of x.
+
+        Args:
+            x: of any shape.
+
+        Returns:
+            Of the shape of x.
+        """
         return sigmoid(x)
 
 
 class Tanh(Module):
-    """Squash into -1 … 1."""
+    """Squash into -1 … 1.
 
-    def forward(self, x: Any) -> Any:
-        """Return the hyperbolic tangent of x."""
+    >>> Tanh()(np.array([0.0]))
+    array([0.])
+    """
+
+    def forward(self, x: Value) -> Value:
+        """Return the hyperbolic tangent of x.
+
+        Args:
+            x: of any shape.
+
+        Returns:
+            Of the shape of x.
+        """
         return tanh(x)
 
 
@@ -89,8 +125,15 @@ class GELU(Module):
             raise ValueError(f"GELU: approximate {approximate!r} is neither 'none' nor 'tanh'")
         self.approximate = approximate
 
-    def forward(self, x: Any) -> Any:
-        """Return x Φ(x)."""
+    def forward(self, x: Value) -> Value:
+        """Return x Φ(x).
+
+        Args:
+            x: of any shape.
+
+        Returns:
+            Of the shape of x.
+        """
         if self.approximate == "tanh":
             return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
         return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
@@ -101,10 +144,13 @@ class GELU(Module):
 
 
 class Softmax(Module):
-    """Turn scores into probabilities along an axis, ``dim`` as PyTorch calls it; the last one unless given.
+    """Turn scores into probabilities along an axis.
+
+    Args:
+        dim: the axis of the classes; the last one unless given.
 
     Raises:
-        TypeError: dim is no number of an axis; None would be all of them.
+        TypeError: dim is not the number of an axis; it may not be None.
 
     >>> Softmax(dim=1)(np.zeros((1, 2)))
     array([[0.5, 0.5]])
@@ -115,8 +161,15 @@ class Softmax(Module):
             raise TypeError(f"{type(self).__name__}: dim is {dim!r}; it must be the number of an axis")
         self.dim = dim
 
-    def forward(self, x: Any) -> Any:
-        """Return probabilities that add up to 1 along the axis."""
+    def forward(self, x: Value) -> Value:
+        """Return probabilities that add up to 1 along the axis.
+
+        Args:
+            x: scores, of any shape.
+
+        Returns:
+            Of the shape of x.
+        """
         return softmax(x, self.dim)
 
     def extra_repr(self) -> str:
@@ -125,8 +178,25 @@ class Softmax(Module):
 
 
 class LogSoftmax(Softmax):
-    """Take the logarithm of `Softmax`: what `NLLLoss` takes."""
+    """Take the logarithm of `Softmax`; `NLLLoss` takes it as its input.
 
-    def forward(self, x: Any) -> Any:
-        """Return logarithms of probabilities."""
+    Args:
+        dim: the axis of the classes; the last one unless given.
+
+    Raises:
+        TypeError: dim is not the number of an axis; it may not be None.
+
+    >>> LogSoftmax()(np.zeros(2))
+    array([-0.69314718, -0.69314718])
+    """
+
+    def forward(self, x: Value) -> Value:
+        """Return logarithms of probabilities.
+
+        Args:
+            x: scores, of any shape.
+
+        Returns:
+            Of the shape of x.
+        """
         return log_softmax(x, self.dim)

@@ -35,7 +35,7 @@ class Loss(Module):
 
     def array_of_target(self, target: Value) -> Array:
         """Return the array of a target; raise if it has none."""
-        labels = array_of(target)
+        labels: Array = array_of(target)
         if not hasattr(labels, "dtype"):
             raise TypeError(f"{type(self).__name__}: the target must be an array, not {type(labels).__name__}")
         return labels
