@@ -13,7 +13,7 @@ from tests.wrong_ops import BETA, GAMMA, LINES, RANDOM, X, normalize, registry_a
 from tinygraph import Tensor, compare
 from tinygraph.data import digits
 from tinygraph.engine.op import op
-from tinygraph.verify.comparison import kept_for_backward
+from tinygraph.verify.engines import bytes_for_backward
 
 
 @pytest.fixture(autouse=True)
@@ -180,12 +180,12 @@ def test_a_fused_function_that_fails_or_changes_the_dtype_is_found():
     assert "✗" in str(fails) and "fused fails: ZeroDivisionError: division by zero (float64)" in fails.notes
 
 
-def test_bytes_kept_for_backward_are_those_of_unique_arrays():
+def test_bytes_bytes_for_backward_are_those_of_unique_arrays():
     x = np.ones((10, 4), np.float32)
-    assert kept_for_backward(lambda x: tg.exp(x) * x, [x]) == (x.nbytes, x.nbytes)  # e^x is one array in two nodes
-    assert kept_for_backward(lambda x: x + x, [x]) == (0, 0)
+    assert bytes_for_backward(lambda x: tg.exp(x) * x, [x]) == (x.nbytes, x.nbytes)  # e^x is one array in two nodes
+    assert bytes_for_backward(lambda x: x + x, [x]) == (0, 0)
     wide = np.ones((10, 8), np.float32)
-    assert kept_for_backward(tg.square, [wide[:, :4]]) == (0, x.nbytes)  # a view counts as what it shows
+    assert bytes_for_backward(tg.square, [wide[:, :4]]) == (0, x.nbytes)  # a view counts as what it shows
     kept = of_digits().kept
     n, d = 90, 64
     assert kept["composed"] == (2 * n * d * 4 + d * 4, d * 4)  # x_c, x̂ and σ; γ

@@ -1,11 +1,14 @@
-"""Two functions are the same where all their derivatives are: a value agrees by luck, a third derivative does not."""
+"""Two functions are the same if all their derivatives are: values may agree by luck, third derivatives do not.
+
+The reference is the composed function in float64. Its own derivatives are compared with differences of its values.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,25 +16,25 @@ from tinygraph.engine.arrays import synchronize, to_numpy
 from tinygraph.engine.context import no_grad
 from tinygraph.engine.errors import describe
 from tinygraph.engine.tensor import Tensor, array_of
-from tinygraph.functions.checks import axes_of
+from tinygraph.engine.types import Array, ArrayLike
 from tinygraph.functions.transforms import pull
-from tinygraph.graph.records import behind, differentiated_inputs, kept_arrays
-from tinygraph.verify.certificate import DIFFERENCES, ORDERS, Certificate, Row, short
+from tinygraph.verify.certificate import DIFFERENCES, ORDERS, Certificate, Figure, write_error
+from tinygraph.verify.engines import TINYGRAPH, Engine, Values, find_torch_twin, make_torch_engine, name_function
 from tinygraph.verify.inputs import Function, argument_names, array_like, as_tuple, draw_normal, random_numbers
 
 __all__ = ["compare"]
 
-FLOOR = {"float64": 1e-9, "float32": 1e-5}  # relative error that is allowed anyway, to first order
-SLACK, NUDGES = 20, 3  # times the greatest of three changes of the reference when its data change in their last digit
-ILL_CONDITIONED = ("N = 2", "spread ÷ 10⁶")
+T = TypeVar("T")
 
-Values = Mapping[tuple[int, str], np.ndarray]  # order and name of a quantity -> what it is
+FLOOR = {"float64": 1e-9, "float32": 1e-5}  # relative error that is always allowed, to first order
+SLACK, NUDGES = 20, 3  # a tolerance is this many times the greatest of three changes of the reference
+ILL_CONDITIONED = ("N = 2", "spread ÷ 10⁶")
 
 
 def compare(
     composed: Function,
     fused: Function,
-    *inputs: Any,
+    *inputs: ArrayLike | Tensor,
     against: str | Function | None = None,
     seed: int = 0,
     sweep: bool = True,
@@ -39,40 +42,44 @@ def compare(
 ) -> Certificate:
     """Certify that two functions of the same signature agree in value and in derivatives up to the third.
 
-    Both run in float64 and in float32 and are held against ``composed`` in float64, whose own derivatives are
-    held against central differences. The cotangent of the outputs and the directions of the higher derivatives
-    are random. An error is the greatest difference, divided by the greatest element of the reference.
+    Both run in float64 and in float32, and are compared with ``composed`` in float64. The derivatives of that
+    reference are compared with central differences. The upstream gradients of the outputs and the directions of the
+    higher derivatives are random. An error is the greatest difference, divided by the greatest element of the
+    reference.
 
-    What is judged is ``fused``. A figure passes where its error, or its distance from ``composed`` in the same
-    precision, is within tolerance: 1e-9 in float64 and 1e-5 in float32, ten times more for each order beyond
-    the first; or twenty times what the reference itself moves when its data change in their last digit, where
-    that is more. (In float32 the digits of the first input count from its mean, or from 0 if that is nearer,
-    and without the offset that the sweep adds: an offset is no excuse.) What a fused op leaves to its
-    definition (the jvp, the second and the third derivatives), and all of the last two cases of the sweep, which
-    are ill-conditioned, also passes where it errs no more than twice as much as ``composed`` in the same precision.
+    Only ``fused`` is judged. A figure passes if its error, or its distance from ``composed`` in the same precision, is
+    within tolerance: 1e-9 in float64 and 1e-5 in float32, ten times more for each order beyond the first. The
+    tolerance is larger where the reference itself is sensitive: twenty times the change of the reference when its data
+    change in their last digit. (In float32 the digits of the first input count from its mean, or from 0 if that is
+    nearer, and without the offset that the sweep adds: an offset is no excuse.) Two kinds of figures also pass if
+    their error is at most twice that of ``composed`` in the same precision: those that a fused op leaves to its
+    definition (the jvp, the second and the third derivatives), and all of the last two cases of the sweep, which are
+    ill-conditioned.
 
-    The sweep draws the first input anew, uniform between its extremes, since a few constant features are enough
-    to drown all others in the derivatives of a normalization. It adds 100 and 10,000, sets the second input
-    to 0, takes the first two rows only, and divides the first input's spread about its mean by a million.
-    The input as given is run too, and with 10,000 added.
+    The sweep draws the first input again, uniform between its extremes, because a few constant features are enough
+    to hide all others in the derivatives of a normalization. It adds 100 and 10,000, sets the second input to 0,
+    takes the first two rows only, and divides the first input's spread about its mean by a million. The input as
+    given is run too, and the same with 10,000 added.
 
     Args:
-        composed, fused: take Tensors; return a Tensor or a tuple of them. ``functools.partial`` gives both
-            the same keywords.
-        inputs: arrays of floating point, finite; for a normalization x, gamma and beta.
+        composed: the reference; takes Tensors, and returns a Tensor or a tuple of them. ``functools.partial`` binds
+            keywords.
+        fused: the function that is judged; takes and returns the same as ``composed``.
+        inputs: arrays of floating point, finite and not empty, of any shape that ``composed`` takes; for a
+            normalization x, gamma and beta.
         against: a third function, of PyTorch tensors, to run on the same data; or "torch" for PyTorch's own
             ``batch_norm`` or ``layer_norm``, as ``composed`` is. It is shown and not judged.
-        seed: of all that is random.
-        sweep: run the sweep; otherwise the input as given is all.
+        seed: seed of all random numbers, an integer of at least 0.
+        sweep: run the sweep; otherwise only the input as given.
         time: time both, forward and backward, in turns; under a second for small inputs.
 
     Returns:
-        The certificate: print it, or ask for its ``ok``, ``rows`` or ``to_json()``.
+        The certificate: print it, or read its ``ok``, ``rows`` or ``to_json()``.
 
     Raises:
         TypeError: an input is not of floating point.
-        ValueError: an input is empty or not finite, there is none, ``composed`` fails on them, or PyTorch's twin of
-            it is not known.
+        ValueError: there is no input, one is empty or not finite, ``composed`` fails on them, or PyTorch's function
+            for ``against="torch"`` is not known.
         ModuleNotFoundError: ``against`` is given and PyTorch is not installed.
 
     >>> from tinygraph.functions import log_softmax, softmax
@@ -84,47 +91,61 @@ def compare(
     xs = tuple(finite_array(n, x) for n, x in zip(names, inputs, strict=True))
     if not xs:
         raise ValueError("compare: it needs at least one input")
-    functions = {"composed": (OURS, composed), "fused": (OURS, fused)}
+    functions = {"composed": (TINYGRAPH, composed), "fused": (TINYGRAPH, fused)}
     if against is not None:
-        functions["torch"] = (torch_engine(), torch_twin(composed) if isinstance(against, str) else against)
-    rows: list[Row] = []
-    failed: dict[str, list[str]] = {}  # what a function said -> in which cases
+        functions["torch"] = (make_torch_engine(), find_torch_twin(composed) if isinstance(against, str) else against)
+    messages: dict[str, list[str]] = {}  # what a function said when it failed -> in which cases
+    figures: list[Figure] = []
     reference = dict.fromkeys(ORDERS[1:], 0.0)
     with np.errstate(all="ignore"):
-        for case, inputs_there, plain in itertools.islice(cases(xs, names, seed), None if sweep else 1):
-            log = Log(failed, case)
-            who = f"{label(composed)} fails, the reference"
-            data = log.attempt(who, drawn, composed, inputs_there, seed)
-            exact = data and log.attempt(who, OURS.values, composed, data, names)
-            if exact and any(not np.isfinite(a).all() for a in exact.values()):
-                log.add("left out, since the values are not finite")
-                exact = None
-            if not exact and case == "as given":
-                raise ValueError(f"compare: these inputs have no reference: {next(iter(failed))}")
-            if not exact:
+        for case in itertools.islice(make_cases(xs, names, seed), None if sweep else 1):
+            log = Log(messages, case.name)
+            data, exact = find_reference(composed, case, names, seed, log)
+            if data is None or exact is None:
                 continue
-            if case in ("as given", "uniform"):
-                off = log.attempt("central differences fail", differences, composed, data, names, exact) or reference
-                reference = {order: max(reference[order], off[order]) for order in off}
+            if case.name in ("as given", "uniform"):
+                off = log.attempt("central differences fail", derivative_errors, composed, data, names, exact)
+                reference = {order: max(error, (off or reference)[order]) for order, error in reference.items()}
             for dtype in FLOOR:
-                rows += measured(functions, data, exact, plain, names, dtype, log)
+                figures += measure(functions, data, exact, case.without_offset, names, dtype, log)
         dtype = str(xs[0].dtype)
-        log = Log(failed, dtype)
-        sizes = {n: log.attempt(f"{n} fails", engine.kept, func, xs) for n, (engine, func) in functions.items()}
+        log = Log(messages, dtype)
+        sizes = {n: log.attempt(f"{n} fails", engine.count_bytes, f, xs) for n, (engine, f) in functions.items()}
         kept = {n: size for n, size in sizes.items() if size}
         seconds: dict[str, float] = {}
         runs = 0
         if time and {"composed", "fused"} <= kept.keys():
-            seconds, runs = timed({"composed": composed, "fused": fused}, drawn(composed, xs, seed).to(dtype))
+            seconds, runs = time_functions(composed, fused, draw_data(composed, xs, seed).convert(dtype))
     described = tuple(f"{n} {describe(x)}" for n, x in zip(names, xs, strict=True))
-    said = (f"{what} ({', '.join(dict.fromkeys(where))})" for what, where in failed.items())
-    notes, both = (*said, *remarks(rows)), (label(composed), label(fused))
-    return Certificate(*both, described, seed, tuple(rows), reference, kept, seconds, runs, notes)
+    failed = (f"{message} ({', '.join(dict.fromkeys(where))})" for message, where in messages.items())
+    notes, both = (*failed, *explain_failures(figures)), (name_function(composed), name_function(fused))
+    return Certificate(*both, described, seed, tuple(figures), reference, kept, seconds, runs, notes)
 
 
-def finite_array(name: str, x: Any) -> Any:
-    """Return an input as an array, checked."""
-    array = array_of(x) if hasattr(x, "dtype") else np.asarray(x)
+def find_reference(
+    composed: Function, case: Case, names: Sequence[str], seed: int, log: Log
+) -> tuple[Data, Values] | tuple[None, None]:
+    """Draw the data of a case, and compute the derivatives of the reference; None and None if it has none there.
+
+    Raises:
+        ValueError: the case is the input as given, and there is no reference.
+    """
+    who = f"{name_function(composed)} fails, the reference"
+    data: Data | None = log.attempt(who, draw_data, composed, case.inputs, seed)
+    exact: Values | None = data and log.attempt(who, TINYGRAPH.values, composed, data, names)
+    if exact and any(not np.isfinite(a).all() for a in exact.values()):
+        log.add("left out, since the values are not finite")
+        exact = None
+    if data is not None and exact:
+        return data, exact
+    if case.name == "as given":
+        raise ValueError(f"compare: these inputs have no reference: {next(iter(log.messages))}")
+    return None, None
+
+
+def finite_array(name: str, x: ArrayLike | Tensor) -> Array:
+    """Return an input as an array; raise if it is not of floating point, not finite, or empty."""
+    array: Array = array_of(x) if hasattr(x, "dtype") else np.asarray(x)
     if array.dtype.kind != "f":
         raise TypeError(f"compare: {name} is {describe(array)}: convert it with .astype(numpy.float32)")
     if not array.size or not np.isfinite(array).all():
@@ -132,36 +153,37 @@ def finite_array(name: str, x: Any) -> Any:
     return array
 
 
-def label(func: Function) -> str:
-    """Name a function as its user knows it."""
-    func = getattr(func, "func", func)  # of a functools.partial
-    module, name = getattr(func, "__module__", None) or "", getattr(func, "__name__", type(func).__name__)
-    return "fused." * (".fused" in module) + name
+class Case(NamedTuple):
+    """One case of the sweep: its name, the inputs, and the first of them without the offset that the sweep adds."""
+
+    name: str
+    inputs: tuple[Array, ...]
+    without_offset: Array
 
 
 class Data(NamedTuple):
-    """Where and along what to differentiate: inputs, a cotangent for each output, two directions in the inputs."""
+    """The inputs ``xs``, upstream gradients ``w`` of the outputs, and two directions ``v`` and ``u`` in the inputs."""
 
-    xs: tuple[Any, ...]
-    w: tuple[Any, ...]
-    v: tuple[Any, ...]
-    u: tuple[Any, ...]
+    xs: tuple[Array, ...]
+    w: tuple[Array, ...]
+    v: tuple[Array, ...]
+    u: tuple[Array, ...]
 
-    def to(self, dtype: str) -> Data:
-        """Round to a precision."""
+    def convert(self, dtype: str) -> Data:
+        """Return all arrays in another precision."""
         return Data(*(tuple(a.astype(dtype) for a in group) for group in self))
 
-    def changed(self, change: Callable[[Any], Any]) -> Data:
-        """Add to each array what ``change`` makes of it."""
+    def add(self, change: Callable[[Array], Array]) -> Data:
+        """Return all arrays with a change added, which is a function of the array."""
         return Data(*(tuple(a + change(a) for a in group) for group in self))
 
-    def along(self, directions: Sequence[Any], step: float) -> Data:
-        """Move the inputs."""
+    def move(self, directions: Sequence[Array], step: float) -> Data:
+        """Return the data with the inputs moved along directions."""
         return self._replace(xs=tuple(x + step * d for x, d in zip(self.xs, directions, strict=True)))
 
 
-def drawn(func: Function, xs: Sequence[Any], seed: int) -> Data:
-    """Draw the cotangent and the directions; all of it in float64."""
+def draw_data(func: Function, xs: Sequence[Array], seed: int) -> Data:
+    """Draw upstream gradients and directions for a function at ``xs``; all arrays are float64."""
     xs = tuple(x.astype("float64") for x in xs)
     rng = random_numbers(seed)
     with no_grad():
@@ -169,123 +191,132 @@ def drawn(func: Function, xs: Sequence[Any], seed: int) -> Data:
     return Data(xs, *(tuple(draw_normal(rng, a) for a in group) for group in (ys, xs, xs)))
 
 
-def cases(xs: Sequence[Any], names: Sequence[str], seed: int) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
-    """Yield the inputs of the sweep, and the first of them without the offset that the sweep adds."""
+def make_cases(xs: Sequence[Array], names: Sequence[str], seed: int) -> Iterator[Case]:
+    """Yield the cases of the sweep."""
     given, *rest = (x.astype("float64") for x in xs)
-    yield "as given", (given, *rest), given
-    yield "as given + 10⁴", (given + 1e4, *rest), given
+    yield Case("as given", (given, *rest), given)
+    yield Case("as given + 10⁴", (given + 1e4, *rest), given)
     x = array_like(random_numbers(seed + 1).uniform(float(given.min()), float(given.max()), given.shape), given)
-    yield "uniform", (x, *rest), x
-    yield "uniform + 100", (x + 1e2, *rest), x
-    yield "uniform + 10⁴", (x + 1e4, *rest), x
+    yield Case("uniform", (x, *rest), x)
+    yield Case("uniform + 100", (x + 1e2, *rest), x)
+    yield Case("uniform + 10⁴", (x + 1e4, *rest), x)
     if rest:
-        yield f"{names[1]} = 0", (x, 0 * rest[0], *rest[1:]), x
+        yield Case(f"{names[1]} = 0", (x, 0 * rest[0], *rest[1:]), x)
     if x.ndim and len(x) > 2:
-        yield "N = 2", (x[:2], *(a[:2] if a.shape == x.shape else a for a in rest)), x[:2]
+        yield Case("N = 2", (x[:2], *(a[:2] if a.shape == x.shape else a for a in rest)), x[:2])
     near = x.mean() + 1e-6 * (x - x.mean())
-    yield "spread ÷ 10⁶", (near, *rest), near
+    yield Case("spread ÷ 10⁶", (near, *rest), near)
 
 
 class Log(NamedTuple):
-    """What functions said when they failed, and in which cases."""
+    """The messages of functions that failed, each with the cases in which it came; ``case`` is the present one."""
 
-    failed: dict[str, list[str]]
+    messages: dict[str, list[str]]
     case: str
 
-    def add(self, said: str) -> None:
-        """Note something of this case."""
-        self.failed.setdefault(said, []).append(self.case)
+    def add(self, message: str) -> None:
+        """Note a message in this case."""
+        self.messages.setdefault(message, []).append(self.case)
 
-    def attempt(self, who: str, func: Function, *args: Any) -> Any:
-        """Call a function; where it fails, note what it said and return None."""
+    def attempt(self, who: str, func: Callable[..., T], *args: Any) -> T | None:
+        """Call a function; if it fails, note its message and return None."""
         try:
             return func(*args)
         except Exception as error:
-            said = next(iter(str(error).splitlines()), "")
-            self.add(f"{who}: {type(error).__name__}: {said}")
+            first_line = next(iter(str(error).splitlines()), "")
+            self.add(f"{who}: {type(error).__name__}: {first_line}")
             return None
 
 
-class Engine(NamedTuple):
-    """How a library differentiates: a leaf of an array, a walk back, a value as NumPy has it, the bytes it keeps."""
-
-    lift: Callable[[Any], Any]
-    pull: Callable[..., tuple[Any, ...]]
-    lower: Callable[[Any], np.ndarray]
-    kept: Callable[..., tuple[int, int]]
-
-    def values(self, func: Function, data: Data, names: Sequence[str]) -> Values:
-        """Return the value of ``func`` and its derivatives to the third order."""
-        xs, w, v, u = (tuple(map(self.lift, group)) for group in data)
-        ys = as_tuple(func(*xs))
-        first = self.pull(ys, xs, w)  # the plain walk, which runs a fused op's kernel
-        recorded = self.pull(ys, xs, w, create_graph=True)
-        along = self.pull(recorded, w, v)  # linear in w, so its derivative there is the jvp
-        second = self.pull(recorded, xs, v, create_graph=True)
-        third = self.pull(second, xs, u)
-        number = [str(i) if len(ys) > 1 else "" for i in range(len(ys))]
-        found = [(0, "y", number, ys), (1, "d", names, first), (1, "jvp", number, along)]
-        found += [(2, "d²", names, second), (3, "d³", names, third)]
-        return {(o, d + n): self.lower(a) for o, d, each, parts in found for n, a in zip(each, parts, strict=True)}
-
-
-def in_form(values: Values, own: Values | None) -> Values:
-    """Return values; raise where they have not the form of those of composed."""
-    for key, a in (own or {}).items():
+def check_form(values: Values, model: Values | None) -> Values:
+    """Return values; raise if one has another shape or dtype than the same quantity of ``composed``."""
+    for key, a in (model or {}).items():
         b = values.get(key, np.empty(0))
         if (a.dtype, a.shape) != (b.dtype, b.shape):
             raise TypeError(f"{key[1]} is {describe(b)}, and composed's is {describe(a)}")
     return values
 
 
-def measured(
-    functions: Mapping[str, tuple[Engine, Function]], data: Data, exact: Values, plain: Any, names: Sequence[str],
-    dtype: str, log: Log,
-) -> Iterator[Row]:  # fmt: skip
+def measure(
+    functions: Mapping[str, tuple[Engine, Function]],
+    data: Data,
+    exact: Values,
+    without_offset: Array,
+    names: Sequence[str],
+    dtype: str,
+    log: Log,
+) -> Iterator[Figure]:
     """Yield the figures of every function in one case and precision."""
     engine, composed = functions["composed"]
-    rounded, own = data, exact
+    rounded = data
+    composed_values: Values | None = exact
     if dtype != "float64":
-        rounded = data.to(dtype)
-        data = rounded.to("float64")
+        rounded = data.convert(dtype)
+        data = rounded.convert("float64")
         exact = engine.values(composed, data, names)
-        own = log.attempt(f"composed fails in {dtype}", engine.values, composed, rounded, names)
-    change = last_digit(plain, dtype, data.xs[0])
-    moved = [engine.values(composed, data.changed(change), names) for _ in range(NUDGES)]
-    top = {order: max(np.abs(b).max(initial=0) for (o, _), b in exact.items() if o == order) for order, _ in exact}
+        composed_values = log.attempt(f"composed fails in {dtype}", engine.values, composed, rounded, names)
+    tolerances = find_tolerances(composed, data, exact, without_offset, names, dtype)
+    greatest = greatest_elements(exact)
     for function, (engine, func) in functions.items():
-        if function == "composed" and dtype == "float64":
+        if (function, dtype) == ("composed", "float64"):
             continue  # it is the reference
-        found = own
+        values = composed_values
         if function != "composed":
-            checked = lambda e, f: in_form(e.values(f, rounded, names), own)
-            found = log.attempt(f"{function} fails in {dtype}", checked, engine, func)
-        for (order, quantity), b in exact.items():
-            key, size = (order, quantity), top[order]
-            a, c = ((values or {}).get(key) for values in (found, own))
-            error, apart, loss = (relative(p, q, size) for p, q in ((a, b), (a, c), (c, b)))
-            rounding = SLACK * max(relative(m[key], b, size) for m in moved)
-            tolerance = max(FLOOR[dtype] * 10 ** max(order - 1, 0), rounding)
-            ok = error <= tolerance
+            values = log.attempt(f"{function} fails in {dtype}", engine.values, func, rounded, names)
+            values = values and log.attempt(f"{function} fails in {dtype}", check_form, values, composed_values)
+        for key, right in exact.items():
+            order, quantity = key
+            found, other = ((v or {}).get(key) for v in (values, composed_values))
+            error, apart, composed_error = (
+                relative_error(a, b, greatest[order]) for a, b in ((found, right), (found, other), (other, right))
+            )
+            ok = error <= tolerances[key]
             if function != "composed":
-                no_better = order > 1 or quantity.startswith("jvp") or log.case in ILL_CONDITIONED
-                ok = ok or apart <= tolerance or (no_better and error <= 2 * loss < np.inf)
-            yield Row(log.case, dtype, function, quantity, order, error, apart, tolerance, ok)
+                is_left_to_definition = order > 1 or quantity.startswith("jvp")
+                lenient = is_left_to_definition or log.case in ILL_CONDITIONED
+                ok = ok or apart <= tolerances[key] or (lenient and error <= 2 * composed_error < np.inf)
+            yield Figure(log.case, dtype, function, quantity, order, error, apart, tolerances[key], ok)
 
 
-def last_digit(plain: Any, dtype: str, x: Any) -> Callable[[Any], Any]:
-    """Return what changes data in their last digit, at random.
+def greatest_elements(values: Values) -> dict[int, float]:
+    """Return the greatest element of all quantities of each order."""
+    orders = {order for order, _ in values}
+    return {n: max(float(np.abs(a).max(initial=0)) for (order, _), a in values.items() if order == n) for n in orders}
 
-    For float32 the digits of ``x`` are those of ``plain``, counted from its mean or from 0. For float64 they are
-    its own: there the reference rounds too, and cannot be known better.
+
+def find_tolerances(
+    composed: Function, data: Data, exact: Values, without_offset: Array, names: Sequence[str], dtype: str
+) -> dict[tuple[int, str], float]:
+    """Return the allowed error of each quantity: more, if the reference moves with the last digit of its data."""
+    change, greatest = last_digit_change(without_offset, dtype, data.xs[0]), greatest_elements(exact)
+    moved = [TINYGRAPH.values(composed, data.add(change), names) for _ in range(NUDGES)]
+    return {
+        (order, quantity): max(
+            FLOOR[dtype] * 10 ** max(order - 1, 0),
+            SLACK * max(relative_error(m[order, quantity], right, greatest[order]) for m in moved),
+        )
+        for (order, quantity), right in exact.items()
+    }
+
+
+def last_digit_change(without_offset: Array, dtype: str, x: Array) -> Callable[[Array], Array]:
+    """Return a function that gives, for an array, a random change of its last digits.
+
+    For float32 the last digit of ``x`` is that of ``without_offset``, whose digits count from its mean or from 0. For
+    float64 it is the digit of ``x`` itself, because the reference is computed in float64 and rounds there.
     """
     rng, eps = random_numbers(0), float(np.finfo(dtype).eps)
-    near = x if dtype == "float64" else np.minimum(abs(plain), abs(plain - plain.mean()))
-    return lambda a: draw_normal(rng, a) * abs(near if a is x else a) * eps
+    size = x if dtype == "float64" else np.minimum(abs(without_offset), abs(without_offset - without_offset.mean()))
+
+    def change(a: Array) -> Array:
+        changed: Array = draw_normal(rng, a) * abs(size if a is x else a) * eps
+        return changed
+
+    return change
 
 
-def relative(a: np.ndarray | None, b: np.ndarray | None, otherwise: float) -> float:
-    """Return the greatest difference over the greatest element of ``b``; where that is 0, over ``otherwise``."""
+def relative_error(a: Array | None, b: Array | None, otherwise: float) -> float:
+    """Return the greatest difference divided by the greatest element of ``b``, or by ``otherwise`` if that is 0."""
     if a is None or b is None or a.shape != b.shape:
         return float("inf")
     a, b = a.astype("float64"), b.astype("float64")
@@ -294,24 +325,24 @@ def relative(a: np.ndarray | None, b: np.ndarray | None, otherwise: float) -> fl
     return gap / float(top) if np.isfinite(gap) else float("inf")
 
 
-def differences(func: Function, data: Data, names: Sequence[str], exact: Values) -> dict[str, float]:
-    """Return by how much each derivative differs from the central difference of the one below, at the best step.
+def derivative_errors(func: Function, data: Data, names: Sequence[str], exact: Values) -> dict[str, float]:
+    """Return how far each derivative is from the central difference of the one below it, at the best of several steps.
 
-    The gradient is held against the difference of y through its product with the direction; the others are
-    differences as they are.
+    The gradient is compared as a product with the direction; the second and third derivatives are compared element by
+    element.
     """
 
-    def part(values: Values, order: int) -> list[np.ndarray]:
+    def part(values: Values, order: int) -> list[Array]:
         return [a for (o, name), a in values.items() if o == order and not name.startswith("jvp")]
 
-    def products(arrays: Sequence[np.ndarray], others: Sequence[Any]) -> np.ndarray:
+    def products(arrays: Sequence[Array], others: Sequence[Array]) -> Array:
         return np.concatenate([(a * to_numpy(b)).reshape(-1) for a, b in zip(arrays, others, strict=True)])
 
     best = dict.fromkeys(ORDERS[1:], float("inf"))
     x = data.xs[0]
     spread = float(((x - x.mean()) ** 2).mean()) ** 0.5 or 1.0
     for h in (1e-6 * spread, 1e-5 * spread, 1e-7 * spread, 1e-4 * spread, 1e-8 * spread):
-        v, u = ([OURS.values(func, data.along(d, s * h), names) for s in (1, -1)] for d in (data.v, data.u))
+        v, u = ([TINYGRAPH.values(func, data.move(d, s * h), names) for s in (1, -1)] for d in (data.v, data.u))
         for order, (high, low) in enumerate((v, v, u), 1):
             wanted = part(exact, order)
             found = [(a - b) / (2 * h) for a, b in zip(part(high, order - 1), part(low, order - 1), strict=True)]
@@ -320,35 +351,15 @@ def differences(func: Function, data: Data, names: Sequence[str], exact: Values)
                 error = float(abs(terms.sum() - products(wanted, data.v).sum()) / (np.abs(terms).sum() or 1.0))
             else:
                 top = max(np.abs(b).max(initial=0) for b in wanted)
-                error = max(relative(a, b, top) for a, b in zip(found, wanted, strict=True))
+                error = max(relative_error(a, b, top) for a, b in zip(found, wanted, strict=True))
             best[ORDERS[order]] = min(best[ORDERS[order]], error)
         if max(best.values()) < DIFFERENCES / 10:
             break
     return best
 
 
-def kept_for_backward(func: Function, xs: Sequence[Any]) -> tuple[int, int]:
-    """Return how many bytes the graph of a call keeps for backward: beyond the inputs, and of the inputs."""
-    ys = as_tuple(func(*map(Tensor, xs)))
-    nodes = behind([y.node for y in ys if y.requires_grad], differentiated_inputs)
-    buffers = {id(owner(array)): owner(array).nbytes for array in kept_arrays([node.saved for node in nodes])}
-    given = {id(owner(x)): x.nbytes for x in xs}
-    of_inputs = sum(size for i, size in given.items() if buffers.pop(i, None) is not None)
-    return sum(buffers.values()), of_inputs
-
-
-def owner(array: Any) -> Any:
-    """Return the array whose memory a view looks into."""
-    while hasattr(getattr(array, "base", None), "nbytes"):
-        array = array.base
-    return array
-
-
-OURS = Engine(Tensor, pull, lambda t: to_numpy(array_of(t)), kept_for_backward)
-
-
-def timed(functions: Mapping[str, Function], data: Data) -> tuple[dict[str, float], int]:
-    """Return the median seconds of each function, forward and backward, run in turns; and how many runs."""
+def time_functions(composed: Function, fused: Function, data: Data) -> tuple[dict[str, float], int]:
+    """Return the median seconds of both functions, forward and backward, in turns; and the number of runs."""
 
     def run(func: Function) -> float:
         start = perf_counter()
@@ -357,100 +368,33 @@ def timed(functions: Mapping[str, Function], data: Data) -> tuple[dict[str, floa
         synchronize(gradients[0])
         return perf_counter() - start
 
-    once = sum(min(run(func), run(func)) for func in functions.values())
+    functions = composed, fused
+    once = sum(min(run(func), run(func)) for func in functions)
     runs = int(np.clip(0.4 / once, 3, 51))
-    seconds = [[run(func) for func in functions.values()] for _ in range(runs)]
-    return dict(zip(functions, np.median(seconds, axis=0).tolist(), strict=True)), runs
+    seconds = np.median([[run(func) for func in functions] for _ in range(runs)], axis=0)
+    return {"composed": float(seconds[0]), "fused": float(seconds[1])}, runs
 
 
-def remarks(rows: Sequence[Row]) -> Iterator[str]:
-    """Explain what is beyond tolerance in the functions that are not judged."""
+def explain_failures(figures: Sequence[Figure]) -> Iterator[str]:
+    """Explain the errors beyond tolerance of the functions that are not judged."""
     for function in ("composed", "torch"):
-        wrong = [row for row in rows if row.function == function and not row.ok and np.isfinite(row.error)]
-        orders = sorted({row.order for row in wrong if row.dtype == "float64"})
+        wrong = [f for f in figures if f.function == function and not f.ok and np.isfinite(f.error)]
+        orders = sorted({f.order for f in wrong if f.dtype == "float64"})
         for order in orders:
-            double = [row for row in wrong if row.order == order and row.dtype == "float64"]
-            row = next((row for row in double if row.case == "uniform"), double[0])
+            double = [f for f in wrong if f.order == order and f.dtype == "float64"]
+            shown = next((f for f in double if f.case == "uniform"), double[0])
             what = "value" if order == 0 else f"{ORDERS[order]} derivative"
             yield (
-                f"{function} is wrong in the {what}: rounding cannot explain that {row.quantity} is off by "
-                f"{short(row.error)} in float64 ({row.case})"
+                f"{function} is wrong in the {what}: rounding cannot explain that {shown.quantity} is off by "
+                f"{write_error(shown.error)} in float64 ({shown.case})"
             )
-        worst: dict[str, Row] = {}
-        for row in wrong:
-            if row.order not in orders and (row.case not in worst or row.error > worst[row.case].error):
-                worst[row.case] = row
+        worst: dict[str, Figure] = {}
+        for f in wrong:
+            if f.order not in orders and (f.case not in worst or f.error > worst[f.case].error):
+                worst[f.case] = f
         if worst:
-            found = ", ".join(f"{row.quantity} by {short(row.error)} ({case})" for case, row in worst.items())
+            found = ", ".join(f"{f.quantity} by {write_error(f.error)} ({case})" for case, f in worst.items())
             yield (
                 f"{function} loses digits in float32: {found}. Near 10,000 the numbers of float32 are 0.001 apart: "
                 "what is rounded before the greater part of it cancels is lost"
             )
-
-
-def torch_engine() -> Engine:
-    """Return how PyTorch differentiates."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("compare: against= needs PyTorch: pip install torch") from None
-
-    def lift(array: Any) -> Any:
-        return torch.tensor(to_numpy(array), requires_grad=True)
-
-    def pull(outputs: Sequence[Any], inputs: Sequence[Any], v: Sequence[Any], create_graph: bool = False) -> Any:
-        reached = [(y, g) for y, g in zip(outputs, v, strict=True) if y.requires_grad]
-        if not reached:
-            return tuple(map(torch.zeros_like, inputs))
-        ys, gs = zip(*reached, strict=True)
-        options = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
-        return torch.autograd.grad(ys, inputs, gs, create_graph=create_graph, **options)
-
-    def kept(func: Function, xs: Sequence[Any]) -> tuple[int, int]:
-        leaves = [lift(x) for x in xs]
-        buffers: dict[int, int] = {}
-
-        def count(t: Any) -> Any:
-            buffers[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-            return t
-
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
-            out = func(*leaves)
-        of_inputs = sum(buffers.pop(x.untyped_storage().data_ptr(), 0) for x in leaves)
-        del out  # only now, so that no buffer was freed and its address used again
-        return sum(buffers.values()), of_inputs
-
-    return Engine(lift, pull, lambda t: t.detach().numpy(), kept)
-
-
-def torch_twin(composed: Function) -> Function:
-    """Return PyTorch's own function for ours of the same name, with the same keywords."""
-    from torch.nn import functional
-
-    keywords = getattr(composed, "keywords", {})
-    eps, name = keywords.get("eps", 1e-5), label(composed).removeprefix("fused.")
-
-    def batch_norm(x: Any, gamma: Any = None, beta: Any = None) -> Any:
-        axes = axes_of(keywords.get("axis", 0), x, name)
-        order = [*axes, *(a for a in range(x.ndim) if a not in axes)]
-        if order[-1] == 1 and len(axes) == x.ndim - 1:  # channels come second, as PyTorch has them
-            return functional.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
-        rows = x.permute(order)
-        table = rows.reshape(int(np.prod(rows.shape[: len(axes)])), -1)
-        gamma, beta = (p if p is None else p.reshape(-1) for p in (gamma, beta))
-        y = functional.batch_norm(table, None, None, gamma, beta, training=True, eps=eps)
-        return y.reshape(rows.shape).permute([order.index(a) for a in range(x.ndim)])
-
-    def layer_norm(x: Any, gamma: Any = None, beta: Any = None) -> Any:
-        axes = axes_of(keywords.get("axis", -1), x, name)
-        if axes != tuple(range(x.ndim - len(axes), x.ndim)):
-            raise ValueError(f"PyTorch's layer_norm takes the last axes, and axis is {axes}")
-        return functional.layer_norm(x, [x.shape[a] for a in axes], gamma, beta, eps)
-
-    twins = {"batch_norm": batch_norm, "layer_norm": layer_norm}
-    if name not in twins:
-        raise ValueError(
-            f"compare: PyTorch's twin of {name} is not known, but those of {' and '.join(twins)}; "
-            "give a function of PyTorch tensors as against="
-        )
-    return twins[name]

@@ -16,7 +16,7 @@ from tinygraph.autodiff.backward import order_of
 from tinygraph.engine.context import CONTEXT
 from tinygraph.engine.errors import describe
 from tinygraph.engine.op import tensor_of
-from tinygraph.engine.tensor import Tensor, array_of
+from tinygraph.engine.tensor import Record, Tensor, array_of
 from tinygraph.engine.types import Array, Value
 from tinygraph.functions.transforms import pull, vectors, vjp
 from tinygraph.graph.records import behind, differentiated_inputs
@@ -241,7 +241,10 @@ def warn_if_blind(check: Check, atol: float, rng: np.random.Generator) -> bool:
 
 def larger_values(y: Tensor) -> list[Tensor]:
     """Return the nearest values behind ``y`` that have more elements, as zeros: only their nodes are used."""
-    is_larger = lambda node: math.prod(node.shape) > y.size
+
+    def is_larger(node: Record) -> bool:
+        return math.prod(node.shape) > y.size
+
     reached = behind([y.node], lambda node: () if is_larger(node) else differentiated_inputs(node))
-    zeros = lambda shape: np.broadcast_to(np.zeros((), y.dtype), shape)
-    return [tensor_of(zeros(node.shape), node) for node in reached if is_larger(node)]
+    zero = np.zeros((), y.dtype)
+    return [tensor_of(np.broadcast_to(zero, node.shape), node) for node in reached if is_larger(node)]

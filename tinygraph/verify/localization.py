@@ -20,7 +20,7 @@ from tinygraph.engine.op import Op
 from tinygraph.engine.tensor import Leaf, Record
 from tinygraph.engine.types import Array, Value
 from tinygraph.functions.transforms import pull
-from tinygraph.graph.snapshot import behind
+from tinygraph.graph.records import behind
 from tinygraph.verify.differences import Check, Comparison, Limits, index_of
 from tinygraph.verify.inputs import Function, draw_normal
 
