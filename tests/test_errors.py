@@ -63,7 +63,7 @@ CALLS = [
     (lambda: np.split(x, 2, axis=2), ValueError, "axis 2 is out of bounds for array of dimension 2"),
     (lambda: np.einsum(x, [0, 1], [1]), TypeError, "einsum: the subscripts come first, as text such as 'ij,jk->ik', not x float64[4,3]"),
     # How an op is called: as any function of Python.
-    (lambda: x.sum(dim=0), TypeError, "sum() got an unexpected keyword argument 'dim'"),
+    (lambda: x.sum(axis=0, dim=0), TypeError, "sum: give axis= or dim=, which mean the same, and not both"),
     (lambda: np.sum(x, out=A), TypeError, "numpy.sum of a Tensor takes no out=: a Tensor is never changedHERE"),
     (lambda: elementwise.clip(x, 0, 1, 2), TypeError, "clip() takes from 1 to 3 positional arguments but 4 were given"),
     (lambda: elementwise.where(A > 0, x), TypeError, "where() missing 1 required positional argument: 'y'"),

@@ -106,12 +106,12 @@ def test_gradgradcheck_holds_a_kernel_against_its_definition():
         return x * x * x
 
     @fused("", definition=cubed, backward=kernel)
-    def square(x):
+    def squared(x):
         return (x * x,)
 
-    assert gradcheck(square, X)
+    assert gradcheck(squared, X)
     with pytest.raises(GradcheckError, match=r"^gradgradcheck: the backward kernel of square for x "):
-        gradgradcheck(square, X)
+        gradgradcheck(squared, X)
 
 
 def test_gradgradcheck_takes_an_upstream_gradient():

@@ -120,11 +120,11 @@ def test_a_wrong_kernel_of_a_fused_op_is_named():
         return [g * operands[0]]
 
     @fused("", definition=lambda x: x * x, backward=kernel)
-    def square(x):
+    def squared(x):
         return (x * x,)
 
-    found = f"the backward kernel of square for x {place('kernel of square')} is 2 × too small; {ALL}"
-    assert message(gradcheck, lambda x: tg.tanh(square(x)), X).startswith(f"gradcheck: {found}. So {GRADIENT} is")
+    found = f"the backward kernel of squared for x {place('kernel of square')} is 2 × too small; {ALL}"
+    assert message(gradcheck, lambda x: tg.tanh(squared(x)), X).startswith(f"gradcheck: {found}. So {GRADIENT} is")
 
 
 def test_a_kernel_that_is_not_that_of_its_definition_is_named():
@@ -135,11 +135,11 @@ def test_a_kernel_that_is_not_that_of_its_definition_is_named():
         return x * x * x
 
     @fused("", definition=cubed, backward=kernel)
-    def square(x):
+    def squared(x):
         return (x * x,)
 
-    assert message(gradgradcheck, lambda x: tg.tanh(square(x)), X) == (
-        f"gradgradcheck: the backward kernel of square for x {place('kernel of the square')} does not compute the "
+    assert message(gradgradcheck, lambda x: tg.tanh(squared(x)), X) == (
+        f"gradgradcheck: the backward kernel of squared for x {place('kernel of the square')} does not compute the "
         f"gradient of its definition cubed {place('definition of the square')}. So the gradient in input 0 (x) is not "
         "the same with create_graph=True"
     )
@@ -150,11 +150,11 @@ def test_a_line_that_differs_between_arrays_and_tensors_is_named():
         "$x²",
         x=("", lambda g, x: g * (3 * x if isinstance(x, Tensor) else 2 * x)),  # two-faced line
     )
-    def square(x):
+    def squared(x):
         return x * x
 
-    assert message(gradgradcheck, square, X).startswith(
-        f"gradgradcheck: the derivative line of square for x {place('two-faced line')} gives one value on arrays and "
+    assert message(gradgradcheck, squared, X).startswith(
+        f"gradgradcheck: the derivative line of squared for x {place('two-faced line')} gives one value on arrays and "
         "another on Tensors (create_graph=True). So the gradient in input 0 (x) is not the same"
     )
 

@@ -1,4 +1,4 @@
-"""A fused op carries its composite as its definition: its kernel is fast, and what it means is not its business.
+"""A fused op carries its composite as its definition. The kernel is for speed; the definition says what it computes.
 
 Backward on arrays runs the kernel. Recorded backward differentiates the definition, so every order of
 derivative is right by construction.
@@ -6,19 +6,21 @@ derivative is right by construction.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinygraph.autodiff.backward import order_of, walk_recorded
 from tinygraph.engine.context import within
-from tinygraph.engine.op import Function, Op, lifted, op
+from tinygraph.engine.op import Function, Op, lift, op
 from tinygraph.engine.tensor import Record, Tensor
 from tinygraph.ops.shape import reshape
 
 __all__ = ["Fused", "fused"]
 
 
+@dataclasses.dataclass(eq=False, repr=False)
 class Fused(Op):
     """An op with a ``definition`` made of ops, and a kernel each way.
 
@@ -26,12 +28,10 @@ class Fused(Op):
     operand, in arrays of its own, and None for an operand that is None. Operands may have defaults.
     """
 
-    results = "out, *_extras"
+    definition: Function = dataclasses.field(kw_only=True)
+    backward: Function = dataclasses.field(kw_only=True)
 
-    def __init__(self, *args: Any, definition: Function, backward: Function, **about: Any) -> None:
-        self.definition: Function = definition
-        self.backward = backward
-        super().__init__(*args, **about)
+    results = "out, *_extras"
 
     def is_operand(self, name: str) -> bool:
         """Whether an argument is an operand: whether it can be given by its place."""
@@ -46,21 +46,21 @@ class Fused(Op):
         operands, extras = next(filter(None, node.saved or ()))
         return [lambda *_, gx=gx: gx for gx in self.backward(g, operands, extras, **node.params)]
 
-    def recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+    def pull_recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Differentiate the definition, at the operands and no further."""
         arrays, _ = next(filter(None, node.saved or ()))
-        operands = list(map(lifted, arrays, node.inputs))
+        operands = list(map(lift, arrays, node.inputs))
         for i, x in enumerate(operands):
             if isinstance(x, Tensor) and any(other is node.inputs[i] for other in node.inputs[:i]):
                 operands[i] = reshape(x, x.shape)  # one tensor in two roles: each has its own gradient
-        with within(scope=node.scope):  # else its backward were in the scope "grad" of a "grad"
+        with within(scope=node.scope):  # without it, the scope would be "grad" inside of "grad"
             y = self.definition(*operands, **node.params)
         stop = {x.node for x in operands if isinstance(x, Tensor)}
         grads = {y.node: g}
         walk_recorded([n for n in order_of([y.node], stop) if n not in stop], grads)
         return [grads.get(x.node) if want else None for x, want in zip(operands, wanted)]
 
-    def kept(self, i: int) -> str:
+    def saved_expression(self, i: int) -> str:
         """Keep all operands, and what the kernel wants to see again."""
         return f"(({', '.join(f'{x}_array' for x in self.operands)},), _extras)"
 
@@ -69,9 +69,13 @@ def fused(tex: str, *, definition: Function, backward: Function, **about: Any) -
     """Make a fused op of a kernel: as `tinygraph.op`, with a definition and a kernel for the way back.
 
     Args:
-        tex, about: as for `tinygraph.op`.
+        tex: LaTeX of the result, as for `tinygraph.op`.
         definition: the function made of ops that computes the same.
         backward: the kernel ``(g, operands, extras, **params) -> a gradient an operand``.
+        about: the other arguments of `tinygraph.op`.
+
+    Returns:
+        A decorator for the kernel of the way forward, which returns ``(out, *extras)``.
 
     >>> @fused(r"$x^4", definition=lambda x: x * x * x * x, backward=lambda g, xs, extras: [4 * g * xs[0] ** 3])
     ... def fourth(x):

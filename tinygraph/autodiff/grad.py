@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 from tinygraph.autodiff.backward import order_of, walk, walk_recorded
 from tinygraph.engine.context import CONTEXT, within
 from tinygraph.engine.errors import describe
+from tinygraph.engine.op import zero_dimensional
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Record, Tensor, array_of
 from tinygraph.ops.elementwise import astype
 
 __all__ = ["grad"]
+
+ADDING = threading.Lock()  # threads may share a parameter: one reads and adds at a time
 
 
 def seeds(outputs: Sequence[Tensor], gradients: Sequence[Any], what: str) -> dict[Record, Any]:
@@ -32,11 +36,13 @@ def seeds(outputs: Sequence[Tensor], gradients: Sequence[Any], what: str) -> dic
         if (shape := g.shape if hasattr(g, "shape") else np.shape(g)) != y.shape:
             raise ValueError(f"{what} of {describe(y)} must have its shape, and has {list(shape)}")
         g = g if hasattr(g, "dtype") else np.full_like(y.data, g)
+        if g.dtype.kind == "c":
+            raise TypeError(f"{what} of {describe(y)} must be real, and is {g.dtype}")
         found[y.node] = found[y.node] + g if y.node in found else g
     return found
 
 
-def own(g: Any, node: Record, dtype: Any, others: set[int]) -> Any:
+def detach_gradient(g: Any, node: Record, dtype: Any, others: set[int]) -> Any:
     """Return a gradient in full shape, in the dtype of its tensor, in an array that nothing else uses."""
     if g.shape != node.shape:
         g = np.broadcast_to(g, node.shape)
@@ -67,9 +73,10 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool = True) -> N
     walk(grads, free=not retain_graph)
     others = {id(seed)}
     for leaf, g in grads.items():
-        g = own(g, leaf, leaf.data.dtype, others)  # type: ignore[attr-defined]
-        leaf.passes = 1 if leaf.grad is None else leaf.passes + 1  # type: ignore[attr-defined]
-        leaf.grad = g if leaf.grad is None else leaf.grad + g
+        g = detach_gradient(g, leaf, leaf.data.dtype, others)  # type: ignore[attr-defined]
+        with ADDING:
+            leaf.passes = 1 if leaf.grad is None else leaf.passes + 1  # type: ignore[attr-defined]
+            leaf.grad = g if leaf.grad is None else zero_dimensional(leaf.grad + g)
     if root.op is not None:
         root.seed = seed  # a drawing runs this backward pass again
 
@@ -125,7 +132,7 @@ def grad(
             walk_recorded(order, grads, only)
             grads |= {n: astype(grads[n], x.dtype) for x in xs if (n := x.node) in grads and grads[n].dtype != x.dtype}
     else:
-        walk(grads, only)
+        walk(grads, only, keep={x.node for x in xs})
     others = {id(array_of(g)) for g in gs}
     found = []
     for x in xs:
@@ -135,6 +142,6 @@ def grad(
         elif g is None and not allow_unused:
             raise RuntimeError(f"{describe(x)} is not used by the outputs: pass allow_unused=True to get None for it")
         elif g is not None and not create_graph:
-            g = own(g, x.node, x.dtype, others)
+            g = detach_gradient(g, x.node, x.dtype, others)
         found.append(g)
     return tuple(found)

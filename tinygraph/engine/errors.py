@@ -12,11 +12,8 @@ import numpy as np
 
 from tinygraph.engine.context import CONTEXT
 
-INSIDE = (
-    f"{Path(__file__).parents[1]}{os.sep}",
-    f"{np.__path__[0]}{os.sep}",
-    "<__array_function__",
-)  # nobody's own code
+PACKAGE = Path(__file__).parents[1]
+INSIDE = (f"{PACKAGE}{os.sep}", f"{np.__path__[0]}{os.sep}", "<__array_function__", "<op ")  # files of no user's code
 
 
 def describe(x: Any) -> str:

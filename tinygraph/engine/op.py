@@ -1,36 +1,48 @@
-"""All about an op lives by the op; called with arrays it computes, called with a Tensor it also records.
+"""All about an op lives by the op. Called with arrays it computes; called with a Tensor it also records.
 
-A derivative line is one function, written in array operations that work on arrays and Tensors alike. It
-takes the upstream gradient ``g`` and then *by name* what it needs: an operand (``x``), the result
-(``out``), a shape or dtype (``x_shape``), a parameter (``axis``). What no line names is not kept.
+A derivative line is one function, written in array operations that work on arrays and on Tensors. It takes the
+upstream gradient ``g``, and then *by name* what it needs: an operand (``x``), the result (``out``), a shape or dtype
+(``x_shape``), a parameter (``axis``). What no line names is not kept in memory.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
+import linecache
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from tinygraph.engine.arrays import scalar  # noqa: F401 - likewise
-from tinygraph.engine.context import CONTEXT  # noqa: F401 - for the calls that are written here
-from tinygraph.engine.errors import explain  # noqa: F401 - likewise
+from tinygraph.engine.arrays import scalar
+from tinygraph.engine.context import CONTEXT
+from tinygraph.engine.errors import explain
 from tinygraph.engine.registry import OPS, Sample, implements
-from tinygraph.engine.tensor import Leaf, Record, Tensor, serial  # noqa: F401 - likewise
+from tinygraph.engine.tensor import Leaf, Record, Tensor, serial
 
 __all__ = ["Op", "op"]
 
 Function = Callable[..., Any]
+Rules = dict[str, "tuple[str, Function] | None"]
 new = object.__new__
-CALL = """{take}
+
+# The source of an op's call; `Op.source_of_call` fills in what stands in braces.
+CALL = """\
+def {name}{signature}:
+    {torch}{take}
     try:
         {results} = _op.forward({passed})
     except Exception as _error:
-        raise _explain(_error, _op.name, ({operands},)) from _error
-    if not ({any_is}):
+        raise _explain(_error, _op.name, {operands}) from _error
+    if {none_is}:
         return out
+    if out.dtype.kind == 'c':
+        raise _explain(_COMPLEX, _op.name, {operands})
+    _shape = out.shape
+    if not _shape:
+        out = _zero_dimensional(out)
     _context = _CONTEXT.get()
     if not _context.recording:
         return _constant(out)
@@ -39,44 +51,55 @@ CALL = """{take}
     _tensor._data = out
     _tensor.node = _node = _Record()
     _node.op = _op
-    _node.inputs = ({nodes},)
-    _node.saved = ({saved},)
+    _node.inputs = {nodes}
+    _node.saved = {saved}
     _node.needs = {any_want}
-    _node.shape = out.shape
+    _node.shape = _shape
     _node.scope = _context.scope
     _node.id = _serial()
-    {params}
-    return _tensor
+    {params}return _tensor
 """
+TORCH = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch's names of two parameters: a call takes either
+GIVEN = "if {theirs} is not None: {ours} = _either(_op, {ours!r}, {ours}, {theirs!r}, {theirs})"
 
 
+@dataclasses.dataclass(eq=False, repr=False)
 class Op:
-    """A named array function with its derivatives; what `op` was told, and what follows from it.
+    """A named array function with its derivatives: the arguments of `op`, and what is derived from them.
 
-    ``operands`` and ``params`` name the arguments; ``lines``, ``partials`` and ``asks`` have, an operand
-    each, the derivative line, its LaTeX and the names it asks for.
+    ``operands`` and ``params`` name the arguments. ``lines``, ``partials`` and ``asks`` have one entry an operand:
+    the derivative line, its LaTeX, and the names that the line asks for. ``code`` is the source of the call.
     """
 
-    variadic = False  # `Variadic` has any number of operands, and one line for all
-    definition: Function | None = None
-    results = "out"  # what ``forward`` returns, as a call names it
+    function: Function
+    forward: Function
+    tex: str
+    rules: Rules
+    says: str = ""
+    onnx: str = ""
+    family: str = "elementwise"
+    samples: Sequence[Sample] = ()
 
-    def __init__(self, function: Function, forward: Function, rules: dict[str, Any], **about: Any) -> None:
-        self.name, self.forward, self.function = function.__name__, forward, function
-        self.tex, self.says, self.family = about["tex"], about["says"], about["family"]
-        self.onnx, self.samples = about["onnx"], about["samples"]
-        self.signature = inspect.signature(function).parameters
+    variadic = False  # `Variadic` has any number of operands, and one line for all
+    definition = None  # `Fused` has one, made of ops
+    results = "out"  # what ``forward`` returns, as the call names it
+
+    def __post_init__(self) -> None:
+        self.name = self.function.__name__
+        self.signature = inspect.signature(self.function).parameters
         self.operands = tuple(filter(self.is_operand, self.signature))
         self.params = {name: p.default for name, p in self.signature.items() if name not in self.operands}
-        self.partials = tuple(rules.get(x, ("", None))[0] for x in self.operands)
-        self.lines = tuple(rules.get(x, ("", None))[1] for x in self.operands)
-        self.asks = tuple(tuple(inspect.signature(f).parameters)[1:] if f else () for f in self.lines)
+        rules = [self.rules.get(x) or ("", None) for x in self.operands]
+        self.partials = tuple(tex for tex, _ in rules)
+        self.lines = tuple(line for _, line in rules)
+        self.asks = tuple(tuple(inspect.signature(line).parameters)[1:] if line else () for line in self.lines)
         self.elementwise = self.family == "elementwise"
-        self.plain = type(self).lines_for is Op.lines_for  # whether ``lines`` are all there is to the derivative
+        self.builtin = self.function.__module__.startswith("tinygraph.")  # its lines may get a smaller g
+        self.plain = type(self).lines_for is Op.lines_for  # ``lines`` are the whole derivative
         self.differentiable = any(self.lines) or self.definition is not None
-        if unknown := rules.keys() - set(self.operands):
-            raise TypeError(f"op {self.name}: derivatives for {sorted(unknown)}, which are no operands")
-        self.call = functools.wraps(function)(self.written())
+        self.check_rules()
+        self.code = self.source_of_call()
+        self.call = functools.wraps(self.function)(self.compile_call())
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Call the op."""
@@ -84,6 +107,14 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    def check_rules(self) -> None:
+        """Raise if a derivative is given for no operand, or an operand has none although another has one."""
+        if unknown := self.rules.keys() - set(self.operands):
+            raise TypeError(f"op {self.name}: derivatives for {sorted(unknown)}, which are no operands")
+        if self.definition is None and any(self.lines) and (left := [x for x in self.operands if x not in self.rules]):
+            advice = f"give {left[0]}=(LaTeX, line), or {left[0]}=None if no gradient goes there"
+            raise TypeError(f"op {self.name}: operand {left[0]} has no derivative line: {advice}")
 
     def is_operand(self, name: str) -> bool:
         """Whether an argument is an operand: whether it has no default."""
@@ -95,60 +126,79 @@ class Op:
         return self.forward(*arrays, **params)
 
     def lines_for(self, node: Record, g: Any) -> Iterable[Function | None]:
-        """Return a line for each input of a node whose gradient is ``g``."""
+        """Return a derivative line for each input of a node whose gradient is ``g``."""
         return self.lines
 
-    def recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-        """Return the gradient of each wanted input, recorded: the lines, called with Tensors of the graph."""
+    def pull_recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+        """Return the gradient of each wanted input as a recorded Tensor: the same lines, called with Tensors."""
         lines: Any = self.lines_for(node, g)
-        return [line(g, *self.lifted(node, i)) if want else None for i, (line, want) in enumerate(zip(lines, wanted))]
+        return [
+            line(g, *self.lift_saved(node, i)) if want else None for i, (line, want) in enumerate(zip(lines, wanted))
+        ]
 
-    def lifted(self, node: Record, i: int) -> Iterable[Any]:
-        """Return what line ``i`` asked for as Tensors of the graph."""
+    def lift_saved(self, node: Record, i: int) -> Iterable[Any]:
+        """Return what line ``i`` asked for, arrays as Tensors of the graph."""
         sources = dict(zip(self.operands, node.inputs), out=node)
         saved: Any = node.saved and node.saved[i]
-        return (lifted(array, sources.get(ask)) for ask, array in zip(self.asks[i], saved))
+        return (lift(array, sources.get(ask)) for ask, array in zip(self.asks[i], saved))
 
-    def written(self) -> Function:
-        """Write the function that calls this op out of its signature, so that it does what it must and no more."""
-        xs, sure = self.operands, " and out.dtype.kind == 'f'" if self.params else ""  # to integers goes no gradient
+    def source_of_call(self) -> str:
+        """Write the source of this op's call from its signature, with no loop or test that this op does not need."""
+        torch = [GIVEN.format(ours=p, theirs=TORCH[p]) for p in self.params if p in TORCH]
+        parts = {name: "\n    ".join(part) if isinstance(part, list) else part for name, part in self.parts().items()}
+        return CALL.format(
+            name=self.name,
+            signature=self.signature_of_call(),
+            torch="".join(f"{line}\n    " for line in torch),
+            results=self.results,
+            params=f"_node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}\n    " if self.params else "",
+            **parts,
+        )
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the call does with each operand, as source."""
+        xs, real = self.operands, " and out.dtype.kind == 'f'" if self.params else ""  # to integers goes no gradient
         take = [f"{x}_is = isinstance({x}, _Tensor); {x}_array = {x}._data if {x}_is else {x}" for x in xs]
         for x, y in (xs, xs[::-1]) if self.elementwise and len(xs) == 2 else ():
             take.append(f"if not {x}_is and type({x}) is float: {x}_array = _scalar({x}, {y}_array)")
         want = [f"{x}_node = {x}.node if {x}_is else {x}" for x in xs]
         for x, line in zip(xs, self.lines):
-            want.append(f"{x}_want = " + (f"{x}_is and {x}_node.needs{sure}" if line or self.definition else "False"))
-        text = CALL.format(
-            take="\n    ".join(take),
-            results=self.results,
-            passed=", ".join([f"{x}_array" for x in xs] + [f"{p}={p}" for p in self.params]),
-            operands=", ".join(xs),
-            any_is=" or ".join(f"{x}_is" for x in xs),
-            want="\n    ".join(want),
-            nodes=", ".join(f"{x}_node" for x in xs),
-            saved=", ".join(f"{self.kept(i)} if {x}_want else None" for i, x in enumerate(xs)),
-            any_want=" or ".join(f"{x}_want" for x in xs),
-            params=f"_node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}" if self.params else "",
-        )
-        return self.defined(text)
+            want.append(f"{x}_want = " + (f"{x}_is and {x}_node.needs{real}" if line or self.definition else "False"))
+        return {
+            "take": take,
+            "passed": ", ".join([f"{x}_array" for x in xs] + [f"{p}={p}" for p in self.params]),
+            "operands": tuple_source(xs),
+            "none_is": " and ".join(f"not {x}_is" for x in xs),
+            "want": want,
+            "nodes": tuple_source([f"{x}_node" for x in xs]),
+            "saved": tuple_source([f"{self.saved_expression(i)} if {x}_want else None" for i, x in enumerate(xs)]),
+            "any_want": " or ".join(f"{x}_want" for x in xs),
+        }
 
-    def defined(self, body: str) -> Function:
-        """Define a function of the op's signature, whose body knows ``_op`` and, with a ``_``, what this file knows."""
-        bare = lambda p: p.replace(annotation=p.empty, default=p.default if p.default is p.empty else None)
-        signature = inspect.Signature(list(map(bare, self.signature.values())))
-        names = {f"_{name}": thing for name, thing in globals().items()} | {"_op": self}  # no argument hides these
-        text = f"def {self.name}{signature}:\n    {body}"
-        exec(compile(text, f"{__file__}:{self.name}", "exec"), names)  # noqa: S102 - of its own names, as in namedtuple
-        call = names[self.name]
-        call.__defaults__, call.__kwdefaults__ = self.function.__defaults__, self.function.__kwdefaults__
-        return cast(Function, call)
+    def signature_of_call(self) -> inspect.Signature:
+        """Return the signature without annotations, every default as None, and PyTorch's names beside NumPy's."""
+        bare = [p.replace(annotation=p.empty, default=p.default if p.default is p.empty else None)
+                for p in self.signature.values()]  # fmt: skip
+        theirs = [inspect.Parameter(TORCH[p], inspect.Parameter.KEYWORD_ONLY, default=None)
+                  for p in self.params if p in TORCH]  # fmt: skip
+        return inspect.Signature(bare + theirs)
 
-    def kept(self, i: int) -> str:
-        """Return what a call keeps for line ``i``, as it is written there."""
-        return f"({''.join(f'{self.source(ask)}, ' for ask in self.asks[i])})"
+    def compile_call(self) -> Function:
+        """Compile ``code``, as `collections.namedtuple` does its own; tracebacks and debuggers find it by its name."""
+        file, names = f"<op {self.name}>", {**NAMES, "_op": self}
+        linecache.cache[file] = len(self.code), None, self.code.splitlines(keepends=True), file
+        exec(compile(self.code, file, "exec"), names)  # noqa: S102 - source of our own, of names that were checked
+        call = cast(Function, names[self.name])
+        call.__defaults__ = self.function.__defaults__
+        call.__kwdefaults__ = {**(call.__kwdefaults__ or {}), **(self.function.__kwdefaults__ or {})}
+        return call
 
-    def source(self, ask: str) -> str:
-        """Return where a call finds what a derivative line asks for."""
+    def saved_expression(self, i: int) -> str:
+        """Return what the call keeps for line ``i``, as source."""
+        return tuple_source(list(map(self.source_of, self.asks[i])))
+
+    def source_of(self, ask: str) -> str:
+        """Return where the call finds what a derivative line asks for, as source."""
         owner, _, attribute = ask.rpartition("_")
         if ask == "out" or ask in self.params:
             return ask
@@ -158,6 +208,11 @@ class Op:
             return f"{owner}_array.{attribute}"
         known = ", ".join([*sorted({"out", *self.operands, *self.params}), "and _shape and _dtype of an operand"])
         raise TypeError(f"op {self.name}: a derivative line asks for {ask!r}; known: {known}")
+
+
+def tuple_source(parts: Sequence[str]) -> str:
+    """Write a tuple as source."""
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
 
 
 def tensor_of(array: Any, node: Record) -> Tensor:
@@ -172,23 +227,52 @@ def constant(array: Any) -> Tensor:
     return tensor_of(array, Leaf(array, None, False, "constant"))
 
 
-def lifted(array: Any, source: Any) -> Any:
-    """Return an array that is the value of a node as a Tensor of the graph; anything else as it is."""
+def lift(array: Any, source: Any) -> Any:
+    """Return an array as a Tensor of the node that made it; without one, as it is."""
     return tensor_of(array, source) if isinstance(source, Record) else array
+
+
+def zero_dimensional(out: Any) -> Any:
+    """Return a NumPy scalar as a 0-d array, since a Tensor's data is always an array."""
+    return np.asarray(out) if isinstance(out, np.generic) else out
+
+
+def either(op: Op, ours: str, value: Any, theirs: str, given: Any) -> Any:
+    """Return the parameter that was given under PyTorch's name; raise if it was given under both."""
+    if value != op.params[ours]:
+        raise TypeError(f"{op.name}: give {ours}= or {theirs}=, which mean the same, and not both")
+    return given
+
+
+# The names that a call uses beside its own arguments; the underscore keeps them apart from those.
+NAMES: dict[str, Any] = {
+    "_Tensor": Tensor,
+    "_Record": Record,
+    "_CONTEXT": CONTEXT,
+    "_COMPLEX": TypeError("complex numbers have no derivative here: write the real and the imaginary part apart"),
+    "_constant": constant,
+    "_either": either,
+    "_explain": explain,
+    "_new": new,
+    "_scalar": scalar,
+    "_serial": serial,
+    "_zero_dimensional": zero_dimensional,
+}
 
 
 def op(
     tex: str,
     numpy: Any = (),
     *,
-    forward: Function | None = None,
     method: str = "",
+    forward: Function | None = None,
     says: str = "",
-    onnx: str | None = None,
-    samples: Sequence[Sample] = (),
+    onnx: str = "",
     family: str = "elementwise",
+    samples: Sequence[Sample] = (),
+    replace: bool = False,
     kind: Callable[..., Op] = Op,
-    **rules: tuple[str, Function],
+    **rules: tuple[str, Function] | None,
 ) -> Callable[[Function], Function]:
     """Make an op of an array function. Its arguments without a default are operands, the others parameters.
 
@@ -196,17 +280,27 @@ def op(
 
     Args:
         tex: LaTeX of the result, ``$x`` standing for the operand x.
-        numpy: NumPy function, or a tuple of them, that means this op when called with a Tensor. A ufunc is
-            its own forward; ``forward`` is another one to use in place of the function's body.
+        numpy: NumPy function, or a tuple of them, that means this op when called with a Tensor. A ufunc also
+            computes the value.
         method: names of Tensor methods, separated by spaces; ``__rsub__`` and its like swap the operands.
-        says: one English sentence, for the lesson. onnx: its name there. samples: calls that tests make.
-        family: "elementwise" (its lines may get a smaller g, which broadcasts), "reduction", "shape", "linear",
-            "window" or "fused".
+        forward: function that computes the value, in place of the decorated function's body.
+        says: one English sentence, for the lesson.
+        onnx: the op's name in ONNX.
+        family: "elementwise", "reduction", "shape", "linear", "window" or "fused". Of an elementwise op a
+            derivative line need not undo broadcasting: its gradient is summed to the operand's shape.
+        samples: calls that tests make.
+        replace: allow the name of an op that tinygraph has.
         kind: `Op`; or `Variadic`, for any number of operands; `tinygraph.autodiff.fused_op.fused` makes fused ops.
-        rules: for each operand ``(LaTeX of the local derivative, derivative line)``.
+        rules: for each operand ``(LaTeX of the local derivative, derivative line)``, or None if no gradient goes
+            there. A line takes ``g``, the upstream gradient in the result's shape, and by name what it needs.
 
     Returns:
-        The function that calls the op; its ``op`` attribute is the `Op`.
+        A decorator; what it returns calls the op, which is its ``op`` attribute.
+
+    Raises:
+        TypeError: an operand has no rule although another has one, a rule is for no operand, or a line asks for
+            what is not known.
+        ValueError: tinygraph has an op of that name, and ``replace`` is not given.
 
     >>> @op(r"$x^3", x=(r"3$x^2", lambda g, x: g * (3 * x * x)))
     ... def cube(x):
@@ -218,9 +312,11 @@ def op(
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
 
     def make(function: Function) -> Function:
+        known = OPS.get(function.__name__)
+        if known and known.builtin and not replace:
+            raise ValueError(f"tinygraph has an op {known.name}: choose another name, or pass replace=True")
         ufunc = next((f for f in functions if isinstance(f, np.ufunc)), None)
-        about = {"tex": tex, "says": says, "onnx": onnx, "samples": samples, "family": family}
-        made = kind(function, forward or ufunc or function, rules, **about)
+        made = kind(function, forward or ufunc or function, tex, rules, says, onnx, family, samples)
         OPS[made.name] = made
         made.call.op = made  # type: ignore[attr-defined]
         return implements(*functions, method=method)(made.call)

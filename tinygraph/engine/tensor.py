@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,10 +42,10 @@ class Record:
     scope: tuple[str, ...]
     id: int
     needs: bool
-    name: str | None = None  # these are few nodes': what a class has costs nothing to make
+    name: str | None = None  # most nodes never set these; a class default costs nothing per node
     grad: Any = None
     seed: Any = None  # of a computed value: the gradient that the last backward() from it started with
-    params: dict[str, Any] = {}  # noqa: RUF012
+    params: Mapping[str, Any] = MappingProxyType({})
 
 
 class Leaf(Record):
@@ -64,10 +66,13 @@ def array_of(x: Any) -> Any:
     return x._data if isinstance(x, Tensor) else x
 
 
-def held(array: Any, needs: bool) -> Any:
-    """Return what a leaf holds: an array, of floating point if it needs a gradient."""
+def checked_array(array: Any, needs: bool) -> Any:
+    """Return the array of a leaf; raise if it is complex, or needs a gradient and is not of floating point."""
     data = array_of(array)
-    data = data if hasattr(data, "dtype") and hasattr(data, "shape") else np.asarray(data)
+    if isinstance(data, np.generic) or not (hasattr(data, "dtype") and hasattr(data, "shape")):
+        data = np.asarray(data)
+    if data.dtype.kind == "c":
+        raise TypeError(f"Tensor: {describe(data)} is complex: give its real and its imaginary part apart")
     if needs and data.dtype.kind != "f":
         advice = "convert it with .astype(numpy.float32), or pass requires_grad=False for a constant"
         raise TypeError(f"Tensor: cannot differentiate with respect to {describe(data)}: {advice}")
@@ -110,7 +115,7 @@ class Tensor:
         __getattr__ = Later("tinygraph.exchange.missing", "raise_for_tensor")
 
     def __init__(self, array: Any, *, name: str | None = None, requires_grad: bool = True) -> None:
-        self._data = data = held(array, requires_grad)
+        self._data = data = checked_array(array, requires_grad)
         self.node = Leaf(data, name, requires_grad, self.kind if requires_grad else "constant")
 
     @property
@@ -121,7 +126,7 @@ class Tensor:
     @data.setter
     def data(self, array: Any) -> None:
         leaf = self._leaf("replace the data of")
-        self._data = data = held(array, leaf.needs)
+        self._data = data = checked_array(array, leaf.needs)
         if data.shape != leaf.shape:  # what was computed from the old one keeps its leaf, for the shapes there
             self.node = leaf = Leaf(data, leaf.name, leaf.needs, leaf.kind)
         leaf.data = data
@@ -146,7 +151,7 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         leaf = self._leaf("set requires_grad of")
-        held(leaf.data, wanted)
+        checked_array(leaf.data, wanted)
         leaf.needs, leaf.kind = wanted, self.kind if wanted else "constant"
 
     def _leaf(self, action: str) -> Leaf:

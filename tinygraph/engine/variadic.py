@@ -1,17 +1,13 @@
-"""An op of any number of operands has one derivative line for all: it is told which one, ``i``, and asks for ``xs``."""
+"""An op of any number of operands has one derivative line for all: it asks which operand it is for, ``i``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from itertools import repeat
 from typing import Any
 
-import numpy as np
-
-from tinygraph.engine.context import CONTEXT
-from tinygraph.engine.errors import explain
-from tinygraph.engine.op import Op, constant, lifted, tensor_of
-from tinygraph.engine.tensor import Record, Tensor, array_of, serial
+from tinygraph.engine.op import Op, lift
+from tinygraph.engine.tensor import Record
 
 __all__ = ["Variadic"]
 
@@ -25,39 +21,30 @@ class Variadic(Op):
         """Return the one line, for each input."""
         return repeat(self.lines[0], len(node.inputs))
 
-    def lifted(self, node: Record, i: int) -> Iterable[Any]:
-        """Return what the line asked for as Tensors of the graph."""
+    def lift_saved(self, node: Record, i: int) -> Iterable[Any]:
+        """Return what the line asked for, arrays as Tensors of the graph."""
         saved: Any = node.saved and node.saved[i]
         for ask, value in zip(self.asks[0], saved):
             made_by = node if ask == "out" else None
-            yield tuple(map(lifted, value, node.inputs)) if ask == "xs" else lifted(value, made_by)
+            yield tuple(map(lift, value, node.inputs)) if ask == "xs" else lift(value, made_by)
 
-    def written(self) -> Any:
-        """Return the function that calls this op."""
+    def parts(self) -> dict[str, Any]:
+        """Return what the call does with its operands, as source."""
+        return {
+            "take": "xs_array = tuple([_x._data if isinstance(_x, _Tensor) else _x for _x in xs])",
+            "passed": ", ".join(["*xs_array", *(f"{p}={p}" for p in self.params)]),
+            "operands": "xs",
+            "none_is": "not any([isinstance(_x, _Tensor) for _x in xs])",
+            "want": [
+                "xs_nodes = [_x.node if isinstance(_x, _Tensor) else _x for _x in xs]",
+                "xs_want = [isinstance(_x, _Record) and _x.needs for _x in xs_nodes]",
+                *["xs_shapes = tuple([getattr(_x, 'shape', ()) for _x in xs_array])"] * ("xs_shapes" in self.asks[0]),
+            ],
+            "nodes": "tuple(xs_nodes)",
+            "saved": f"tuple([{self.saved_expression(0)} if _want else None for i, _want in enumerate(xs_want)])",
+            "any_want": "any(xs_want)",
+        }
 
-        def call(*xs: Any, **params: Any) -> Any:
-            arrays = tuple(map(array_of, xs))
-            params = {**self.params, **params}
-            try:
-                out = self.forward(*arrays, **params)
-            except Exception as error:
-                raise explain(error, self.name, xs) from error
-            facts = {"out": out, "xs": arrays, "xs_shapes": tuple(map(np.shape, arrays)), **params}
-            return record(self, xs, params, out, lambda i: tuple({**facts, "i": i}[ask] for ask in self.asks[0]))
-
-        return call
-
-
-def record(op: Op, operands: Sequence[Any], params: dict[str, Any], out: Any, asked: Callable[[int], Any]) -> Any:
-    """Return the result of a call: as a Tensor, if an operand is one; ``asked(i)`` is what line i asks for."""
-    if not any(isinstance(x, Tensor) for x in operands):
-        return out
-    context = CONTEXT.get()
-    if not context.recording:
-        return constant(out)
-    node: Any = Record()
-    node.op, node.params, node.shape, node.scope, node.id = op, params, out.shape, context.scope, serial()
-    node.inputs = tuple(x.node if isinstance(x, Tensor) else x for x in operands)
-    wants = [isinstance(x, Record) and x.needs for x in node.inputs]
-    node.saved, node.needs = tuple(asked(i) if want else None for i, want in enumerate(wants)), any(wants)
-    return tensor_of(out, node)
+    def source_of(self, ask: str) -> str:
+        """Return where the call finds what the line asks for, as source."""
+        return ask if ask in ("i", "xs_shapes") else super().source_of(ask)

@@ -150,7 +150,7 @@ def hvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False) 
         TypeError, ValueError: as `hessian`, and if ``v`` does not fit the input.
 
     >>> hvp(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]), np.array([1.0, 10.0]))
-    (np.float64(9.0), array([  6., 120.]))
+    (array(9.), array([  6., 120.]))
     """
     xs = lift_inputs(inputs, create_graph)
     v = vectors(v, xs, "hvp", "input")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from tinygraph.autodiff.backward import freed, walk
+from tinygraph.autodiff.backward import freed_error, walk
 from tinygraph.engine.tensor import Record
 from tinygraph.engine.types import Array
 
@@ -20,7 +20,7 @@ def all_inputs(record: Record) -> tuple[Any, ...]:
         RuntimeError: ``backward(retain_graph=False)`` has freed them.
     """
     if record.op and not record.inputs:
-        raise freed(record)
+        raise freed_error(record)
     return record.inputs
 
 
@@ -31,7 +31,7 @@ def differentiated_inputs(record: Record) -> list[Record]:
         RuntimeError: ``backward(retain_graph=False)`` has freed them.
     """
     if record.saved is None:
-        raise freed(record)
+        raise freed_error(record)
     return [x for x, args in zip(record.inputs, record.saved, strict=True) if args is not None]
 
 

@@ -157,7 +157,7 @@ def collect_gradients(roots: list[Record]) -> tuple[dict[Record, Array], dict[tu
     grads: dict[Record, Array] = {root: root.seed for root in roots if root.seed is not None}
     sent: dict[Record, list[Array]] = {}
     goals = set(behind(grads, differentiated_inputs))
-    walk(grads, goals, watch=lambda record, gx: sent.setdefault(record, []).append(gx))
+    walk(grads, goals, keep=goals, watch=lambda record, gx: sent.setdefault(record, []).append(gx))
     parts: dict[tuple[Record, int], Array] = {}
     for record, contributions in sent.items():
         wanted = [i for i, args in enumerate(record.saved or ()) if args is not None]

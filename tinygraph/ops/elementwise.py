@@ -423,6 +423,7 @@ def send_to_greater(g: Value, x: Value, y: Value) -> Value:
     r"\operatorname{where}($condition, $x, $y)", np.where, onnx="Where",
     says="Takes $x where $condition holds and $y elsewhere.",
     samples=[sample((4, 3), (4, 3), (3,)), sample((3,), (4, 3), ())],
+    condition=None,
     x=("[$condition]", lambda g, condition: where(condition, g, 0)),
     y=(r"[\neg $condition]", lambda g, condition: where(condition, 0, g)),
 )  # fmt: skip

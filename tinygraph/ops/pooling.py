@@ -188,6 +188,7 @@ def find_largest(x: Array, p: Pool) -> tuple[list[Array], list[Array]]:
     r"$g [$x = \max]", says="Sends $g to the largest of each window of $x.",
     samples=[sample(pooled_shape(shape, options), shape, **options) for shape, options in POOLED],
     g=(r"[$x = \max]", lambda g, x, kernel_size, stride, padding: pick_largest(g, x, kernel_size, stride, padding)),
+    x=None,
 )  # fmt: skip
 def to_largest(g: Value, x: Value, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Value:
     """Send ``g`` to the largest of each window of ``x``: the gradient of `max_pool2d`, linear in g.
@@ -225,6 +226,7 @@ def to_largest(g: Value, x: Value, kernel_size: Pair = 2, stride: Pair | None = 
     r"$y[$x = \max]", says="Takes $y where $x is the largest of its window.",
     samples=[sample(shape, shape, **options) for shape, options in POOLED],
     y=(r"[$x = \max]", lambda g, x, kernel_size, stride, padding: to_largest(g, x, kernel_size, stride, padding)),
+    x=None,
 )  # fmt: skip
 def at_largest(y: Value, x: Value, kernel_size: Pair = 2, stride: Pair | None = None, padding: Pair = 0) -> Value:
     """Take ``y`` where ``x``, of the same shape, is the largest of its window: the transpose of `to_largest`.
