@@ -110,7 +110,7 @@ def test_gradgradcheck_holds_a_kernel_against_its_definition():
         return (x * x,)
 
     assert gradcheck(squared, X)
-    with pytest.raises(GradcheckError, match=r"^gradgradcheck: the backward kernel of square for x "):
+    with pytest.raises(GradcheckError, match=r"^gradgradcheck: the backward kernel of squared for x "):
         gradgradcheck(squared, X)
 
 
