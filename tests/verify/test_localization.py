@@ -318,3 +318,17 @@ def test_no_right_op_is_blamed(composite):
     rng = random_numbers(0)
     assert not [fault for alone in node_checks(check) for fault in first_faults(alone, 1e-3, rng)]
     assert not cut_gradients(check, rng)
+
+
+def test_the_page_on_checks_shows_what_is_said():
+    """Its code fails as it shows, at the line that it shows, and its table quotes real messages."""
+    page = (Path(tg.__file__).parents[1] / "docs" / "compare.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {}
+    with pytest.raises(GradcheckError) as caught:
+        exec(compile(first, "layers.py", "exec"), names)
+    shown = re.search(r"```text\n(.*?)```", page, re.DOTALL)[1]
+    pieces = [piece.strip() for piece in shown.replace("\n", " ").split("…")]
+    assert re.match(".*".join(map(re.escape, pieces)), str(caught.value))
+    exec(compile(second, "layers.py", "exec"), names)
+    assert names["certificate"].ok

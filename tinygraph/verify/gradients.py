@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from tinygraph.engine.types import Array, Value
 from tinygraph.functions.transforms import pull, vectors, vjp
 from tinygraph.graph.records import behind, differentiated_inputs
 from tinygraph.verify.differences import Check, Limits
-from tinygraph.verify.inputs import Function, argument_names, draw_normal, random_numbers
+from tinygraph.verify.inputs import Function, Inputs, argument_names, draw_normal, random_numbers
 from tinygraph.verify.localization import explain_first, explain_kernel, explain_second, root_mean_square
 
 __all__ = ["DegenerateCheck", "GradcheckError", "gradcheck", "gradgradcheck"]
@@ -39,7 +38,7 @@ class DegenerateCheck(UserWarning):
 
 def gradcheck(
     func: Function,
-    inputs: Any,
+    inputs: Inputs,
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
@@ -91,8 +90,8 @@ def gradcheck(
 
 def gradgradcheck(
     func: Function,
-    inputs: Any,
-    grad_outputs: Any = None,
+    inputs: Inputs,
+    grad_outputs: Inputs | None = None,
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
@@ -149,15 +148,15 @@ def gradgradcheck(
     return not problem and warn_if_blind(first, atol, rng)
 
 
-def check_of(what: str, func: Function, inputs: Any) -> Check:
+def check_of(what: str, func: Function, inputs: Inputs) -> Check:
     """Make the check of a function at some inputs; those that are no float64, or are constants, are passed on.
 
     Raises:
         TypeError: an input has less precision than float64.
         ValueError: no input is to be checked.
     """
-    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-    given = [x if hasattr(x, "dtype") and not isinstance(x, np.generic) else np.asarray(x) for x in inputs]
+    xs = inputs if isinstance(inputs, tuple) else (inputs,)
+    given: list[Value] = [x if hasattr(x, "dtype") and not isinstance(x, np.generic) else np.asarray(x) for x in xs]
     places = [i for i, x in enumerate(given) if x.dtype.kind == "f" and getattr(x, "requires_grad", True)]
     if not places:
         raise ValueError(f"{what}: none of the inputs is to be differentiated: give one of floating point")
@@ -243,7 +242,7 @@ def larger_values(y: Tensor) -> list[Tensor]:
     """Return the nearest values behind ``y`` that have more elements, as zeros: only their nodes are used."""
 
     def is_larger(node: Record) -> bool:
-        return math.prod(node.shape) > y.size
+        return bool(math.prod(node.shape) > y.size)
 
     reached = behind([y.node], lambda node: () if is_larger(node) else differentiated_inputs(node))
     zero = np.zeros((), y.dtype)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygraph.engine.arrays import asarray, backend_of
-from tinygraph.engine.types import Array, Shape, Value
+from tinygraph.engine.tensor import Tensor
+from tinygraph.engine.types import Array, ArrayLike, Shape, Value
 
-__all__ = ["Function", "argument_names", "array_like", "as_tuple", "draw_normal", "random_numbers"]
+__all__ = ["Function", "Inputs", "argument_names", "array_like", "as_tuple", "draw_normal", "random_numbers"]
 
-Function = Callable[..., Any]
+Function: TypeAlias = Callable[..., Any]  # takes Tensors, or tensors of another library
+Inputs: TypeAlias = ArrayLike | Tensor | tuple[ArrayLike | Tensor, ...]
 
 
 def argument_names(func: Function, count: int) -> list[str]:
