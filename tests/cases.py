@@ -183,3 +183,28 @@ def check_second(case: Case) -> None:
             return sum(map(inner, weights, gradients(case, operands, upstream)))
 
         close(second, differences(at, leaves[i].data, 5e-6), 1e-6, f"{case.name}: second derivative in {i}")
+
+
+def against_torch(
+    ours: Callable[..., Any], theirs: Callable[..., Any], arrays: Sequence[np.ndarray], tolerance: float = 1e-9
+) -> None:
+    """Compare with PyTorch the value, the gradients, and the gradients of a random sum of the gradients."""
+    import torch
+
+    rng = np.random.default_rng(1)
+    xs, ts = [Tensor(a) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
+    y, z = ours(*xs), theirs(*ts)
+    assert y.dtype == arrays[0].dtype
+    close(y.data, z.detach().numpy(), tolerance, "value")
+    g = rng.standard_normal(y.shape).astype(arrays[0].dtype)
+    weights = [rng.standard_normal(a.shape).astype(a.dtype) for a in arrays]
+    gy, gz = Tensor(g), torch.tensor(g, requires_grad=True)
+    first = grad(y, xs, gy, create_graph=True)
+    other = torch.autograd.grad(z, ts, gz, create_graph=True)
+    for a, b, c in zip(first, other, grad(y, xs, g), strict=True):
+        close(a.data, b.detach().numpy(), tolerance, "gradient")
+        close(c, b.detach().numpy(), tolerance, "gradient, not recorded")
+    second = grad(list(first), [*xs, gy], weights, materialize_grads=True)
+    wanted = torch.autograd.grad(other, [*ts, gz], [torch.tensor(w) for w in weights], allow_unused=True)
+    for a, b in zip(second, wanted, strict=True):
+        close(a, np.zeros(a.shape) if b is None else b.numpy(), tolerance, "second gradient")

@@ -1,4 +1,4 @@
-"""Convolution by compiled loops is the convolution that `test_window` holds against PyTorch."""
+"""Convolution by compiled loops is the convolution that `tests.ops.test_convolution` holds against PyTorch."""
 
 from __future__ import annotations
 

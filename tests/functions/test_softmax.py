@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tinygraph import Tensor
+from tinygraph import Tensor, grad
 
 
 @pytest.mark.parametrize("function", [tg.softmax, tg.log_softmax])
@@ -43,3 +43,30 @@ def test_a_list_is_no_array(name):
     args = ([1],) if name == "cross_entropy" else ()
     with pytest.raises(TypeError, match=rf"^{name}: x must be an array or a Tensor, not list: convert it with"):
         getattr(tg, name)([[1.0, 2.0]], *args)
+
+
+def test_softmax_and_cross_entropy_do_not_overflow():
+    x = np.array([[1e4, 0.0, -1e4], [-np.inf, 0.0, 0.0]])
+    np.testing.assert_allclose(tg.softmax(x), [[1, 0, 0], [0, 0.5, 0.5]])
+    np.testing.assert_allclose(tg.log_softmax(x)[0], [0, -1e4, -2e4])
+    leaf = Tensor(x[:1])
+    loss = tg.cross_entropy(leaf, np.array([2]))
+    assert loss.item() == 2e4
+    np.testing.assert_allclose(grad(loss, leaf)[0], [[1, 0, -1]])
+
+
+def test_cross_entropy_by_its_formula(rng):
+    x, labels = rng.standard_normal((5, 3)), np.array([0, 2, 1, 1, 0])
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    each = -np.log(p[np.arange(5), labels])
+    one_hot = np.eye(3)[labels]
+    np.testing.assert_allclose(tg.cross_entropy(x, labels, reduction="none"), each)
+    np.testing.assert_allclose(tg.cross_entropy(x, labels, reduction="sum"), each.sum())
+    np.testing.assert_allclose(tg.cross_entropy(x, labels), each.mean())
+    np.testing.assert_allclose(tg.cross_entropy(x, one_hot), each.mean())
+    smooth = -((0.9 * one_hot + 0.1 / 3) * np.log(p)).sum(1)
+    np.testing.assert_allclose(tg.cross_entropy(x, labels, label_smoothing=0.1), smooth.mean())
+    leaf = Tensor(x)
+    np.testing.assert_allclose(grad(tg.cross_entropy(leaf, labels), leaf)[0], (p - one_hot) / 5, atol=1e-15)
+    targets = Tensor(one_hot)
+    np.testing.assert_allclose(grad(tg.cross_entropy(x, targets), targets)[0], -np.log(p) / 5)

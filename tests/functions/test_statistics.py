@@ -33,3 +33,10 @@ def test_std_of_equal_values_as_pytorch(correction):
     tg.std(leaf, 1, correction=correction).sum().backward()
     theirs.std(1, correction=correction).sum().backward()
     np.testing.assert_allclose(leaf.grad, theirs.grad.numpy(), atol=1e-15)
+
+
+def test_var_and_std_as_numpy(rng):
+    x = rng.standard_normal((4, 5))
+    np.testing.assert_allclose(tg.var(x), x.var())
+    np.testing.assert_allclose(tg.var(x, 0, True, 1), x.var(0, ddof=1, keepdims=True))
+    np.testing.assert_allclose(tg.std(x, (0, 1), correction=2), x.std(ddof=2))

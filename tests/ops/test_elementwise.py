@@ -61,3 +61,9 @@ def test_higher_derivatives_at_a_constant_power_of_zero_are_zero(dtype):
             np.testing.assert_array_equal(y.data, 0)
             if not y.requires_grad:
                 break
+
+
+def test_arrays_may_have_more_axes_than_the_alphabet_letters():
+    few, many = tg.Tensor(np.ones(3)), np.full((1,) * 28 + (2, 3), 2.0)
+    np.testing.assert_array_equal(tg.grad((few * many).sum(), few)[0], [4.0, 4.0, 4.0])
+    np.testing.assert_array_equal(tg.grad((few + many).sum(), few)[0], [2.0, 2.0, 2.0])

@@ -1,4 +1,4 @@
-"""Convolution and pooling against PyTorch: values, gradients, gradients of gradients, ties and the errors.
+"""Convolution against PyTorch: values, gradients, gradients of gradients, and the errors.
 
 That every derivative line agrees with finite differences, at first and second order, is in `test_ops`.
 """
@@ -10,35 +10,13 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.cases import close
+from tests.cases import against_torch, close
 from tinygraph import Tensor, grad
-from tinygraph.ops import convolution as window
+from tinygraph.ops import convolution
 from tinygraph.ops.convolution import conv2d, conv2d_weight, conv_transpose2d
-from tinygraph.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
-
-
-def against_torch(ours, theirs, arrays, tolerance=1e-9):
-    """Compare the value, the gradients, and the gradients of a random sum of the gradients."""
-    rng = np.random.default_rng(1)
-    xs, ts = [Tensor(a) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
-    y, z = ours(*xs), theirs(*ts)
-    assert y.dtype == arrays[0].dtype
-    close(y.data, z.detach().numpy(), tolerance, "value")
-    g = rng.standard_normal(y.shape).astype(arrays[0].dtype)
-    weights = [rng.standard_normal(a.shape).astype(a.dtype) for a in arrays]
-    gy, gz = Tensor(g), torch.tensor(g, requires_grad=True)
-    first = grad(y, xs, gy, create_graph=True)
-    other = torch.autograd.grad(z, ts, gz, create_graph=True)
-    for a, b, c in zip(first, other, grad(y, xs, g), strict=True):
-        close(a.data, b.detach().numpy(), tolerance, "gradient")
-        close(c, b.detach().numpy(), tolerance, "gradient, not recorded")
-    second = grad(list(first), [*xs, gy], weights, materialize_grads=True)
-    wanted = torch.autograd.grad(other, [*ts, gz], [torch.tensor(w) for w in weights], allow_unused=True)
-    for a, b in zip(second, wanted, strict=True):
-        close(a, np.zeros(a.shape) if b is None else b.numpy(), tolerance, "second gradient")
 
 
 SHAPES = [
@@ -81,7 +59,7 @@ def test_many_tiles_give_what_one_gives(rng, monkeypatch):
     arrays = rng.standard_normal((7, 3, 6, 6)), rng.standard_normal((4, 3, 3, 3))
     wanted = F.conv2d(*map(torch.tensor, arrays)).numpy()
     for size in (1, 3000, 1 << 30):
-        monkeypatch.setattr(window, "scratch", lambda x, size=size: size)
+        monkeypatch.setattr(convolution, "scratch", lambda x, size=size: size)
         close(conv2d(*arrays), wanted, 1e-12)
         against_torch(conv2d, F.conv2d, arrays)
 
@@ -89,50 +67,10 @@ def test_many_tiles_give_what_one_gives(rng, monkeypatch):
 def test_float32_is_kept_and_an_empty_batch_is_one(rng):
     arrays = [rng.standard_normal(s).astype(np.float32) for s in ((2, 3, 8, 8), (4, 3, 3, 3))]
     against_torch(conv2d, F.conv2d, arrays, 1e-5)
-    against_torch(lambda x: max_pool2d(x, 2), lambda x: F.max_pool2d(x, 2), arrays[:1], 1e-5)
     x, w = Tensor(np.zeros((0, 3, 8, 8))), Tensor(np.ones((4, 3, 3, 3)))
     y = conv2d(x, w)
     assert y.shape == (0, 4, 6, 6)
     assert [g.shape for g in grad(y, [x, w], np.zeros(y.shape))] == [x.shape, w.shape]
-
-
-POOLS = [
-    {"kernel_size": 2},
-    {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)},
-    {"kernel_size": 3, "stride": 1, "padding": 1},
-    {"kernel_size": 2, "stride": 3},
-    {"kernel_size": 1},
-    {"kernel_size": (4, 3), "stride": 2, "padding": (2, 1)},
-]
-
-
-@pytest.mark.parametrize("options", POOLS)
-@pytest.mark.parametrize("shape", [(2, 3, 7, 8), (3, 6, 5)])
-def test_pooling(rng, options, shape):
-    x = rng.standard_normal(shape)
-    against_torch(lambda x: avg_pool2d(x, **options), lambda x: F.avg_pool2d(x, **options), [x])
-    against_torch(lambda x: max_pool2d(x, **options), lambda x: F.max_pool2d(x, **options), [x])
-
-
-@pytest.mark.parametrize("options", POOLS)
-def test_of_equal_pixels_the_first_has_the_gradient(rng, options):
-    """As in PyTorch, also where windows overlap; small whole numbers tie everywhere."""
-    x = rng.integers(0, 2, (2, 2, 8, 7)).astype(float)
-    against_torch(lambda x: max_pool2d(x, **options), lambda x: F.max_pool2d(x, **options), [x])
-    against_torch(lambda x: max_pool2d(x, **options), lambda x: F.max_pool2d(x, **options), [x * 0 - 3])
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, (4, 3), (7, 6), (2, 6), (9, 8)])
-def test_adaptive_pooling(rng, size):
-    x = rng.standard_normal((2, 3, 7, 6))
-    against_torch(lambda x: adaptive_avg_pool2d(x, size), lambda x: F.adaptive_avg_pool2d(x, size), [x])
-
-
-def test_a_window_keeps_its_nan_to_itself():
-    x = np.arange(16.0).reshape(1, 1, 4, 4)
-    x[0, 0, 0, 0] = np.nan
-    for pooled in (max_pool2d(x), avg_pool2d(x)):
-        assert np.isnan(pooled).sum() == 1
 
 
 def test_backward_keeps_no_columns(rng):
@@ -160,10 +98,6 @@ def test_backward_keeps_no_columns(rng):
             lambda x, w: conv2d_weight(x, w, (2, 2)),
             r"y has shape \(4, 3, 3, 3\); the windows of x call for \(2, 3, 4, 4\)",
         ),
-        (lambda x, w: avg_pool2d(x, 6), r"no window fits: kernel \(6, 6\), images of \(5, 5\)"),
-        (lambda x, w: max_pool2d(x, 2, padding=2), "more than half of the kernel"),
-        (lambda x, w: max_pool2d(np.ones(3)), r"images are \(…, H, W\), not \(3,\)"),
-        (lambda x, w: adaptive_avg_pool2d(x, 0), "output_size must be an integer of at least 1"),
     ],
 )
 def test_errors_say_what_does_not_fit(call, message):
@@ -173,6 +107,6 @@ def test_errors_say_what_does_not_fit(call, message):
 
 def test_an_error_names_op_operands_and_line():
     with pytest.raises(
-        ValueError, match=r"in conv2d\(x float64\[2,3,5,5\], float64\[4,2,3,3\]\) at test_window.py:\d+"
+        ValueError, match=r"in conv2d\(x float64\[2,3,5,5\], float64\[4,2,3,3\]\) at test_convolution.py:\d+"
     ):
         conv2d(Tensor(np.ones((2, 3, 5, 5)), name="x"), np.ones((4, 2, 3, 3)))
