@@ -1,28 +1,39 @@
-"""A checkpoint is written whole under another name, then renamed: the file of its name is always a whole one.
+"""Checkpoints: a state in one file, which is replaced whole or not at all. Loading one runs no code.
 
-It holds arrays by name, and beside them text (JSON); loading one runs nothing. A plain ``state_dict`` makes
-the very file that PyTorch's users make of theirs.
+A file has arrays by name, and a text (JSON) for all that is no array. The file of a ``state_dict`` is the one that
+PyTorch's users write of theirs.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import array_of
+from tinygraph.engine.types import Array
 from tinygraph.graph.files import partial_files, whole_file
 from tinygraph.nn.module import StateDict
 
 __all__ = ["load", "save"]
 
 NAME = "tinygraph"  # of the text beside the arrays
+Arrays = dict[str, Array]
+
+
+class Format(NamedTuple):
+    """How a kind of file is written and read: arrays by name, and a text."""
+
+    write: Callable[[BinaryIO, Arrays, str], None]
+    read: Callable[[Path], tuple[Arrays, str | None]]
+
+
 PICKLED = (
     ". PyTorch writes such a file with pickle, and reading it could run any code, so it is not read here. Convert it "
     "where PyTorch is installed: safetensors.torch.save_file(torch.load(path, weights_only=True), 'net.safetensors'), "
@@ -33,13 +44,12 @@ PICKLED = (
 def save(state: Mapping[str, Any], path: str | Path) -> None:
     """Write a state to a file, whole or not at all.
 
-    A process that is killed on the way leaves the file as it was, and a ``.partial`` file that the next save
-    removes.
+    A process that is killed meanwhile leaves the file as it was, and a ``.partial`` file that the next save removes.
 
     Args:
         state: a ``state_dict``, or a dict of them and of arrays, numbers, texts and lists:
             ``{"model": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}``. Keys have no "/".
-        path: its ending picks the format: ``.safetensors`` (needs the package safetensors) or ``.npz``.
+        path: its ending picks the format: ``.safetensors``, which needs the package safetensors, or ``.npz``.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -54,26 +64,26 @@ def save(state: Mapping[str, Any], path: str | Path) -> None:
     {'epoch': 3, 'weight': array([1., 1.])}
     """
     path = Path(path)
-    write, _ = formats(path)
+    write = format_of(path).write
     if not path.parent.is_dir():
         raise FileNotFoundError(f"checkpoint: there is no folder {path.parent}")
-    arrays: dict[str, np.ndarray] = {}
+    arrays: Arrays = {}
     text: dict[str, Any] = {"values": {}, "about": {}}
-    for key, value in flat(state, ""):
+    for key, value in flatten_state(state, ""):
         if isinstance(value, StateDict):
             text["about"][key] = value.about
         elif hasattr(value, "dtype"):
             arrays[key] = np.ascontiguousarray(to_numpy(value)).reshape(value.shape)
         else:
-            text["values"][key] = jsonable(key, value)
+            text["values"][key] = check_json(key, value)
     for leftover in partial_files(path):
         leftover.unlink(missing_ok=True)
     with whole_file(path) as file:
         write(file, arrays, json.dumps(text))
 
 
-def jsonable(key: str, value: Any) -> Any:
-    """Return a value that can be written as JSON; raise for another."""
+def check_json(key: str, value: Any) -> Any:
+    """Return a value; raise if it cannot be written as JSON."""
     try:
         json.dumps(value)
     except TypeError as error:
@@ -83,17 +93,17 @@ def jsonable(key: str, value: Any) -> Any:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """Return what `save` wrote; of another's file, its arrays by name.
+    """Return the state in a file that `save` wrote; of a file from elsewhere, its arrays by name.
 
     Args:
         path: a ``.safetensors`` or ``.npz`` file.
 
     Returns:
-        The state, with dicts, NumPy arrays and values in their places. Keys are strings.
+        The state: dicts, NumPy arrays and values as they were. Keys are strings.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is truncated or corrupt, or holds objects that would have to be unpickled.
+        ValueError: it is truncated or corrupt, or has objects that would have to be unpickled.
         ModuleNotFoundError: safetensors is not installed.
 
     >>> import tempfile
@@ -103,24 +113,23 @@ def load(path: str | Path) -> dict[str, Any]:
     array([1., 1.])
     """
     path = Path(path)
-    _, read = formats(path)
-    arrays, text = read(path)
+    arrays, text = format_of(path).read(path)
     if text is None:
         return StateDict(arrays)
     try:
         beside = json.loads(text)
         state: dict[str, Any] = StateDict() if "" in beside["about"] else {}
         for key in sorted(beside["about"], key=len):
-            put(state, key, StateDict(about=beside["about"][key]))
+            insert(state, key, StateDict(about=beside["about"][key]))
         for key, value in (*beside["values"].items(), *arrays.items()):
-            put(state, key, value)
+            insert(state, key, value)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the text beside the arrays is not what tinygraph writes: {error!r}") from error
     return state
 
 
-def flat(state: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    """Yield what a nested state holds, by path; every StateDict, and every empty dict, for itself too."""
+def flatten_state(state: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the arrays and values in a nested state by path; also each StateDict and each empty dict."""
     if isinstance(state, StateDict):
         yield path, state
     elif not state and path:
@@ -130,13 +139,13 @@ def flat(state: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
             raise ValueError(f"checkpoint: the key {key!r} has a '/', which in a file stands between a dict and a key")
         inner = f"{path}/{key}" if path else str(key)
         if isinstance(value, Mapping):
-            yield from flat(value, inner)
+            yield from flatten_state(value, inner)
         else:
             yield inner, array_of(value)
 
 
-def put(state: dict[str, Any], path: str, value: Any) -> None:
-    """Put a value in its place, under dicts that are made on the way."""
+def insert(state: dict[str, Any], path: str, value: Any) -> None:
+    """Put a value at a path, and make the dicts that lead there."""
     if not path:
         state.about = value.about  # type: ignore[attr-defined]
         return
@@ -146,10 +155,10 @@ def put(state: dict[str, Any], path: str, value: Any) -> None:
     state[key] = value
 
 
-def formats(path: Path) -> tuple[Any, Any]:
-    """Return the functions that write and read the format of a file's ending."""
+def format_of(path: Path) -> Format:
+    """Return the format of a file's ending."""
     if path.suffix == ".npz":
-        return write_npz, read_npz
+        return Format(write_npz, read_npz)
     if path.suffix != ".safetensors":
         advice = PICKLED if path.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl") else ""
         raise ValueError(f"checkpoint: {path} ends in neither .safetensors nor .npz{advice}")
@@ -159,21 +168,22 @@ def formats(path: Path) -> tuple[Any, Any]:
         raise ModuleNotFoundError(
             f".safetensors needs a library: {install_hint('safetensors')}; .npz does not"
         ) from None
-    return write_safetensors, read_safetensors
+    return Format(write_safetensors, read_safetensors)
 
 
-def write_safetensors(file: BinaryIO, arrays: dict[str, np.ndarray], text: str) -> None:
+def write_safetensors(file: BinaryIO, arrays: Arrays, text: str) -> None:
     """Write arrays and text in the format of safetensors."""
     from safetensors.numpy import save as dumped  # its save_file leaves files of its own behind when it is killed
 
     file.write(dumped(arrays, {"format": "np", NAME: text}))
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+def read_safetensors(path: Path) -> tuple[Arrays, str | None]:
     """Read arrays and text in the format of safetensors."""
     from safetensors import SafetensorError, safe_open
 
-    arrays, key = {}, ""
+    arrays: Arrays = {}
+    key = ""
     try:
         with safe_open(path, framework="numpy") as file:
             for key in file.keys():  # noqa: SIM118
@@ -182,20 +192,21 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     except SafetensorError as error:
         raise ValueError(f"{path}: truncated, corrupt or no safetensors file: {error}") from error
     except TypeError as error:
-        raise ValueError(f"{path}: {key} is of a type that NumPy has not: {error}; save it as float32") from error
+        raise ValueError(f"{path}: {key} is of a type that NumPy does not have: {error}; save it as float32") from error
 
 
-def write_npz(file: BinaryIO, arrays: dict[str, np.ndarray], text: str) -> None:
-    """Write arrays and text as NumPy's ``savez`` does; a key may be anything here."""
+def write_npz(file: BinaryIO, arrays: Arrays, text: str) -> None:
+    """Write arrays and text as NumPy's ``savez`` does, which takes fewer keys."""
     with zipfile.ZipFile(file, "w") as archive:
         for key, array in {**arrays, f"/{NAME}": np.frombuffer(text.encode(), np.uint8)}.items():
             with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def read_npz(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+def read_npz(path: Path) -> tuple[Arrays, str | None]:
     """Read arrays and text; every part has a checksum, which is checked."""
-    arrays, key = {}, "the list of its parts"
+    arrays: Arrays = {}
+    key = "the list of its parts"
     try:
         with zipfile.ZipFile(path) as file:
             for key in file.namelist():

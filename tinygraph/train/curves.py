@@ -1,9 +1,9 @@
-"""Draw what a training went through: loss and accuracy by epoch."""
+"""Draw the course of a training: loss and accuracy by epoch."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
 
 from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.engine.lazy_import import install_hint
@@ -12,8 +12,13 @@ from tinygraph.train.loop import Epoch
 __all__ = ["curves"]
 
 
-def curves(history: Sequence[Epoch], path: Any, title: str = "") -> None:
-    """Draw loss and accuracy over epochs; the ending of the path picks the format.
+def curves(history: Sequence[Epoch], path: str | os.PathLike[str], title: str = "") -> None:
+    """Draw loss and accuracy over epochs.
+
+    Args:
+        history: one `Epoch` each, as `Training.history` has them.
+        path: the file to write; its ending picks the format, such as ``.svg`` or ``.png``.
+        title: stands above the picture.
 
     Raises:
         ModuleNotFoundError: Matplotlib is not installed; the message says how to install it.

@@ -1,6 +1,6 @@
-"""Data sets as plain arrays, and batches of them. A file is believed when every byte of it is as its format says.
+"""Data sets as plain arrays, and batches of them. A file is used only if every byte is as its format says.
 
-What is wrong with a file is said with its name and the byte at which it goes wrong. Nothing is unpickled.
+An error names the file and the byte at which it is wrong. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.lazy_import import install_hint
+from tinygraph.engine.types import Array
 from tinygraph.functions.creation import random_generator
 
 __all__ = ["DataLoader", "cifar10", "dataset", "digits", "fashion_mnist"]
 
-Pair = tuple[np.ndarray, np.ndarray]
+Pair = tuple[Array, Array]
 
 EMBEDDED = Path(__file__).parent / "embedded"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
@@ -76,19 +77,19 @@ def fashion_mnist(root: str | Path | None = None, download: bool = False) -> tup
     if root is None and not DEBIAN.is_dir():
         folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tinygraph" / "fashion-mnist"
     if download:
-        fetch(folder)
+        download_missing(folder)
     train, test = (
-        (idx(found(folder, f"{part}-images-idx3-ubyte"), 3), idx(found(folder, f"{part}-labels-idx1-ubyte"), 1))
+        (idx(find_file(folder, f"{part}-images-idx3-ubyte"), 3), idx(find_file(folder, f"{part}-labels-idx1-ubyte"), 1))
         for part in ("train", "t10k")
     )
     for part, (images, labels) in (("train", train), ("t10k", test)):
         if len(images) != len(labels):
             raise ValueError(f"{folder}: {part} has {len(images)} images and {len(labels)} labels")
-    return classified(train, folder / "train"), classified(test, folder / "t10k")
+    return with_channel(train, folder / "train"), with_channel(test, folder / "t10k")
 
 
-def classified(pair: Pair, files: Path) -> Pair:
-    """Give images a channel and labels their type, and see that they name one of ten classes."""
+def with_channel(pair: Pair, files: Path) -> Pair:
+    """Return images with a channel axis and labels as int64; raise if a label names none of the ten classes."""
     images, labels = pair
     if len(labels) and labels.max() > 9:
         i = int(np.argmax(labels > 9))
@@ -96,7 +97,7 @@ def classified(pair: Pair, files: Path) -> Pair:
     return images[:, None], labels.astype(np.int64)
 
 
-def found(folder: Path, name: str) -> Path:
+def find_file(folder: Path, name: str) -> Path:
     """Return the path of a file, packed or not."""
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
@@ -107,8 +108,8 @@ def found(folder: Path, name: str) -> Path:
     )
 
 
-def fetch(folder: Path) -> None:
-    """Download the files of Fashion-MNIST that are missing, each checked before it gets its name."""
+def download_missing(folder: Path) -> None:
+    """Download the files of Fashion-MNIST that are missing; each is checked before it gets its name."""
     try:
         import pooch
     except ModuleNotFoundError:
@@ -118,7 +119,7 @@ def fetch(folder: Path) -> None:
             pooch.retrieve(FASHION_MNIST + name, known_hash=checksum, fname=name, path=folder)
 
 
-def contents(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file, unpacked if it is packed."""
     if path.suffix != ".gz":
         return path.read_bytes()
@@ -136,12 +137,12 @@ def contents(path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def idx(path: Path, ndim: int) -> np.ndarray:
-    """Read an IDX file of bytes: magic number, length of each axis (big-endian), then the elements.
+def idx(path: Path, ndim: int) -> Array:
+    """Return the array in an IDX file of bytes: magic number, length of each axis (big-endian), then the elements.
 
     Source: Y. LeCun, http://yann.lecun.com/exdb/mnist, "the IDX file format".
     """
-    data, header = contents(path), 4 + 4 * ndim
+    data, header = read_bytes(path), 4 + 4 * ndim
     if len(data) < header:
         raise ValueError(f"{path}: ends at byte {len(data)}, within the header of {header} bytes")
     magic = int.from_bytes(data[:4])
@@ -154,7 +155,7 @@ def idx(path: Path, ndim: int) -> np.ndarray:
 
 
 def check_length(path: Path, length: int, wanted: int, why: str) -> None:
-    """Raise where a file is not as long as it must be."""
+    """Raise if a file is not as long as it must be."""
     if length != wanted:
         what = "ends at" if length < wanted else "goes on after"
         raise ValueError(f"{path}: {what} byte {min(length, wanted)}; {why}, which makes {wanted} bytes")
@@ -190,7 +191,7 @@ def cifar10(root: str | Path) -> tuple[Pair, Pair]:
 
 
 def cifar_batch(path: Path) -> Pair:
-    """Read records of one label and 3,072 pixels, red, green, then blue."""
+    """Return the images and labels of a file: one label and 3,072 pixels (red, green, then blue) an image."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file; cifar10 reads the binary version of CIFAR-10")
     data = np.fromfile(path, np.uint8)
@@ -204,11 +205,11 @@ def cifar_batch(path: Path) -> Pair:
 
 
 def dataset(where: str | Path | None = None) -> tuple[Pair, Pair]:
-    """Return images to train on and to test on, by the name or the place of the set.
+    """Return a data set by its name, or by the folder that it is in.
 
     Args:
-        where: "digits", whose first 1,500 are to train on; or a folder with the files of CIFAR-10 or Fashion-MNIST,
-            whichever is there. None is Fashion-MNIST where `fashion_mnist` finds it.
+        where: "digits", of which the first 1,500 are to train on; or a folder with the files of CIFAR-10 or
+            Fashion-MNIST. None is Fashion-MNIST, in the folder where `fashion_mnist` finds it.
 
     Returns:
         ``(images, labels)`` to train on and ``(images, labels)`` to test on: images (N, C, H, W) uint8, 0 … 255,
@@ -236,21 +237,21 @@ def dataset(where: str | Path | None = None) -> tuple[Pair, Pair]:
 
 
 class DataLoader:
-    """Batches of arrays, in an order that depends on the seed and the number of the epoch alone.
+    """Batches of arrays, in an order that depends only on the seed and the number of the epoch.
 
-    So a run that is resumed sees what it would have seen: set ``epoch``, or take `batches` from the middle.
+    So a run that is resumed sees the batches that it would have seen: set ``epoch``, or take `batches` from the middle.
 
     Args:
         dataset: an array, or several of the same length: ``(images, labels)``.
         batch_size: examples a batch, 1 or more.
-        shuffle: whether every epoch has an order of its own.
-        seed: where the orders and the transforms' random numbers come from; a new one unless given.
+        shuffle: whether every epoch has its own random order.
+        seed: decides the orders and the transforms' random numbers; a new one unless given.
         drop_last: whether to leave out a last batch that is smaller.
-        transform: called as ``transform(*batch, generator=...)``; returns the batch to use. The generator
-            is new for each batch, so that what it draws does not depend on the batches before.
+        transform: called as ``transform(*batch, generator=...)``; returns the batch to use. The generator is new for
+            each batch, so its random numbers do not depend on the batches before.
 
     Attributes:
-        epoch: number of the epoch that the next loop over the loader is.
+        epoch: number of the epoch that the next loop over the loader will be, from 0.
 
     Raises:
         ValueError: the arrays are of different lengths, or batch_size is less than 1.
@@ -290,7 +291,12 @@ class DataLoader:
         return self.batches(self.epoch - 1)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, ...]]:
-        """Yield the batches of an epoch from number ``start`` on."""
+        """Yield batches of an epoch.
+
+        Args:
+            epoch: number of the epoch, from 0; it decides the order.
+            start: number of the first batch to yield, from 0.
+        """
         order = np.arange(self.examples)
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.examples)

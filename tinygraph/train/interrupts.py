@@ -1,4 +1,4 @@
-"""Ctrl-C asks a long run to stop where nothing is lost."""
+"""Ctrl-C asks a long run to stop; the run stops where nothing is lost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ __all__ = ["interruptible"]
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C ask, and not break in: yields a function that says whether it was pressed.
+    """Let a run finish its step when Ctrl-C is pressed.
 
-    So a step is whole when the run stops. A second Ctrl-C does break in. Outside of the main thread, which alone
-    hears of signals, nothing changes.
+    Inside the ``with`` block the first SIGINT or SIGTERM only sets a flag, and the second does what it always does.
+    Only the main thread receives signals: in another thread nothing changes.
+
+    Yields:
+        A function that says whether a signal has come.
+
+    >>> with interruptible() as asked:
+    ...     for step in range(1000):
+    ...         if step == 3 or asked():
+    ...             break
+    >>> step
+    3
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,6 +1,7 @@
-"""A run is a net, an optimizer, the order of batches, and how far it is; from its state it goes on to the same bits.
+"""A training run can be stopped after any step and resumed from its state, to the same bits.
 
-A loss or a gradient that is not finite stops the run before a parameter moves.
+The state has the net, the optimizer, the order of batches and how many are over. A loss or a gradient that is not
+finite stops the run before a parameter moves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ __all__ = ["Epoch", "Training", "evaluate"]
 
 
 class Epoch(NamedTuple):
-    """What an epoch came to: loss and accuracy on the way, those on the test set after it, and its speed."""
+    """The figures of an epoch.
+
+    Attributes:
+        loss: mean over the training examples, each measured before the step that used it.
+        accuracy: share of right answers, 0 … 1, measured likewise.
+        test_loss: mean over the test set after the epoch; None where there is no test set.
+        test_accuracy: share of right answers on the test set; None where there is none.
+        examples_per_second: speed of the steps.
+    """
 
     loss: float
     accuracy: float
@@ -34,23 +43,23 @@ class Epoch(NamedTuple):
 
 
 class Training:
-    """A run, a step at a time.
+    """A training run, one step at a time.
 
     Args:
-        net: gives scores (N, classes) for a batch.
-        optimizer: moves its parameters.
-        loader: batches of examples and class labels.
+        net: computes scores (N, classes) for a batch of N examples.
+        optimizer: moves the net's parameters.
+        loader: batches of examples (N, …) and class labels (N,).
         test: batches to evaluate on after every epoch.
-        loss: of scores and labels; cross entropy unless given.
+        loss: computes the loss from scores (N, classes) and labels (N,); cross entropy unless given.
         schedule: changes the learning rate after every epoch.
-        backend: where to compute, "numpy" or "cupy"; the net is there already.
+        backend: where to compute, "numpy" or "cupy"; the net's arrays are there already.
 
     Raises:
         ValueError: the loader has no batches.
 
     Attributes:
-        epoch, batch: how many epochs are over, and how many batches of this one.
-        loss, accuracy: the means over this epoch's examples so far, or over the last epoch's when it is over.
+        epoch: how many epochs are over.
+        batch: how many batches of this epoch are over.
         history: an `Epoch` for each that is over.
 
     >>> from tinygraph import nn, optim
@@ -85,9 +94,8 @@ class Training:
     @property
     def loss(self) -> float:
         """The mean loss over this epoch's examples so far, or the last epoch's."""
-        return (
-            self.totals[0] / self.totals[2] if self.totals[2] else self.history[-1].loss if self.history else math.nan
-        )
+        seen, last = self.totals[2], self.history[-1:]
+        return self.totals[0] / seen if seen else last[0].loss if last else math.nan
 
     @property
     def accuracy(self) -> float:
@@ -98,13 +106,16 @@ class Training:
     @property
     def examples_per_second(self) -> float:
         """How many examples a second of this epoch's steps, or of the last epoch's."""
-        last = self.history[-1:]
-        return self.totals[2] / self.totals[3] if self.totals[3] else last[0].examples_per_second if last else math.nan
+        seconds, last = self.totals[3], self.history[-1:]
+        return self.totals[2] / seconds if seconds else last[0].examples_per_second if last else math.nan
 
     def steps(self, epochs: int) -> Iterator[float]:
-        """Go on until so many epochs are over; yield the loss of each step, after it.
+        """Train, and yield the loss of each step after it.
 
         The last step of an epoch is yielded when the epoch is over, so that `history` has it.
+
+        Args:
+            epochs: stop when so many are over, those before a resumption included.
 
         Raises:
             NotFinite: a loss or a gradient is nan or infinite; no parameter has moved in that step.
@@ -119,7 +130,18 @@ class Training:
                 yield loss
 
     def step(self, x: Any, labels: Any) -> float:
-        """Take one step on a batch; return its loss."""
+        """Take one step on a batch.
+
+        Args:
+            x: examples (N, …).
+            labels: their classes (N,), integers.
+
+        Returns:
+            The mean loss over the batch, before the step.
+
+        Raises:
+            NotFinite: the loss or a gradient is nan or infinite; no parameter has moved.
+        """
         started = time.perf_counter()
         x, labels = (asarray(a, self.backend) for a in (x, labels))
         scores = self.net(x)
@@ -143,11 +165,11 @@ class Training:
 
     @property
     def place(self) -> str:
-        """Where the run is, in words."""
+        """The epoch and batch at which the run is, as text."""
         return f"epoch {self.epoch + 1}, batch {self.batch + 1}"
 
     def close(self) -> None:
-        """Finish an epoch: evaluate, write it down, begin the next."""
+        """Finish an epoch: evaluate, add its figures to the history, start the next."""
         loss, accuracy = evaluate(self.net, self.test, self.criterion, self.backend) if self.test else (None, None)
         self.history.append(Epoch(self.loss, self.accuracy, loss, accuracy, self.examples_per_second))
         if self.schedule:
@@ -155,7 +177,7 @@ class Training:
         self.epoch, self.batch, self.totals = self.epoch + 1, 0, [0.0, 0.0, 0.0, 0.0]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next steps depend on: parameters, buffers, generators, the optimizer, the place."""
+        """Return all that the next steps depend on: that of net, optimizer and schedule, and how far the run is."""
         return {
             "model": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -165,10 +187,14 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave.
+        """Continue from what `state_dict` returned.
+
+        Args:
+            state: that of a run with the same kinds of net, optimizer, schedule and loader.
 
         Raises:
-            RuntimeError, ValueError: it is the state of another net, optimizer or order of batches.
+            RuntimeError: it is the state of another net.
+            ValueError: it is the state of another optimizer, or of a loader with fewer batches.
         """
         place = state["place"]
         if not 0 <= place["batch"] < len(self.loader):
@@ -184,13 +210,23 @@ class Training:
 def evaluate(
     net: Module, batches: Iterable[tuple[Any, Any]], loss: Callable[[Any, Any], Any], backend: str = "numpy"
 ) -> tuple[float, float]:
-    """Return mean loss and accuracy over batches, in evaluation; the net is then in the mode that it was in.
+    """Evaluate a net: in evaluation mode, without recording. Afterwards it is in the mode that it was in.
 
     Args:
-        net: gives scores (N, classes).
-        batches: of examples and labels.
-        loss: the mean over a batch of scores and labels.
-        backend: where to compute.
+        net: computes scores (N, classes) for a batch of N examples.
+        batches: pairs of examples (N, …) and labels (N,).
+        loss: computes the mean loss of a batch from scores and labels.
+        backend: where to compute, "numpy" or "cupy".
+
+    Returns:
+        Mean loss and share of right answers (0 … 1) over all examples; 0 for both where there are none.
+
+    >>> from tinygraph import nn
+    >>> net = nn.Linear(2, 2, bias=False)
+    >>> net.weight.data = np.eye(2)
+    >>> loss, accuracy = evaluate(net, [(np.eye(2), np.array([0, 1]))], nn.CrossEntropyLoss())
+    >>> round(loss, 4), accuracy
+    (0.3133, 1.0)
     """
     training, total, right, seen = net.training, 0.0, 0, 0
     net.eval()

@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from tinygraph.engine.tensor import Tensor
-from tinygraph.graph.data import Graph, Summary
-from tinygraph.graph.data import Node as GraphNode
+from tinygraph.graph.data import Graph, Node, Summary
 from tinygraph.graph.snapshot import snapshot
 
 __all__ = ["NotFinite", "first_not_finite"]
@@ -19,7 +18,13 @@ class NotFinite(ArithmeticError):
 
 
 def first_not_finite(loss: Tensor) -> str:
-    """Say which value of a graph is the first that is nan or infinite: forward, or else on the way back.
+    """Say which value of a graph is the first that is nan or infinite; or else which gradient, on the way back.
+
+    Args:
+        loss: any tensor; where ``backward()`` has run from it, gradients are looked at too.
+
+    Returns:
+        A sentence with the value's name, op and scope, and how large the op's operands are.
 
     >>> x = Tensor([1.0, -1.0], name="x")
     >>> with np.errstate(invalid="ignore"):
@@ -29,35 +34,33 @@ def first_not_finite(loss: Tensor) -> str:
     """
     with np.errstate(all="ignore"):  # the ops run again
         graph = snapshot(loss, values=0)
-    bad = {node.id for node in graph.nodes if broken(node.value)}
-    if bad:
-        first = min(bad)
-        return f"the first value that is not finite is {told(graph, first, graph.nodes[first].value)}"
-    back = [node.id for node in graph.nodes if broken(node.grad)]
-    if back:
-        first = max(back)
-        return f"the first gradient that is not finite is that of {told(graph, first, graph.nodes[first].grad)}"
+    if bad := [node for node in graph.nodes if is_broken(node.value)]:
+        node = bad[0]
+        return f"the first value that is not finite is {describe_node(graph, node, node.value)}"
+    if bad := [node for node in graph.nodes if is_broken(node.grad)]:
+        node = bad[-1]  # backward comes to the last node first
+        return f"the first gradient that is not finite is that of {describe_node(graph, node, node.grad)}"
     return "every value of its graph is finite"
 
 
-def broken(found: Summary | None) -> bool:
+def is_broken(found: Summary | None) -> bool:
     """Whether an array has an element that is nan or infinite."""
     return found is not None and found.nans + found.infs > 0
 
 
-def told(graph: Graph, i: int, found: Summary | None) -> str:
-    """Write a node's place and name, what is wrong in an array of it, and how large is what it was made of."""
+def describe_node(graph: Graph, node: Node, found: Summary | None) -> str:
+    """Say what a node is, how many elements of its value or gradient are not finite, and how large its operands are."""
     assert found is not None
-    node, sources = graph.nodes[i], [graph.nodes[edge.source] for edge in graph.nodes[i].inputs]
+    sources = [graph.nodes[edge.source] for edge in node.inputs]
     counts = " and ".join(f"{n} {what}" for n, what in ((found.nans, "nan"), (found.infs, "infinite")) if n)
-    label = node.name or ("" if node.op else node.kind)
-    label += f"{' = ' if label else ''}{node.op}({', '.join(map(called, sources))})" * bool(node.op)
-    made = " and ".join(f"{called(s)} up to {largest(s.value):.3g}" for s in sources)
-    where = f" in {'/'.join(node.scope)}" * bool(node.scope)
-    return f"{label}{where}: {counts} of {math.prod(found.shape)}" + f", made of {made}" * bool(made)
+    formula = f"{node.op}({', '.join(map(name_of, sources))})" if node.op else ""
+    label = " = ".join(filter(None, [node.name, formula])) or node.kind
+    operands = " and ".join(f"{name_of(s)} up to {largest(s.value):.3g}" for s in sources)
+    where = f" in {'/'.join(node.scope)}" if node.scope else ""
+    return f"{label}{where}: {counts} of {math.prod(found.shape)}" + (f", made of {operands}" if operands else "")
 
 
-def called(node: GraphNode) -> str:
+def name_of(node: Node) -> str:
     """Return what to call a node in a sentence."""
     return node.name or (f"{node.op}(…)" if node.op else node.kind)
 

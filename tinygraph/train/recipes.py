@@ -1,6 +1,6 @@
-"""The nets of the texts, and how each text trains its own. A net is blocks with names: they are boxes in a drawing.
+"""The nets of the texts, and how each text trains its net. A net consists of named blocks: boxes in a drawing.
 
-`RECIPES` has what `tinygraph train NAME` and the experiments use.
+`RECIPES` has those that `tinygraph train NAME` and the experiments use.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygraph import nn
+from tinygraph.engine.types import Array, ArrayLike, Shape
 from tinygraph.optim import optimizers as optim
 
 __all__ = ["RECIPES", "Recipe", "centred", "fully_connected", "lenet", "scaled"]
 
-Shape = tuple[int, ...]
 Norm = Callable[[int], nn.Module]
 Transform = Callable[..., tuple[Any, Any]]
 
@@ -35,8 +35,12 @@ def lenet(
     Args:
         shape: (C, H, W) of an image; 16 pixels or more each way.
         classes: how many scores there are.
-        norm2d, norm1d: what makes a normalization of so many channels, or features; None leaves it out.
-        seed: where the weights come from; new ones each time unless given.
+        norm2d: called with the number of channels, makes a normalization of images (N, C, H, W); None leaves it out.
+        norm1d: called with the number of features, makes one of rows (N, D); None leaves it out.
+        seed: decides the weights; new ones each time unless given.
+
+    Returns:
+        A net that computes scores (N, classes).
 
     Raises:
         ValueError: the images are too small.
@@ -51,9 +55,9 @@ def lenet(
     if min(left) < 1:
         raise ValueError(f"lenet takes images of 16 × 16 pixels or more, not {' × '.join(map(str, pixels))}")
 
-    def block(weighted: nn.Module, norm: Norm | None, features: int, **more: nn.Module) -> nn.Sequential:
+    def block(layer: nn.Module, norm: Norm | None, features: int, **more: nn.Module) -> nn.Sequential:
         kind = "conv" if more else "linear"
-        return nn.Sequential({kind: weighted, **normalized(norm, features), "sigmoid": nn.Sigmoid(), **more})
+        return nn.Sequential({kind: layer, **normalized(norm, features), "sigmoid": nn.Sigmoid(), **more})
 
     net = nn.Sequential({
         "block1": block(nn.Conv2d(channels, 6, kernel_size=5), norm2d, 6, pool=nn.AvgPool2d(2)),
@@ -65,12 +69,12 @@ def lenet(
     })  # fmt: skip
     generator = np.random.default_rng(seed)
     nn.init.manual_seed(net, generator)
-    for layer in weighted(net):
+    for layer in weighted_layers(net):
         nn.init.xavier_uniform_(layer.weight, generator=generator)
     return net
 
 
-def weighted(net: nn.Module) -> Iterator[Any]:
+def weighted_layers(net: nn.Module) -> Iterator[Any]:
     """Yield the layers that multiply by weights."""
     return (module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d))
 
@@ -87,9 +91,12 @@ def fully_connected(
 
     Args:
         sizes: number of inputs, of features in each hidden layer, and of scores: (784, 100, 100, 10).
-        norm: what makes a normalization of so many features; None leaves it out.
-        weight_scale: draw weights from N(0, weight_scale²) and set biases to 0; PyTorch's way unless given.
-        seed: where the weights come from; new ones each time unless given.
+        norm: called with the number of features, makes a normalization of rows (N, D); None leaves it out.
+        weight_scale: draw weights from N(0, weight_scale²) and set biases to 0; as PyTorch does unless given.
+        seed: decides the weights; new ones each time unless given.
+
+    Returns:
+        A net that computes scores (N, classes).
 
     Source: Stanford CS231n, assignment 2, ``FullyConnectedNet``.
 
@@ -112,19 +119,39 @@ def fully_connected(
     generator = np.random.default_rng(seed)
     nn.init.manual_seed(net, generator)
     if weight_scale is not None:
-        for layer in weighted(net):
+        for layer in weighted_layers(net):
             nn.init.normal_(layer.weight, std=weight_scale, generator=generator)
             nn.init.zeros_(layer.bias)
     return net
 
 
-def scaled(images: Any) -> Transform:
-    """Return what turns pixels 0 … 255 into float32 0 … 1, batch by batch."""
+def scaled(images: ArrayLike | None) -> Transform:
+    """Return a transform that turns pixels 0 … 255 into float32 0 … 1.
+
+    Args:
+        images: the training images, which it does not need.
+
+    Returns:
+        A function of a batch of images and its labels, for `DataLoader`.
+
+    >>> scaled(None)(np.array([0, 255], np.uint8), None)[0]
+    array([0., 1.], dtype=float32)
+    """
     return lambda x, labels, generator=None: (x.astype(np.float32) * np.float32(1 / 255), labels)
 
 
-def centred(images: Any) -> Transform:
-    """Return what takes the mean image from pixels 0 … 255, in float32, batch by batch."""
+def centred(images: Array) -> Transform:
+    """Return a transform that subtracts the mean image from pixels 0 … 255, in float32.
+
+    Args:
+        images: the training images, (N, C, H, W).
+
+    Returns:
+        A function of a batch of images and its labels, for `DataLoader`.
+
+    >>> centred(np.array([[0], [20]], np.uint8))(np.array([[15]], np.uint8), None)[0]
+    array([[5.]], dtype=float32)
+    """
     mean = images.mean(axis=0, dtype=np.float64).astype(np.float32)
     return lambda x, labels, generator=None: (x.astype(np.float32) - mean, labels)
 
@@ -132,8 +159,16 @@ def centred(images: Any) -> Transform:
 class Recipe(NamedTuple):
     """How a text trains its net.
 
-    ``build(shape, classes, norm, fused, seed)`` makes the net for images of a shape, with ``norm`` "batch", "layer"
-    or "none"; ``optimizer(parameters, lr)`` what moves it; ``prepare(training images)`` the transform of a batch.
+    Attributes:
+        says: one line about it.
+        build: ``build(shape, classes, norm, fused, seed)`` makes the net for images of ``shape`` (C, H, W); ``norm`` is
+            "batch", "layer" or "none".
+        optimizer: ``optimizer(parameters, lr)`` makes the optimizer.
+        lr: learning rate.
+        batch: examples a batch.
+        epochs: number of epochs.
+        examples: how many of the training set are used; None takes all.
+        prepare: ``prepare(training images)`` makes the transform of a batch.
     """
 
     says: str
@@ -142,31 +177,31 @@ class Recipe(NamedTuple):
     lr: float
     batch: int
     epochs: int
-    examples: int | None  # of the training set; None takes all
+    examples: int | None
     prepare: Callable[[Any], Transform]
 
 
-def by(norm: Callable[..., nn.Module], fused: bool) -> Norm:
-    """Return what makes a norm, by the fused op or by the composition."""
+def norm_maker(norm: Callable[..., nn.Module], fused: bool) -> Norm:
+    """Return a function that makes a norm of so many features, with the fused op or composed."""
     return lambda features: norm(features, fused=fused)
 
 
 def norm_of(norm: str, fused: bool) -> Norm | None:
-    """Return what makes the normalization of that name for rows of features."""
-    return {"batch": by(nn.BatchNorm1d, fused), "layer": by(nn.LayerNorm, fused), "none": None}[norm]
+    """Return a function that makes the normalization of that name for rows of features."""
+    return {"batch": norm_maker(nn.BatchNorm1d, fused), "layer": norm_maker(nn.LayerNorm, fused), "none": None}[norm]
 
 
 def lenet_of(shape: Shape, classes: int, norm: str, fused: bool, seed: int) -> nn.Sequential:
-    """Return a LeNet of that kind."""
+    """Return a LeNet with that normalization."""
     if norm == "layer":
         raise ValueError("lenet has batch norm or none: a layer norm of images would be of one size of them alone")
     if norm == "none":
         return lenet(shape, classes, None, None, seed)
-    return lenet(shape, classes, by(nn.BatchNorm2d, fused), by(nn.BatchNorm1d, fused), seed)
+    return lenet(shape, classes, norm_maker(nn.BatchNorm2d, fused), norm_maker(nn.BatchNorm1d, fused), seed)
 
 
 def connected_of(hidden: Sequence[int]) -> Callable[..., nn.Sequential]:
-    """Return what makes a fully connected net with those hidden layers, at the text's weight scale."""
+    """Return a function that makes a fully connected net with those hidden layers, at the text's weight scale."""
 
     def build(shape: Shape, classes: int, norm: str, fused: bool, seed: int) -> nn.Sequential:
         return fully_connected((int(np.prod(shape)), *hidden, classes), norm_of(norm, fused), 2e-2, seed)
