@@ -1,7 +1,6 @@
-"""A Module is its attributes: what it holds is what it has, and a name once given is used everywhere.
+"""A Module finds its parameters, buffers and children among its attributes.
 
-Parameters, children and buffers are found among the attributes. The name of an attribute is the key in a
-state_dict, the box in a drawing and the place in an error message; nothing is registered twice.
+The name of an attribute is its key in a state_dict, its box in a drawing and its place in an error message.
 """
 
 from __future__ import annotations
@@ -11,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.context import scope
 from tinygraph.engine.tensor import Parameter, array_of
+from tinygraph.engine.types import Array, Value
 from tinygraph.exchange.missing import missing_name
 
 __all__ = ["IncompatibleKeys", "Module", "ModuleList", "RemovableHandle", "Sequential", "StateDict"]
@@ -23,32 +24,37 @@ DEVICES = ("cuda", "gpu", "cpu", "mps", "xpu", "cupy", "numpy")  # none is a dty
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]
 
 
-class StateDict(dict[str, Any]):
-    """The arrays of a module by name, and beside them ``about``: what a module says of its own (`get_extra_state`).
+class StateDict(dict[str, Array]):
+    """The arrays of a module by path, with PyTorch's paths, and the extra state of its modules.
 
-    Keys and arrays are those of PyTorch. ``about`` goes into a checkpoint as text.
+    Args:
+        arrays: arrays by path.
+        about: by the path of a module, what its `Module.get_extra_state` returned. A checkpoint stores it as text.
+
+    >>> StateDict({"weight": np.ones(2)}, {"": {"momentum": 0.1}}).about
+    {'': {'momentum': 0.1}}
     """
 
-    def __init__(self, arrays: Mapping[str, Any] = {}, about: Mapping[str, Any] = {}) -> None:
+    def __init__(self, arrays: Mapping[str, Array] = {}, about: Mapping[str, Any] = {}) -> None:
         super().__init__(arrays)
         self.about: dict[str, Any] = dict(about)
 
 
 class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` did not find, and what it found no use for."""
+    """The keys that `Module.load_state_dict` missed, and the keys that the module has no place for."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class RemovableHandle(NamedTuple):
-    """What takes a hook away again: ``handle.remove()``, or the end of a ``with`` block."""
+    """The means to remove a hook: call ``remove()``, or use it in a ``with`` block and leave the block."""
 
     hooks: dict[int, Hook]
     number: int
 
     def remove(self) -> None:
-        """Take the hook away; a second time does nothing."""
+        """Remove the hook; a second time does nothing."""
         self.hooks.pop(self.number, None)
 
     def __enter__(self) -> RemovableHandle:
@@ -64,8 +70,8 @@ serial = itertools.count().__next__
 class Module:
     """A function with parameters, and with other modules among its attributes.
 
-    A subclass sets attributes in ``__init__`` and computes in ``forward``. Calling a child puts what it
-    computes into a scope that bears the child's name, so that drawings have a box a module.
+    A subclass sets attributes in ``__init__`` and computes in ``forward``. The ops of a child's call are recorded
+    in a scope with the child's name, so that a drawing has one box for each module.
 
     >>> from tinygraph import nn
     >>> class Net(nn.Module):
@@ -104,16 +110,35 @@ class Module:
             raise missing_name("Module", name, type(self).__name__)
 
     def _place(self, names: tuple[str, ...]) -> None:
-        """Take the names of the scopes that a call enters; a mere number says what it counts: ``Linear 0``."""
+        """Set the scopes that a call enters; before a name that is a number comes the class, as in ``Linear 0``."""
         *above, name = names
         object.__setattr__(self, "_names", (*above, f"{type(self).__name__} {name}" if name.isdecimal() else name))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; every subclass has its own."""
+        """Compute the output. Every subclass defines this method.
+
+        Args:
+            args: what the call was given by place.
+            kwargs: what the call was given by name.
+
+        Returns:
+            The output.
+
+        Raises:
+            NotImplementedError: the subclass has no ``forward``.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return ``forward`` of the arguments, computed in this module's scope, after the hooks have seen it."""
+        """Compute ``forward`` in this module's scope, and call the hooks with its output.
+
+        Args:
+            args: arguments of ``forward``.
+            kwargs: its arguments by name.
+
+        Returns:
+            The output; or what the last hook returned in its place.
+        """
         with scope(*self._names):
             out = self.forward(*args, **kwargs)
         for hook in tuple(vars(self).get("_hooks", {}).values()):
@@ -122,29 +147,58 @@ class Module:
         return out
 
     def register_forward_hook(self, hook: Hook) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after every call; what it returns, if not None, is the output."""
+        """Call a function after every call of this module.
+
+        Args:
+            hook: called as ``hook(module, args, output)``. If it returns something, that becomes the output.
+
+        Returns:
+            A handle, whose ``remove()`` removes the hook.
+
+        >>> from tinygraph import nn
+        >>> layer = nn.Identity()
+        >>> with layer.register_forward_hook(lambda module, args, output: output + 1):
+        ...     layer(1)
+        2
+        """
         hooks = vars(self).setdefault("_hooks", {})
         handle = RemovableHandle(hooks, serial())
         hooks[handle.number] = hook
         return handle
 
-    def register_buffer(self, name: str, array: Any) -> None:
-        """Make an array part of the state: saved and loaded, not trained. None takes up the name alone."""
+    def register_buffer(self, name: str, array: Array | None) -> None:
+        """Make an array part of the state: it is saved and loaded, and not trained.
+
+        Args:
+            name: the attribute that holds it.
+            array: the array, or None for a buffer that is set later; it is saved when it is an array.
+        """
         self._buffers = (*self._buffers, name)
         setattr(self, name, array)
 
-    # What there is -------------------------------------------------------------------------------------------
+    # Parts -------------------------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Yield the modules among the attributes, by name."""
+        """Return the modules among the attributes.
+
+        Returns:
+            An iterator of names and modules.
+        """
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def children(self) -> Iterator[Module]:
-        """Yield the modules among the attributes."""
+        """Return an iterator of the modules among the attributes."""
         return (child for _, child in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Yield this module and all below it, each once, by path: ``block1.bn1``."""
+        """Yield this module and all below it, each once.
+
+        Args:
+            prefix: path of this module, put before the others.
+
+        Yields:
+            A path, such as ``block1.bn1``, and a module.
+        """
         seen: set[Module] = set()
         for path, module in self._paths(prefix):
             if module not in seen:
@@ -155,111 +209,184 @@ class Module:
         """Yield this module and all below it under every path that leads there."""
         yield path, self
         for name, child in self.named_children():
-            yield from child._paths(joined(path, name))
+            yield from child._paths(join(path, name))
 
     def modules(self) -> Iterator[Module]:
-        """Yield this module and all below it, each once."""
+        """Return an iterator of this module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Yield the parameters, each once, by path: ``block1.bn1.weight``."""
+        """Yield the parameters, each once.
+
+        Args:
+            prefix: path of this module, put before the names.
+            recurse: whether to take those of the modules below too.
+
+        Yields:
+            A path, such as ``block1.bn1.weight``, and a parameter.
+        """
         seen: set[Parameter] = set()
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, value in vars(module).items():
                 if isinstance(value, Parameter) and value not in seen:
                     seen.add(value)
-                    yield joined(path, name), value
+                    yield join(path, name), value
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Yield the parameters, each once."""
+        """Return an iterator of the parameters, each once.
+
+        Args:
+            recurse: whether to take those of the modules below too.
+
+        Returns:
+            The iterator.
+        """
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
-        """Yield the buffers by path: ``block1.bn1.running_mean``."""
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Array]]:
+        """Yield the buffers that are arrays.
+
+        Args:
+            prefix: path of this module, put before the names.
+            recurse: whether to take those of the modules below too.
+
+        Yields:
+            A path, such as ``block1.bn1.running_mean``, and an array.
+        """
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name in module._buffers:
                 if getattr(module, name) is not None:
-                    yield joined(path, name), getattr(module, name)
+                    yield join(path, name), getattr(module, name)
 
-    def buffers(self, recurse: bool = True) -> Iterator[Any]:
-        """Yield the buffers."""
+    def buffers(self, recurse: bool = True) -> Iterator[Array]:
+        """Return an iterator of the buffers.
+
+        Args:
+            recurse: whether to take those of the modules below too.
+
+        Returns:
+            The iterator.
+        """
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    # What there is to do -------------------------------------------------------------------------------------
+    # Changes --------------------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Set this module and all below it to training, or with False to evaluation; return it."""
+        """Set this module and all below it to training or to evaluation.
+
+        Args:
+            mode: True for training, False for evaluation.
+
+        Returns:
+            This module.
+        """
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Set this module and all below it to evaluation; return it."""
+        """Set this module and all below it to evaluation, and return this module."""
         return self.train(False)
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
-        """Call a function with every module below this one and then with this one; return it."""
+        """Call a function with every module below this one, and then with this one.
+
+        Args:
+            function: takes a module; what it returns is not used.
+
+        Returns:
+            This module.
+        """
         for child in self.children():
             child.apply(function)
         function(self)
         return self
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set the gradient of each parameter to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Set whether gradients reach the parameters; return the module."""
+        """Set whether the parameters get gradients.
+
+        Args:
+            requires_grad: whether they do.
+
+        Returns:
+            This module.
+        """
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
-    def to(self, dtype: Any = None, *, backend: str | None = None) -> Self:
-        """Convert parameters and buffers to a floating dtype, or move them to "numpy" or "cupy"; return the module."""
+    def to(self, dtype: DTypeLike | None = None, *, backend: str | None = None) -> Self:
+        """Convert parameters and buffers to a floating dtype, or move them to another backend.
+
+        Args:
+            dtype: the new dtype; None leaves it. Buffers of integers stay as they are.
+            backend: "numpy" or "cupy"; None leaves them where they are.
+
+        Returns:
+            This module.
+        """
         if isinstance(dtype, str) and dtype.partition(":")[0] in DEVICES:
             advice = 'write net.to(backend="cupy") for a GPU, or net.to(backend="numpy")'
             raise TypeError(f"{type(self).__name__}.to: {dtype!r} is a device and no dtype: {advice}")
 
-        def converted(array: Any) -> Any:
+        def convert(array: Array) -> Array:
             wanted = array.dtype if dtype is None or array.dtype.kind != "f" else dtype
             return array.astype(wanted) if backend is None else asarray(array, backend, wanted)
 
         for module in self.modules():
             for name, value in [*vars(module).items()]:
                 if isinstance(value, Parameter):
-                    value.data, value.grad = converted(value.data), None
+                    value.data, value.grad = convert(value.data), None
                 elif name in module._buffers and value is not None:
-                    setattr(module, name, converted(value))
+                    setattr(module, name, convert(value))
         return self
 
     # State ---------------------------------------------------------------------------------------------------
 
     def get_extra_state(self) -> Any:
-        """Return what this module, without those below it, has to say of its state, fit for JSON; None is nothing."""
+        """Return what a checkpoint shall store of this module beside its arrays, fit for JSON; None for nothing.
+
+        Modules below this one have their own extra state.
+        """
         return None
 
     def set_extra_state(self, state: Any) -> None:
-        """Take what `get_extra_state` gave."""
+        """Restore what `get_extra_state` returned.
+
+        Args:
+            state: that, read from JSON.
+        """
 
     def _state(self) -> Iterator[tuple[str, Module, str]]:
-        """Yield every parameter and buffer in PyTorch's order: path, the module that has it, attribute."""
+        """Yield the path, the module and the attribute of every parameter and buffer, in PyTorch's order."""
         for path, module in self._paths(""):
             names = [name for name, value in vars(module).items() if isinstance(value, Parameter)]
             for name in (*names, *(name for name in module._buffers if getattr(module, name) is not None)):
-                yield joined(path, name), module, name
+                yield join(path, name), module, name
 
     def state_dict(self) -> StateDict:
         """Return all parameters and buffers by path, as PyTorch names and orders them.
 
-        The arrays are those of the module, not copies: nothing here or in `optim` writes into an array that
-        is in use, so what is returned does not change when training goes on.
+        The arrays are not copied. They do not change when training goes on, because `optim` and this class replace
+        arrays and never write into them.
+
+        Returns:
+            The arrays by path, and the modules' extra state in ``about``.
+
+        >>> from tinygraph import nn
+        >>> [*nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, affine=False)).state_dict()]
+        ['0.weight', '0.bias', '1.running_mean', '1.running_var', '1.num_batches_tracked']
         """
         about = {path: state for path, module in self._paths("") if (state := module.get_extra_state()) is not None}
         return StateDict({key: array_of(getattr(module, name)) for key, module, name in self._state()}, about)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Copy arrays into the parameters and buffers of their names: all of them, or none if one does not fit.
+        """Copy arrays into the parameters and buffers with their paths: all of them, or none if one does not fit.
 
         Args:
             state_dict: arrays by path, from `state_dict`, `tinygraph.checkpoint.load` or PyTorch.
@@ -271,13 +398,14 @@ class Module:
         Raises:
             RuntimeError: a shape differs; with ``strict``, a key is missing or unexpected. All are named.
         """
-        own = {key: (module, name) for key, module, name in self._state()}
-        keys = IncompatibleKeys([k for k in own if k not in state_dict], [k for k in state_dict if k not in own])
+        places = {key: (module, name) for key, module, name in self._state()}
+        old = {key: array_of(getattr(*place)) for key, place in places.items()}
         new = {key: array_of(value) for key, value in state_dict.items()}
+        keys = IncompatibleKeys([k for k in old if k not in new], [k for k in new if k not in old])
         wrong = [
-            f"{key} has shape {tuple(np.shape(new[key]))}; the module's has {tuple(array_of(getattr(*own[key])).shape)}"
-            for key in own
-            if key in new and np.shape(new[key]) != array_of(getattr(*own[key])).shape
+            f"{key} has shape {np.shape(new[key])}; the module's has {array.shape}"
+            for key, array in old.items()
+            if key in new and np.shape(new[key]) != array.shape
         ]
         if strict and keys.missing_keys:
             wrong.append(f"missing: {', '.join(keys.missing_keys)}")
@@ -290,12 +418,10 @@ class Module:
         for path, module in self._paths(""):
             if path in about:
                 module.set_extra_state(about[path])
-        for key in own.keys() & new.keys():
-            module, name = own[key]
-            value = getattr(module, name)
-            array = array_of(value)
-            array = asarray(new[key], backend_of(array), array.dtype).copy()  # whoever gave it may write into it
-            if isinstance(value, Parameter):
+        for key in old.keys() & new.keys():
+            array = asarray(new[key], backend_of(old[key]), old[key].dtype).copy()  # the given one may change
+            module, name = places[key]
+            if isinstance(value := getattr(module, name), Parameter):
                 value.data = array
             else:
                 setattr(module, name, array)
@@ -304,7 +430,7 @@ class Module:
     # A picture -----------------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """Return what stands between the parentheses of the repr."""
+        """Return the text between the parentheses of the repr; a subclass with options defines this method."""
         return ""
 
     def __repr__(self) -> str:
@@ -314,13 +440,13 @@ class Module:
         return f"{type(self).__name__}({body})"
 
 
-def joined(path: str, name: str) -> str:
-    """Return the path of what ``name`` means in the module at ``path``."""
+def join(path: str, name: str) -> str:
+    """Return the path of the attribute ``name`` of the module at ``path``."""
     return f"{path}.{name}" if path else name
 
 
 class Container(Module):
-    """Modules by number, which is their name."""
+    """Modules whose names are their numbers."""
 
     def __init__(self, modules: Iterable[Module] | Mapping[str, Module] = ()) -> None:
         named = modules.items() if isinstance(modules, Mapping) else enumerate(modules)
@@ -330,7 +456,14 @@ class Container(Module):
             setattr(self, str(name), module)
 
     def append(self, module: Module) -> Self:
-        """Add a module at the end."""
+        """Add a module at the end.
+
+        Args:
+            module: the module.
+
+        Returns:
+            This container.
+        """
         setattr(self, str(len(self)), module)
         return self
 
@@ -347,7 +480,13 @@ class Container(Module):
 
 
 class ModuleList(Container):
-    """A list of modules, which are found as attributes are.
+    """A list of modules, whose parameters are found as those of attributes are.
+
+    Args:
+        modules: the modules.
+
+    Raises:
+        TypeError: one of them is no module.
 
     >>> from tinygraph import nn
     >>> [*nn.ModuleList([nn.Linear(2, 2, bias=False)]).state_dict()]
@@ -371,6 +510,9 @@ class Sequential(Container):
     Args:
         modules: the modules, or one mapping from names to modules.
 
+    Raises:
+        TypeError: one of them is no module.
+
     >>> from tinygraph import nn
     >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU())(np.ones((4, 2), np.float32)).shape
     (4, 3)
@@ -379,8 +521,15 @@ class Sequential(Container):
     def __init__(self, *modules: Any) -> None:
         super().__init__(modules[0] if len(modules) == 1 and isinstance(modules[0], Mapping) else modules)
 
-    def forward(self, x: Any) -> Any:
-        """Call each module on the output of the one before."""
+    def forward(self, x: Value) -> Value:
+        """Call each module on the output of the one before it.
+
+        Args:
+            x: what the first module takes.
+
+        Returns:
+            What the last module returns.
+        """
         for module in self.children():
             x = module(x)
         return x
