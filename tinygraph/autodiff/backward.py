@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from bisect import insort
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,11 @@ def walk(
         g = grads[node] if node in keep else grads.pop(node)
         if g.shape != shape and not (op.elementwise and op.builtin):
             g = np.broadcast_to(g, shape)
-        for x, line, args in zip(node.inputs, op.lines if op.plain else op.lines_for(node, g), node.saved):
+        lines = op.lines if op.plain else op.lines_for(node, g)
+        for x, line, args in zip(node.inputs, lines if op.builtin else check_lines(node, lines), node.saved):
             if args is None or (only is not None and x not in only):
                 continue
-            if not op.builtin:
-                gx = pull_checked(node, x, line, g, args)
-            elif not op.elementwise or x.shape == shape:
+            if x.shape == shape or not (op.elementwise and op.builtin):
                 gx = line(g, *args)
             else:  # x was copied: add the copies up
                 gx = undo_broadcast(line(Summand((g,), x.shape) if g.size >= SMALL else g, *args), shape, x.shape)
@@ -85,32 +85,40 @@ COUNTS = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled"
 ALONE = count_references({0: np.empty(0)}, 0) if COUNTS else -1
 
 
-def pull_checked(node: Record, x: Record, line: Any, g: Any, args: tuple[Any, ...]) -> Any:
-    """Call the derivative line of an op that is not tinygraph's own; an error names op, operand and line."""
+def check_lines(node: Record, lines: Iterable[Any]) -> list[Any]:
+    """Return the derivative lines of an op that is not tinygraph's own, with checks of what they do and return."""
+    return [line and partial(call_checked, node, i, line) for i, line in zip(range(len(node.inputs)), lines)]
+
+
+def call_checked(node: Record, i: int, line: Any, g: Any, *args: Any) -> Any:
+    """Call the derivative line of operand ``i``; an error says which line it is."""
     try:
-        return fit(node, x, line(g, *args))
+        gx = line(g, *args)
     except Exception as error:
-        raise explain(error, f"the derivative of {node.op}, {operand_of(node, x, line)}", (g, *args)) from error
+        raise explain(error, place_of_line(node, i), (g, *args)) from error
+    return fit(node, i, gx)
 
 
-def operand_of(node: Record, x: Record, line: Any) -> str:
-    """Say which operand a derivative line is for, and where it is written: ``operand b, layers.py:12``."""
-    names, place = node.op.operands, line.__code__
-    name = names[min(node.inputs.index(x), len(names) - 1)]
-    return f"operand {name}, {Path(place.co_filename).name}:{place.co_firstlineno}"
+def fit(node: Record, i: int, gx: Any) -> Any:
+    """Return the gradient of operand ``i`` in the operand's shape.
 
-
-def fit(node: Record, x: Record, gx: Any) -> Any:
-    """Return a gradient in the shape of its operand.
-
-    It may have that shape already. In the shape of the result it is summed over the copies that broadcasting made.
+    It may have that already. In the shape of the result it is summed over the copies that broadcasting made.
     """
-    if (shape := np.shape(gx)) == x.shape:
+    shape, wanted = np.shape(gx), node.inputs[i].shape
+    if shape == wanted:
         return gx
     if node.op.elementwise and shape == node.shape:
-        return sum_to(gx, x.shape)
-    wanted = f"{x.shape}, as the operand" + f", or {node.shape}, as the result" * node.op.elementwise
-    raise ValueError(f"the gradient has shape {shape}; it must have {wanted}")
+        return sum_to(gx, wanted)
+    allowed = f"{wanted}, as the operand" + (f", or {node.shape}, as the result" if node.op.elementwise else "")
+    raise explain(ValueError(f"a gradient of shape {shape} must have {allowed}"), place_of_line(node, i), (gx,))
+
+
+def place_of_line(node: Record, i: int) -> str:
+    """Say whose derivative line that of operand ``i`` is, and where it is written."""
+    op = node.op
+    k = min(i, len(op.lines) - 1)  # a variadic op has one line for all operands
+    code = (op.lines[k] or op.backward).__code__  # a fused op has one function in place of lines
+    return f"the derivative of {op.name} in {op.operands[k]}, {Path(code.co_filename).name}:{code.co_firstlineno}, of "
 
 
 def freed_error(node: Record) -> RuntimeError:
@@ -143,8 +151,8 @@ def walk_recorded(order: Iterable[Record], grads: dict[Record, Any], only: Colle
             continue
         wanted = [args is not None and (only is None or x in only) for x, args in zip(node.inputs, node.saved or ())]
         with within(scope=("grad", *node.scope)):
-            for x, gx in zip(node.inputs, op.pull_recorded(node, grads[node], wanted)):
+            for i, (x, gx) in enumerate(zip(node.inputs, op.pull_recorded(node, grads[node], wanted))):
                 if gx is not None:
                     if gx.shape != x.shape:
-                        gx = sum_to(gx, x.shape) if op.builtin else fit(node, x, gx)
+                        gx = sum_to(gx, x.shape) if op.builtin else fit(node, i, gx)
                     grads[x] = grads[x] + gx if x in grads else gx

@@ -1,4 +1,4 @@
-"""Where an op is called: inside which scopes, and whether it records. This is all the global state there is."""
+"""Where an op is called: inside which scopes, and whether it records."""
 
 from __future__ import annotations
 
@@ -14,32 +14,45 @@ __all__ = ["composite", "no_grad", "scope"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclasses.dataclass(frozen=True, slots=True)  # slots are read fastest, and each op reads them
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)  # slots are read fastest, and each op reads them
 class Context:
-    """Where an op is called: inside which scopes, and whether it records."""
+    """Where an op is called: inside which scopes, and whether it records. ``outer`` is what its block lies in."""
 
     scope: tuple[str, ...] = ()
     recording: bool = True
+    outer: Context | None = None
 
 
 CONTEXT: ContextVar[Context] = ContextVar("tinygraph", default=Context())
+LEFT: ContextVar[frozenset[Context]] = ContextVar("tinygraph.left", default=frozenset())  # out of their order
 
 
 @contextlib.contextmanager
 def within(*names: str, **changes: Any) -> Iterator[None]:
-    """Change the current context for the length of a ``with`` block; ``names`` are boxes to go into."""
+    """Change the current context for the length of a ``with`` block; ``names`` are boxes to go into.
+
+    Generators may leave their blocks in another order than they entered them: one that is not the innermost is only
+    noted, and passed over when the blocks inside of it are left.
+    """
     here = CONTEXT.get()
-    token = CONTEXT.set(Context(**{"scope": here.scope + names, "recording": here.recording, **changes}))
+    mine = Context(**{"scope": here.scope + names, "recording": here.recording, "outer": here, **changes})
+    CONTEXT.set(mine)
     try:
         yield
     finally:
-        CONTEXT.reset(token)
+        if CONTEXT.get() is mine:
+            while here in LEFT.get() and here.outer:
+                LEFT.set(LEFT.get() - {here})
+                here = here.outer
+            CONTEXT.set(here)
+        else:
+            LEFT.set(LEFT.get() | {mine})
 
 
 def scope(*names: str) -> contextlib.AbstractContextManager[None]:
     """Put the ops called inside into a named box: ``with scope("block1"): …``. Scopes nest.
 
-    A generator that yields inside of one leaves its caller inside, until it goes on.
+    A generator that yields inside of one leaves its caller inside, until it goes on or is closed, in the same thread.
 
     Args:
         names: of the boxes, outer before inner.
@@ -80,7 +93,7 @@ def composite(function: F) -> F:
     @functools.wraps(function)
     def inner(*args: Any, **params: Any) -> Any:
         here = CONTEXT.get()
-        token = CONTEXT.set(Context((*here.scope, function.__name__), here.recording))  # `scope`, in half its time
+        token = CONTEXT.set(Context((*here.scope, function.__name__), here.recording, here))
         try:
             return function(*args, **params)
         finally:

@@ -1,0 +1,221 @@
+"""The walk: it adds in place where nobody else looks, and lets a user's derivative line return what is natural."""
+
+import ast
+import inspect
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tinygraph import Parameter, Tensor, grad
+from tinygraph.autodiff.backward import ALONE, count_references, is_alone, walk
+from tinygraph.engine.registry import OPS
+
+X = np.arange(1.0, 13.0).reshape(4, 3)
+B = np.array([1.0, 2.0, 3.0])
+
+
+@pytest.fixture(autouse=True)
+def registry_as_it_was():
+    before = dict(OPS)
+    yield
+    OPS.clear()
+    OPS.update(before)
+
+
+def test_the_walk_is_short_and_simple():
+    source = inspect.getsource(walk)
+    (function,) = ast.parse(source).body
+    statements = function.body[1:]  # without the docstring
+    assert function.end_lineno - statements[0].lineno < 40
+    branching = (ast.If, ast.For, ast.While, ast.comprehension, ast.ExceptHandler)
+    assert 1 + sum(isinstance(node, branching) for node in ast.walk(function)) <= 13
+
+
+# --- who holds a gradient ---------------------------------------------------------------------------------------------
+
+
+class Node:
+    def __init__(self, shape):
+        self.shape = shape
+
+
+@pytest.mark.skipif(ALONE < 0, reason="this interpreter does not count references")
+def test_a_gradient_is_alone_until_somebody_else_refers_to_it():
+    x = Node((3,))
+    grads = {x: np.ones(3)}
+    assert is_alone(grads, x)
+    held = grads[x]
+    assert not is_alone(grads, x)
+    del held
+    view = grads[x][1:]
+    assert not is_alone(grads, x)
+    del view
+    assert is_alone(grads, x)
+    grads[x] = np.ones(4)[1:]
+    assert not is_alone(grads, x)  # a view of what may be another's
+    grads[x] = np.ones((1,))
+    assert not is_alone(grads, x)  # one row in place of all
+
+
+def test_the_count_is_calibrated_with_the_code_that_counts():
+    if sys.implementation.name == "cpython":
+        assert count_references({"a": np.empty(0)}, "a") == ALONE
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_seeds_and_kept_gradients_are_never_added_into(size):
+    x, seed = Tensor(X), X + 0
+    a = x * 2.0
+    b = a + x
+    c = b + a
+    found = grad(c, [x, a, b, c], seed)
+    np.testing.assert_array_equal(seed, X)
+    for value, factor in zip(found, (5, 2, 1, 1), strict=True):
+        np.testing.assert_allclose(value, factor * X)
+    c.backward(seed)
+    np.testing.assert_array_equal(seed, X)
+    np.testing.assert_allclose(x.grad, 5 * X)
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_an_array_that_a_line_hands_out_twice_is_not_added_into(size):
+    """A user's line may return an array that it keeps."""
+    kept = np.full((4, 3), 2.0)
+
+    @tg.op("2 $x", x=("2", lambda g: kept))
+    def twice(x):
+        return x * 2
+
+    x = Tensor(X)
+    (twice(x) + twice(x) + x * 3.0).backward(np.ones((4, 3)))
+    np.testing.assert_array_equal(kept, np.full((4, 3), 2.0))
+    np.testing.assert_allclose(x.grad, np.full((4, 3), 7.0))
+
+
+@pytest.mark.parametrize("size", ["small", "large"], indirect=True)
+def test_a_float32_sum_does_not_swallow_a_float64_contribution(size):
+    x = Tensor(np.ones((2, 3), np.float32))
+    y = x * np.full((2, 3), 1e-9)  # float64
+    z = x * np.float32(1.0)
+    (gradient,) = grad([z.sum(), y.sum()], [x])
+    assert gradient.dtype == np.float32
+    np.testing.assert_allclose(gradient, np.float32(1 + 1e-9))
+
+
+# --- where factors once waited in a scale -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("k", "w", "true"), [(1e20, 1e-30, 1e10), (1e-25, 1e30, 1e-20)])
+def test_factors_neither_overflow_nor_underflow_before_they_meet_the_gradient(k, w, true):
+    x = Tensor((np.random.default_rng(0).random((512, 160)) * 1e-10).astype("f4"))
+    m = np.full(160, 1e-10, "f4")
+    c = np.full(160, k, "f4")
+    y = ((x - m) * c) * c
+    y.backward(np.full((512, 160), w, "f4"))
+    np.testing.assert_allclose(x.grad, true, rtol=1e-5)
+
+
+def test_a_quotient_by_a_small_divisor_keeps_its_size():
+    x = Tensor(np.random.default_rng(0).random((512, 160)).astype("f4"))
+    c = np.full(160, 1e-25, "f4")
+    y = (x - np.zeros(160, "f4")) / (1 / c) / (1 / c)
+    y.backward(np.full((512, 160), 1e30, "f4"))
+    np.testing.assert_allclose(x.grad, 1e-20, rtol=1e-5)
+
+
+def test_a_float32_constant_does_not_round_a_float64_gradient():
+    rng = np.random.default_rng(0)
+    x, m, w = Tensor(rng.random((512, 160))), Tensor(rng.random(160)), rng.random((512, 160))
+    y = (x - m) / np.float32(3.3)
+    y.backward(w)
+    exact = w / np.float64(np.float32(3.3))
+    np.testing.assert_allclose(x.grad, exact, rtol=1e-15)
+    np.testing.assert_allclose(m.grad, -exact.sum(0), rtol=1e-13)
+    s = Tensor(rng.random(160) + 1)
+    (x / s).backward(w)
+    np.testing.assert_allclose(s.grad, -(w * x.data / s.data**2).sum(0), rtol=1e-12)
+
+
+# --- what a user's line may return ------------------------------------------------------------------------------------
+
+
+def add_op(line, family="elementwise"):
+    @tg.op("$x + $b", family=family, x=("1", lambda g: g), b=("1", line))
+    def plus(x, b):
+        return x + b
+
+    return plus
+
+
+@pytest.mark.parametrize("family", ["elementwise", "linear", "fused"])
+@pytest.mark.parametrize("upstream", [lambda y: y, lambda y: y.mean(0), lambda y: y.mean(0, keepdims=True), tg.sum])
+def test_a_gradient_in_the_operands_shape_passes_as_it_is(family, upstream):
+    for b, line in ((B, lambda g: g.sum(0)), (B[None], lambda g: g.sum(0, keepdims=True)), (B[0], lambda g: g.sum())):
+        plus, x, b = add_op(line, family), Tensor(X), Tensor(b)
+        y = upstream(plus(x, b) * 2.0)
+        w = np.random.default_rng(0).standard_normal(y.shape)
+        _, wanted = grad(upstream((x + b) * 2.0), [x, b], w)
+        (found,) = grad(y, [b], w)
+        np.testing.assert_allclose(found, wanted, err_msg=str(b.shape))
+        (recorded,) = grad(y, [b], w, create_graph=True)
+        np.testing.assert_allclose(recorded.data, wanted)
+
+
+def test_a_gradient_in_the_results_shape_is_summed_to_the_operands():
+    x, b = Tensor(X), Tensor(B)
+    add_op(lambda g: g)(x, b).backward(X)
+    np.testing.assert_array_equal(b.grad, X.sum(0))
+
+
+def test_a_line_gets_the_whole_gradient():
+    seen = []
+    plus = add_op(lambda g: seen.append(g.shape) or g[:, :3])
+    plus(Tensor(X), Tensor(B)).mean().backward()
+    assert seen == [(4, 3)]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_gradient_of_a_third_shape_is_an_error_that_names_op_operand_and_line(create_graph):
+    plus = add_op(lambda g: g.sum(1))
+    x, b = Tensor(X), Tensor(B)
+    message = (
+        r"a gradient of shape \(4,\) must have \(3,\), as the operand, or \(4, 3\), as the result"
+        r" \| in .*the derivative of plus in b, test_backward\.py:\d+, of .*float64\[4\]\) at test_backward\.py"
+    )
+    with pytest.raises(ValueError, match=message):
+        grad(plus(x, b), [b], X, create_graph=create_graph)
+    with pytest.raises(ValueError, match=r"must have \(3,\), as the operand \|"):
+        grad(add_op(lambda g: g, "linear")(x, b), [b], X, create_graph=create_graph)
+
+
+def test_an_error_within_a_line_names_op_operand_and_line():
+    plus = add_op(lambda g: g[:, :, 0])
+    with pytest.raises(IndexError, match=r"too many indices.*the derivative of plus in b, test_backward\.py:\d+"):
+        plus(Tensor(X), Tensor(B)).sum().backward()
+    plus = add_op(lambda g: nowhere)  # noqa: F821
+    with pytest.raises(RuntimeError, match=r"'nowhere' is not defined .*the derivative of plus in b"):
+        plus(Tensor(X), Tensor(B)).sum().backward()
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [10, 10_000, 300_000])
+def test_threads_that_share_a_parameter_lose_no_gradient(n):
+    w = Parameter(np.zeros(n))
+    start = threading.Barrier(2)
+
+    def run():
+        start.wait()
+        for _ in range(50):
+            (w * 1.0).sum().backward()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(w.grad, np.full(n, 100.0))

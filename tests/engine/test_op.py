@@ -1,0 +1,134 @@
+"""The call that is generated for an op: it can be seen, and it takes what NumPy and PyTorch users write."""
+
+import inspect
+import traceback
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tinygraph import Tensor
+from tinygraph.engine.op import Op
+from tinygraph.engine.registry import OPS
+
+X = np.arange(12.0).reshape(4, 3)
+
+
+@pytest.fixture(autouse=True)
+def registry_as_it_was():
+    before = dict(OPS)
+    yield
+    OPS.clear()
+    OPS.update(before)
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_the_call_is_the_code_that_is_shown(name):
+    op = OPS[name]
+    assert inspect.getsource(op.call.__code__) == op.code
+    assert op.code.startswith(f"def {name}(")
+    compile(op.code, "shown", "exec")
+
+
+def test_a_traceback_shows_the_line_of_the_call():
+    with pytest.raises(ValueError, match="could not be broadcast") as caught:
+        Tensor(X) * np.ones(5)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert 'File "<op mul>"' in shown
+    assert "out = _op.forward(x_array, y_array)" in shown
+
+
+def test_an_op_is_a_dataclass_that_names_its_parts():
+    assert isinstance(tg.mul.op, Op)
+    assert (tg.mul.op.name, tg.mul.op.operands, tg.mul.op.family) == ("mul", ("x", "y"), "elementwise")
+    assert tg.mean.op.params == {"axis": None, "keepdims": False}
+    assert {"function", "forward", "tex", "rules", "says", "onnx", "family", "samples"} <= set(Op.__dataclass_fields__)
+
+
+def test_the_name_of_a_builtin_op_is_not_taken_silently():
+    forward = np.exp
+    builtin = OPS["exp"]
+    with pytest.raises(ValueError, match="tinygraph has an op exp: choose another name, or pass replace=True"):
+
+        @tg.op("$x", x=("", lambda g: g))
+        def exp(x):
+            return forward(x)
+
+    assert OPS["exp"] is builtin
+
+    @tg.op("$x", replace=True, x=("", lambda g: g))
+    def exp(x):
+        return forward(x)
+
+    assert OPS["exp"] is exp.op
+
+    for _ in range(2):  # a cell that is run again
+
+        @tg.op("$x", x=("", lambda g: g))
+        def copied_by_user(x):
+            return x + 0
+
+
+def test_an_operand_without_a_line_is_refused_unless_it_is_said():
+    advice = r"operand y has no derivative line: give y=\(LaTeX, line\), or y=None if no gradient goes there"
+    with pytest.raises(TypeError, match=advice):
+
+        @tg.op("$x $y", x=("$y", lambda g, y: g * y))
+        def half_a_product(x, y):
+            return x * y
+
+    @tg.op("$x $y", x=("$y", lambda g, y: g * y), y=None)
+    def product_with_constant(x, y):
+        return x * y
+
+    x, y = Tensor(X), Tensor(X + 1)
+    z = product_with_constant(x, y)
+    z.backward(X)
+    np.testing.assert_array_equal(x.grad, X * (X + 1))
+    assert y.grad is None
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "logsumexp"])
+def test_pytorchs_names_of_parameters(name):
+    function, x = getattr(tg, name), Tensor(X)
+    expected = function(x, axis=1, keepdims=True)
+    np.testing.assert_array_equal(function(x, dim=1, keepdim=True).data, expected.data)
+    np.testing.assert_array_equal(getattr(x, name)(dim=1, keepdim=True).data, expected.data)
+    np.testing.assert_array_equal(function(X, dim=1, keepdim=True), expected.data)
+    assert function(x, dim=0).node.params == {"axis": 0, "keepdims": False}
+    with pytest.raises(TypeError, match=f"{name}: give axis= or dim=, which mean the same, and not both"):
+        function(x, axis=1, dim=1)
+
+
+def test_joining_takes_dim():
+    np.testing.assert_array_equal(tg.concatenate([Tensor(X), X], dim=1).data, np.concatenate([X, X], axis=1))
+    np.testing.assert_array_equal(tg.stack([Tensor(X), X], dim=1).data, np.stack([X, X], axis=1))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x * 1j,
+        lambda x: 1j * x,
+        lambda x: x + np.array([1j, 2, 3]),
+        lambda x: np.power(x, 1j),
+        lambda x: x.astype(complex),
+        lambda x: x @ np.ones((3, 2), complex),
+        lambda x: tg.where(X > 0, x, 1j),
+        lambda x: tg.concatenate([x, X * 1j]),
+    ],
+)
+def test_complex_numbers_are_refused(call):
+    with pytest.raises(TypeError, match=r"complex numbers have no derivative here.* at test_op\.py"):
+        call(Tensor(X + 1, name="x"))
+
+
+def test_a_complex_leaf_or_seed_is_refused():
+    with pytest.raises(TypeError, match="is complex: give its real and its imaginary part apart"):
+        Tensor(X * 1j)
+    with pytest.raises(TypeError, match="is complex"):
+        Tensor(X * 1j, requires_grad=False)
+    with pytest.raises(TypeError, match="must be real, and is complex128"):
+        (Tensor(X) * 2).backward(X * 1j)
+    with pytest.raises(TypeError, match="must be real, and is complex128"):
+        tg.grad(Tensor(X) * 2, Tensor(X), X * 1j, allow_unused=True)
