@@ -15,8 +15,8 @@ from tinygraph.engine.types import Shape, Value
 Axis = int | Sequence[int]
 
 
-def named(x: Value, name: str) -> Value:
-    """Name a Tensor; leave an array alone."""
+def label(x: Value, name: str) -> Value:
+    """Give a Tensor a name, for drawings and errors; return an array as it is."""
     return x.named(name) if isinstance(x, Tensor) else x
 
 

@@ -46,7 +46,8 @@ def view(x: Tensor, *shape: Any) -> Tensor:
     >>> Tensor(np.ones((2, 3))).view(-1).shape
     (6,)
     """
-    return reshape(x, lengths_of(shape, "view"))
+    result: Tensor = reshape(x, lengths_of(shape, "view"))
+    return result
 
 
 @implements(method="unsqueeze")
@@ -90,7 +91,8 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     new = len(lengths) - x.ndim
     if -1 in lengths[: max(new, 0)]:
         raise ValueError(f"expand: -1 keeps an axis, and the first {new} of {lengths} are new; x has shape {x.shape}")
-    return broadcast_to(x, tuple(x.shape[i - new] if n == -1 else n for i, n in enumerate(lengths)))
+    result: Tensor = broadcast_to(x, tuple(x.shape[i - new] if n == -1 else n for i, n in enumerate(lengths)))
+    return result
 
 
 @implements(method="t")
@@ -111,7 +113,8 @@ def t(x: Tensor) -> Tensor:
     """
     if x.ndim > 2:
         raise ValueError(f"t takes at most two axes, and x has shape {x.shape}: write x.mT or x.transpose(axes)")
-    return transpose(x)
+    result: Tensor = transpose(x)
+    return result
 
 
 @implements(method="masked_fill")
@@ -259,7 +262,8 @@ def reshape_as(x: Tensor, other: Any) -> Tensor:
     >>> Tensor(np.ones((2, 3))).view_as(np.ones(6)).shape
     (6,)
     """
-    return reshape(x, other.shape)
+    result: Tensor = reshape(x, other.shape)
+    return result
 
 
 @implements(method="expand_as")
@@ -276,7 +280,8 @@ def expand_as(x: Tensor, other: Any) -> Tensor:
     >>> Tensor([1.0]).expand_as(np.ones(3)).shape
     (3,)
     """
-    return broadcast_to(x, other.shape)
+    result: Tensor = broadcast_to(x, other.shape)
+    return result
 
 
 Tensor.mT = property(  # type: ignore[attr-defined]

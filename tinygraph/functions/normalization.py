@@ -18,7 +18,7 @@ from tinygraph.functions.checks import (
     check_floating,
     check_shapes,
     check_variance,
-    named,
+    label,
     shape_of,
     unaveraged_shape,
 )
@@ -33,17 +33,17 @@ def normalize(what: str, x: Value, axes: Shape, eps: float, keepdims: bool) -> V
     """Subtract the mean of ``x`` and divide by its standard deviation, from the biased variance."""
     check_batch(what, x.shape, x.dtype, axes)
     check_eps(what, eps)
-    mu = named(mean(x, axis=axes, keepdims=keepdims), "μ")
-    x_c = named(x - mu, "x_c")
-    v = named(mean(named(square(x_c), "q"), axis=axes, keepdims=keepdims), "v")
+    mu = label(mean(x, axis=axes, keepdims=keepdims), "μ")
+    x_c = label(x - mu, "x_c")
+    v = label(mean(label(square(x_c), "q"), axis=axes, keepdims=keepdims), "v")
     check_variance(what, v, eps)
-    return named(x_c / named(sqrt(v + eps), "σ"), "x̂")
+    return label(x_c / label(sqrt(v + eps), "σ"), "x̂")
 
 
 def scale_and_shift(x_hat: Value, gamma: Value, beta: Value) -> Value:
     """Multiply by gamma, then add beta. One that is None is left out."""
-    s = x_hat if gamma is None else named(gamma * x_hat, "s")
-    return s if beta is None else named(s + beta, "y")
+    s = x_hat if gamma is None else label(gamma * x_hat, "s")
+    return s if beta is None else label(s + beta, "y")
 
 
 def align(p: Value, axes: Shape, ndim: int) -> Value:
@@ -52,7 +52,7 @@ def align(p: Value, axes: Shape, ndim: int) -> Value:
         return p
     lengths = iter(p.shape)
     shape = tuple(1 if a in axes else next(lengths) for a in range(ndim))
-    return named(reshape(p, shape[axes[0] == 0 :] if axes[0] == 0 else shape), getattr(p, "name", None) or "")
+    return label(reshape(p, shape[axes[0] == 0 :] if axes[0] == 0 else shape), getattr(p, "name", None) or "")
 
 
 @composite
@@ -150,7 +150,7 @@ def batch_norm_inference(
     if not (array_of(var) + eps > 0).all():
         raise ValueError("batch_norm_inference: var + eps must be positive in every channel")
     mean, var, gamma, beta = (align(p, axes, len(x.shape)) for p in (mean, var, gamma, beta))
-    return scale_and_shift(named((x - mean) / named(sqrt(var + eps), "σ"), "x̂"), gamma, beta)
+    return scale_and_shift(label((x - mean) / label(sqrt(var + eps), "σ"), "x̂"), gamma, beta)
 
 
 @composite

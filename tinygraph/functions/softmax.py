@@ -10,7 +10,7 @@ from tinygraph.engine.context import composite
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Array, Shape, Value
-from tinygraph.functions.checks import named, shape_of
+from tinygraph.functions.checks import label, shape_of
 from tinygraph.ops.elementwise import exp
 from tinygraph.ops.keywords import accept_dim
 from tinygraph.ops.reduce import logsumexp, mean, sum  # noqa: A004 - NumPy's name
@@ -90,7 +90,7 @@ def cross_entropy(x: Value, target: Value, *, label_smoothing: float = 0.0, redu
     count = math.prod(x.shape[:axis] + x.shape[axis + 1 :])
     if reduction == "mean" and not count:
         raise ValueError(f"cross_entropy: the mean over no targets is undefined: x has shape {x.shape}")
-    log_p = named(log_softmax(x, axis), "log p")
+    log_p = label(log_softmax(x, axis), "log p")
     if labels.dtype.kind in "iu":
         loss = -pick_classes("cross_entropy", log_p, labels, axis)
     elif labels.shape == x.shape:
@@ -103,7 +103,7 @@ def cross_entropy(x: Value, target: Value, *, label_smoothing: float = 0.0, redu
 
 
 def check_options(shape: Shape, label_smoothing: float, reduction: str) -> None:
-    """Raise where an option of `cross_entropy` is not known, or x has no axis of classes."""
+    """Raise if an option of `cross_entropy` is not known, or x has no axis of classes."""
     if not shape:
         raise ValueError("cross_entropy: x is one number; it must have an axis of classes")
     if not 0 <= label_smoothing <= 1:
@@ -121,9 +121,10 @@ def pick_classes(what: str, log_p: Value, labels: Array, axis: int) -> Value:
         labels: classes 0 … C-1, integers, of the shape of ``log_p`` without the axis of classes.
         axis: the axis of classes, not negative.
     """
-    *others, classes = (*log_p.shape[:axis], *log_p.shape[axis + 1 :], log_p.shape[axis])
-    if labels.shape != tuple(others):
-        raise ValueError(f"{what}: indices have shape {labels.shape}; x of shape {log_p.shape} needs {tuple(others)}")
+    shape: Shape = log_p.shape
+    others, classes = shape[:axis] + shape[axis + 1 :], shape[axis]
+    if labels.shape != others:
+        raise ValueError(f"{what}: indices have shape {labels.shape}; x of shape {shape} needs {others}")
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"{what}: indices go from {labels.min()} to {labels.max()}; x has classes 0 … {classes - 1}")
     places = np.indices(others, sparse=True)

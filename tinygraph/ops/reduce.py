@@ -116,8 +116,10 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
         return x.sum(axis=axis, keepdims=keepdims) / 1  # NumPy's mean takes no axis of one number, its sum does
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return x.mean(axis=axis, keepdims=keepdims)
-    over_rows = type(axis) in (int, tuple) and axis in (0, (0,)) and not keepdims
-    out = column_sums(x) if over_rows else np.add.reduce(x, axis=axis, keepdims=keepdims)  # x.mean takes 2 µs more
+    if type(axis) in (int, tuple) and axis in (0, (0,)) and not keepdims:
+        out = column_sums(x)
+    else:  # 2 µs faster than x.mean
+        out = np.add.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
     return out * (out.size / x.size)
 
 

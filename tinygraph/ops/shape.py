@@ -24,6 +24,7 @@ from tinygraph.engine.types import Shape, Value
 from tinygraph.engine.variadic import Variadic
 from tinygraph.ops.keywords import accept_dim
 
+# Some lines call an op that is defined further down, where mypy does not know its type yet: "has-type".
 shaping = functools.partial(op, family="shape")
 Key = Any  # an index, or a tuple of them, one for each axis
 
@@ -31,7 +32,7 @@ Key = Any  # an index, or a tuple of them, one for each axis
 @shaping(
     r"$x\uparrow", np.broadcast_to, method="broadcast_to", onnx="Expand", says="Copies $x to shape $shape.",
     samples=[sample((4, 1), shape=(5, 4, 3)), sample((), shape=(2, 3)), sample((3,), shape=(3,))],
-    x=("1", lambda g, x_shape: sum_to(g, x_shape)),
+    x=("1", lambda g, x_shape: sum_to(g, x_shape)),  # type: ignore[has-type]
 )  # fmt: skip
 def broadcast_to(x: Value, shape: Shape = ()) -> Value:
     """Copy along new axes and along axes of length 1, as NumPy broadcasts. The derivative sums the copies.
@@ -54,7 +55,7 @@ def broadcast_to(x: Value, shape: Shape = ()) -> Value:
 
 
 @shaping(
-    r"$x\downarrow", onnx=None, says="Adds up the copies in $x, down to shape $shape.",
+    r"$x\downarrow", says="Adds up the copies in $x, down to shape $shape.",
     samples=[sample((5, 4, 3), shape=(4, 1)), sample((2, 3), shape=()), sample((3,), shape=(3,))],
     x=("1", lambda g, x_shape: broadcast_to(g, x_shape)),
 )  # fmt: skip
@@ -86,7 +87,7 @@ def sum_to(x: Value, shape: Shape = ()) -> Value:
 @shaping(
     r"$x", onnx="Reshape", says="Lays $x out in shape $shape.",
     samples=[sample((4, 3), shape=(2, -1)), sample((4,), shape=4), sample((1,), shape=())],
-    x=("1", lambda g, x_shape: reshape(g, x_shape)),
+    x=("1", lambda g, x_shape: reshape(g, x_shape)),  # type: ignore[has-type]
 )  # fmt: skip
 def reshape(x: Value, shape: int | Sequence[int] = (-1,)) -> Value:
     """Lay the elements out in another shape, in C order; one length may be -1.
@@ -110,7 +111,7 @@ def reshape(x: Value, shape: int | Sequence[int] = (-1,)) -> Value:
 @shaping(
     r"$x^{\mathsf T}", np.transpose, onnx="Transpose", says="Reorders the axes of $x.",
     samples=[sample((2, 3, 4)), sample((2, 3, 4), axes=(1, 2, 0)), sample((2, 3, 4), axes=(-1, 0, 1)), sample((3,))],
-    x=("1", lambda g, axes: transpose(g, invert(axes))),
+    x=("1", lambda g, axes: transpose(g, invert(axes))),  # type: ignore[has-type]
 )  # fmt: skip
 def transpose(x: Value, axes: Sequence[int] | None = None) -> Value:
     """Reorder the axes; reverse them if ``axes`` is None.
@@ -153,7 +154,7 @@ class Index(Op):
         sample((4, 3, 2), key=(Ellipsis, [1, 0, 1], slice(None))),
         sample((4, 3), key=([[0], [3]], [1, 1])),
     ],
-    x=("1", lambda g, x_shape, key: scatter(g, key, x_shape)),
+    x=("1", lambda g, x_shape, key: scatter(g, key, x_shape)),  # type: ignore[has-type]
 )  # fmt: skip
 def index(x: Value, key: Key = ()) -> Value:
     """Take elements by NumPy's rules: integers, slices, None, ``...``, integer and boolean arrays.
@@ -283,8 +284,8 @@ class SideBySide(Variadic):
     def lines_for(self, node: Record, g: Value) -> Iterable[Any]:
         """Return a line for each operand, which takes its part."""
         keys = places(node)
-        g = whole(g) if len(keys) > MANY else g
-        return (lambda _, key=key: self.lines[0](index(g, key)) for key in keys)
+        g, line = whole(g) if len(keys) > MANY else g, self.lines[0]
+        return (lambda _, key=key: line(index(g, key)) for key in keys) if line else ()
 
 
 def places(node: Record) -> Sequence[Key]:
