@@ -1,38 +1,21 @@
 """compare: it accepts what is right, and every wrong function here must be caught by name."""
 
-import dataclasses
 import functools
-import json
-import sys
 
 import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests.certificates import by, of_digits, shifted_softmax
 from tests.wrong_ops import BETA, GAMMA, LINES, RANDOM, X, normalize, registry_as_it_was
 from tinygraph import Tensor, compare
-from tinygraph.data import digits
 from tinygraph.engine.op import op
-from tinygraph.verify.engines import bytes_for_backward
 
 
 @pytest.fixture(autouse=True)
 def registry():
     with registry_as_it_was():
         yield
-
-
-def by(certificate, **facts):
-    return [row for row in certificate.rows if all(getattr(row, name) == value for name, value in facts.items())]
-
-
-@functools.cache
-def of_digits():
-    """The main job: the handwritten digits as they come, 29 of whose features are constant or nearly so."""
-    x = np.asarray(digits()[0][:90], np.float32).reshape(90, 64)
-    rng = np.random.default_rng(0)
-    gamma, beta = rng.normal(size=(2, 64)).astype(np.float32)
-    return compare(tg.batch_norm, tg.fused.batch_norm, x, gamma, beta, time=False)
 
 
 def test_batch_norm_and_its_fused_twin_agree_on_real_digits():
@@ -120,11 +103,6 @@ def test_wrong_features_do_not_hide_behind_constant_ones():
     assert by(certificate, function="fused", case="uniform", dtype="float64", quantity="d³x", ok=False)
 
 
-def shifted_softmax(x):
-    e = tg.exp(x - Tensor(x.data.max(-1, keepdims=True), requires_grad=False))
-    return e / e.sum(-1, True)
-
-
 def naive_logsumexp(x):
     return tg.log(tg.exp(x).sum(-1))
 
@@ -178,97 +156,6 @@ def test_a_fused_function_that_fails_or_changes_the_dtype_is_found():
     fails = compare(lambda x: x * x, lambda x: 1 / 0, X)
     assert not fails.ok and "fused" not in fails.kept and not fails.seconds
     assert "✗" in str(fails) and "fused fails: ZeroDivisionError: division by zero (float64)" in fails.notes
-
-
-def test_bytes_bytes_for_backward_are_those_of_unique_arrays():
-    x = np.ones((10, 4), np.float32)
-    assert bytes_for_backward(lambda x: tg.exp(x) * x, [x]) == (x.nbytes, x.nbytes)  # e^x is one array in two nodes
-    assert bytes_for_backward(lambda x: x + x, [x]) == (0, 0)
-    wide = np.ones((10, 8), np.float32)
-    assert bytes_for_backward(tg.square, [wide[:, :4]]) == (0, x.nbytes)  # a view counts as what it shows
-    kept = of_digits().kept
-    n, d = 90, 64
-    assert kept["composed"] == (2 * n * d * 4 + d * 4, d * 4)  # x_c, x̂ and σ; γ
-    assert kept["fused"][0] <= 2 * d * 8  # the mean and 1/σ
-    assert kept["fused"][1] >= n * d * 4  # x
-
-
-def test_the_certificate_is_frozen_data():
-    certificate = of_digits()
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        certificate.seed = 1
-    facts = json.loads(certificate.to_json())
-    assert facts["ok"] is True and facts["verdict"] == certificate.verdict
-    assert facts["inputs"] == ["x float32[90,64]", "γ float32[64]", "β float32[64]"]
-    assert len(facts["rows"]) == len(certificate.rows)
-    assert facts["rows"][0] == dataclasses.asdict(certificate.rows[0])
-    broken = compare(lambda x: x, lambda x: x.sum(), X, time=False, sweep=False)
-    assert json.loads(broken.to_json())["rows"][0]["error"] is None
-
-
-def test_the_table_reads_in_a_terminal():
-    lines = str(of_digits()).splitlines()
-    assert max(map(len, lines)) <= 100
-    assert lines[0].startswith("✓ ")
-    (head,) = [line for line in lines if line.startswith("data            precision function")]
-    assert head.split()[3:] == ["y", "dx", "dγ", "dβ", "jvp", "2nd", "3rd"]
-    fused = [line for line in lines if " fused " in line and line.endswith("✓")]
-    assert len(fused) == 16
-    composed = [line for line in lines if "float32   composed" in line]
-    assert len(composed) == 8 and any("✗" in line for line in composed)
-    product = lambda a, b, c, d, e: a * b * c * d * e
-    many = compare(product, lambda *xs: product(*reversed(xs)), *5 * [X], time=False)
-    assert many.ok and max(map(len, str(many).splitlines())) <= 100
-    failed = str(compare(normalize("right"), normalize("constant sigma"), X, time=False))
-    (line,) = [line for line in failed.splitlines() if line.startswith("as given  ")]
-    assert line.count("✗") == 3 and line.endswith("✗")  # 2nd, 3rd and the verdict
-
-
-def test_pytorch_stands_beside_them_and_is_wrong_at_third_order():
-    pytest.importorskip("torch")
-    certificate = compare(tg.batch_norm, tg.fused.batch_norm, X, GAMMA, BETA, against="torch", time=False)
-    assert certificate.ok  # PyTorch is not judged
-    double = by(certificate, function="torch", case="uniform", dtype="float64")
-    assert all(row.ok for row in double if row.quantity != "d³x")
-    (third,) = by(certificate, function="torch", case="uniform", dtype="float64", quantity="d³x")
-    assert not third.ok and third.error > 0.01
-    assert any(note.startswith("torch is wrong in the 3rd derivative: rounding ") for note in certificate.notes)
-    assert "torch" in certificate.kept
-
-
-@pytest.mark.parametrize(
-    ("function", "shape", "affine", "keywords"),
-    [
-        (tg.batch_norm, (4, 3, 2, 2), (3,), {"axis": (0, 2, 3), "eps": 1e-3}),
-        (tg.batch_norm, (4, 3, 2), (3, 2), {"axis": 0}),
-        (tg.batch_norm, (2, 5, 3), (3,), {"axis": (0, 1)}),
-        (tg.layer_norm, (4, 3), (3,), {}),
-        (tg.layer_norm, (4, 2, 3), (2, 3), {"axis": (1, 2), "eps": 1e-3}),
-    ],
-)
-def test_pytorchs_twin_takes_the_same_keywords(function, shape, affine, keywords):
-    pytest.importorskip("torch")
-    bound = functools.partial(function, **keywords)
-    arrays = RANDOM.normal(size=shape), RANDOM.normal(size=affine), RANDOM.normal(size=affine)
-    certificate = compare(bound, bound, *arrays, against="torch", sweep=False, time=False)
-    found = by(certificate, function="torch", dtype="float64")
-    assert found and all(row.error < 1e-12 for row in found if row.order < 3)
-
-
-def test_against_takes_any_function_of_pytorch_tensors():
-    torch = pytest.importorskip("torch")
-    certificate = compare(tg.softmax, shifted_softmax, X, against=lambda x: torch.softmax(x, -1), time=False)
-    assert all(row.error < 1e-11 for row in by(certificate, function="torch", dtype="float64"))
-    wrong = compare(tg.softmax, shifted_softmax, X, against=lambda x: torch.softmax(x, 0), time=False)
-    assert wrong.ok and not all(row.ok for row in by(wrong, function="torch"))
-    with pytest.raises(ValueError, match="PyTorch's twin of softmax is not known, but those of batch_norm and l"):
-        compare(tg.softmax, shifted_softmax, X, against="torch")
-
-
-def test_without_pytorch_the_error_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ModuleNotFoundError, match="pip install torch"):
-        compare(tg.batch_norm, tg.batch_norm, X, GAMMA, BETA, against="torch")
 
 
 @pytest.mark.parametrize(

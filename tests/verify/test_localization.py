@@ -185,6 +185,36 @@ def test_a_missing_line_is_said():
     )
 
 
+def test_an_operand_that_was_given_no_line_is_said():
+    @op("$x$y", x=("", lambda g, y: g * y), y=None)
+    def product(x, y):
+        return x * y
+
+    text = message(gradcheck, lambda x: product(x, x * 1.0), X)
+    assert text.startswith("gradcheck: product has no derivative line for y, and its value depends on y (test_local")
+    assert text.endswith(f"So {GRADIENT} is 2 × too small; {ALL}")
+
+
+def test_a_line_that_adds_up_the_copies_itself():
+    """Of a broadcast operand the line may give either shape, that of the operand or that of the result."""
+
+    @op("$x + $b", x=("", lambda g: g), b=("", lambda g: g.sum(0)))
+    def plus(x, b):
+        return x + b
+
+    @op(
+        "$x + $b",
+        x=("", lambda g: g),
+        b=("", lambda g: 2 * g.sum(0)),  # line of plus twice
+    )
+    def plus_twice(x, b):
+        return x + b
+
+    assert gradcheck(plus, (X, W[0])) and gradgradcheck(plus, (X, W[0]))
+    found = f"the derivative line of plus_twice for b {place('line of plus twice')} is 2 × too large; {ALL}"
+    assert message(gradcheck, plus_twice, (X, W[0])).startswith(f"gradcheck: {found}. So")
+
+
 # ---- no derivative is wrong, and the check fails all the same ----
 
 
@@ -324,7 +354,7 @@ def test_the_page_on_checks_shows_what_is_said():
     """Its code fails as it shows, at the line that it shows, and its table quotes real messages."""
     page = (Path(tg.__file__).parents[1] / "docs" / "compare.md").read_text(encoding="utf-8")
     first, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    names = {}
+    names = {"__name__": "layers"}
     with pytest.raises(GradcheckError) as caught:
         exec(compile(first, "layers.py", "exec"), names)
     shown = re.search(r"```text\n(.*?)```", page, re.DOTALL)[1]
