@@ -25,10 +25,10 @@ def test_compiled_loops_are_the_same_function(monkeypatch, rng, x, w, options, d
     """Values and both gradients, also where threads share the tiles."""
     pytest.importorskip("numba")
     from tinygraph.kernels import convolution
-    from tinygraph.kernels import threads as crew
+    from tinygraph.kernels import threads
 
     monkeypatch.setattr(convolution, "LEAST", 0)
-    monkeypatch.setattr(crew, "SHARED", 0 if shared else 1 << 60)
+    monkeypatch.setattr(threads, "SHARED", 0 if shared else 1 << 60)
     x, w = (Tensor(rng.standard_normal(shape).astype(dtype)) for shape in (x, w))
     found = {}
     for route in ("numpy", "numba"):

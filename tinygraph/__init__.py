@@ -44,6 +44,7 @@ from tinygraph.functions.normalization import (
 from tinygraph.functions.recording import enable_grad, is_grad_enabled, set_grad_enabled
 from tinygraph.functions.softmax import cross_entropy, log_softmax, softmax
 from tinygraph.functions.statistics import std, var
+from tinygraph.kernels import malloc
 from tinygraph.ops.convolution import conv2d, conv_transpose2d
 from tinygraph.ops.elementwise import (
     abs,
@@ -144,6 +145,7 @@ _LATER = {
     "verify.profiling": ("Profile", "profile"),
 }  # fmt: skip
 
+malloc.keep_freed_memory()
 moved.install()
 
 

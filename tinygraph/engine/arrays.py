@@ -11,10 +11,6 @@ import numpy as np
 from tinygraph.engine.errors import library_of
 from tinygraph.engine.lazy_import import EXTRAS, install_hint
 
-# glibc takes arrays above 128 KB fresh from the system, a page fault every 4 KB, until the program has freed a larger
-# one. Composed batch norm is twice as fast once it has; docs/decisions/engine.md has the figures.
-np.empty(31 << 20, np.uint8)
-
 __all__ = ["asarray", "backend_of", "scatter_add", "scratch", "synchronize", "to_numpy"]
 
 

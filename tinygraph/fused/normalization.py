@@ -8,173 +8,232 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tinygraph.engine.types import Array, Shape
 from tinygraph.functions.checks import check_batch, check_eps, check_shapes, check_variance
-from tinygraph.fused import reference as plain
+from tinygraph.fused import reference
 from tinygraph.kernels.route import route
 
-Pass = Callable[..., Any]
-LONG = 8192  # elements that make a row worth a call of NumPy's, where it broadcasts along rows
-Axes = tuple[int, ...]
-Routes = Mapping[str, tuple[Pass, Pass]]
+Axes: TypeAlias = tuple[int, ...]
+Pair: TypeAlias = tuple[Array, Array] | Array  # two arrays, or one with two rows: mean and 1/σ; dγ and dβ
+Pass: TypeAlias = Callable[..., Any]
+
+
+class Route(NamedTuple):
+    """The kernels of one library.
+
+    ``forward(x, gamma, beta, eps, y, dtype)`` writes y and returns (mean, 1/σ), and whether means are far from 0. It
+    returns None in place of the first where a variance is too large for the dtype.
+    ``backward(x, dy, gamma, statistics, far, dx, dtype)`` writes dx and returns (dγ, dβ).
+    """
+
+    forward: Callable[..., tuple[Pair | None, bool]]
+    backward: Callable[..., Pair]
 
 
 class Plan(NamedTuple):
     """All that shape and dtype decide: how an array becomes what a kernel takes, and its results come back."""
 
     name: str  # of the op
-    routes: Routes
-    axes: Axes  # those that are averaged over
-    copied: Axes  # those along which γ and β are copied
-    kept: Axes  # the shape of γ and β
-    lengths: Axes  # of the merged axes
+    routes: Mapping[str, Route]
+    averaged: Axes  # the axes that are averaged over
+    repeated: Axes  # the axes along which γ and β are the same
+    parameter_shape: Shape  # of γ and β
+    lengths: Shape  # of the merged axes
     order: Axes  # of the axes of x, as they are merged
     inverse: Axes | None  # None where that is the order of x
-    dtype: Any  # to compute in
+    dtype: np.dtype[Any]  # to compute in
 
     @classmethod
-    def of(cls, name: str, routes: Routes, shape: Axes, dtype: Any, axes: Axes, kept: Axes, *merged: Axes) -> Plan:
-        """Make the plan that merges these axes; γ and β lie along ``kept``.
+    def of(
+        cls,
+        name: str,
+        routes: Mapping[str, Route],
+        shape: Shape,
+        dtype: np.dtype[Any],
+        averaged: Axes,
+        parameters: Axes,
+        merged: tuple[Axes, ...],
+    ) -> Plan:
+        """Make the plan for arrays of a shape: γ and β lie along the axes ``parameters``, each of ``merged`` is one.
 
         Of two values, dx is ε/σ² of dy: float32 has not the digits for it, and float64 computes.
         """
-        check_batch(name, shape, dtype, axes)
-        order, every = sum(merged, ()), tuple(range(len(shape)))
-        inverse = None if order == every else tuple(map(order.index, every))
-        lengths = tuple(math.prod(shape[a] for a in some) for some in merged)
-        copied = tuple(a for a in every if a not in kept)
-        two = math.prod(shape[a] for a in axes) == 2
-        wide = np.float64 if two else np.promote_types(dtype, np.float32)
-        return cls(name, routes, axes, copied, tuple(shape[a] for a in kept), lengths, order, inverse, np.dtype(wide))
+        check_batch(name, shape, dtype, averaged)
+        order, axes = sum(merged, ()), tuple(range(len(shape)))
+        has_two_values = math.prod(shape[a] for a in averaged) == 2
+        return cls(
+            name,
+            routes,
+            averaged,
+            repeated=tuple(a for a in axes if a not in parameters),
+            parameter_shape=tuple(shape[a] for a in parameters),
+            lengths=tuple(math.prod(shape[a] for a in group) for group in merged),
+            order=order,
+            inverse=None if order == axes else tuple(map(order.index, axes)),
+            dtype=np.dtype(np.float64 if has_two_values else np.promote_types(dtype, np.float32)),
+        )
 
-    def arranged(self, x: Any) -> Any:
+    def merge_axes(self, x: Array) -> Array:
         """Return x with its axes merged; a view of it, where it lies so in memory."""
         x = x.transpose(self.order) if self.inverse else x
         return x if x.shape == self.lengths else x.reshape(self.lengths)
 
-    def empty(self, x: Any) -> Any:
-        """Return memory for a result, its axes in this order."""
+    def allocate(self, x: Array) -> Array:
+        """Return memory for a result of the shape of x, its axes in the order of the kernels."""
         return np.empty_like(x, order="C", shape=[x.shape[a] for a in self.order] if self.inverse else None)
 
-    def restored(self, y: Any) -> Any:
-        """Put the axes of a result back."""
+    def restore_axes(self, y: Array) -> Array:
+        """Put the axes of a result back into the order of x."""
         return y.transpose(self.inverse) if self.inverse else y
 
-    def forward(self, x: Any, gamma: Any, beta: Any, eps: float) -> tuple[Any, Any, Any, str, Plan]:
-        """Return y; then what the way back needs: (mean, 1/σ), what else the route keeps, the route, and this plan."""
-        for p in (gamma, beta):
-            if p is not None and getattr(p, "shape", None) != self.kept:
-                check_shapes(self.name, x, self.kept, gamma=gamma, beta=beta)
-        check_eps(self.name, eps)
-        kind = route(x)
-        if kind == "plain":
-            y, *found = plain.forward(self.name, x, gamma, beta, self.axes, self.copied, eps)
-            return y, found, None, kind, self
-        y = self.empty(x)
-        found, rest = self.routes[kind][0](self.arranged(x), gamma, beta, eps, y.reshape(self.lengths), self.dtype)
-        if eps == 0:
-            check_variance(self.name, 1 / found[1], eps)
-        return self.restored(y), found, rest, kind, self
+    def forward(self, x: Array, gamma: Any, beta: Any, eps: float) -> tuple[Array, Saved]:
+        """Return y, and what the way back needs.
 
-    def backward(self, g: Any, operands: Any, found: Any, rest: Any, kind: str) -> Any:
+        Where the variance of a channel overflows the sums of a kernel, the reference computes all channels.
+        """
+        for p in (gamma, beta):
+            if p is not None and getattr(p, "shape", None) != self.parameter_shape:
+                check_shapes(self.name, x, self.parameter_shape, gamma=gamma, beta=beta)
+        check_eps(self.name, eps)
+        name = route(x)
+        if name != "plain":
+            y = self.allocate(x)
+            out = y.reshape(self.lengths)
+            found, far = self.routes[name].forward(self.merge_axes(x), gamma, beta, eps, out, self.dtype)
+            if found is not None:
+                if eps == 0:
+                    check_variance(self.name, 1 / found[1], eps)
+                return self.restore_axes(y), Saved(found, far, name, self)
+        y, *statistics = reference.forward(self.name, x, gamma, beta, self.averaged, self.repeated, eps)
+        return y, Saved((statistics[0], statistics[1]), False, "plain", self)
+
+    def backward(self, g: Array, operands: Any, saved: Saved) -> tuple[Any, Any, Any]:
         """Return the gradients in x, γ and β; None for what is no array."""
         x, gamma, beta = operands
-        if kind == "plain":
-            return plain.backward(g, x, gamma, beta, *found, self.axes, self.copied)
-        dx = self.empty(x)
-        out = dx.reshape(self.lengths)
-        back = self.routes[kind][1]
-        dgamma, dbeta = back(self.arranged(x), self.arranged(g), gamma, found, rest, out, self.dtype)
-        return self.restored(dx), like(dgamma, gamma), like(dbeta, beta)
+        if saved.route == "plain":
+            mean, rstd = saved.statistics
+            return reference.backward(g, x, gamma, beta, mean, rstd, self.averaged, self.repeated)
+        dx = self.allocate(x)
+        dgamma, dbeta = self.routes[saved.route].backward(
+            self.merge_axes(x), self.merge_axes(g), gamma, saved.statistics, saved.far, dx.reshape(self.lengths),
+            self.dtype,
+        )  # fmt: skip
+        return self.restore_axes(dx), match_parameter(dgamma, gamma), match_parameter(dbeta, beta)
 
 
-def backward(g: Any, operands: Any, extras: Any, **_: Any) -> Any:
-    """Return the gradients of an op that keeps what `Plan.forward` returns."""
-    *kept, plan = extras
-    return plan.backward(g, operands, *kept)
+class Saved(NamedTuple):
+    """What a forward leaves for its backward, beside the operands."""
+
+    statistics: Pair  # the mean and 1/σ of each channel, float64
+    far: bool  # whether means are far from 0
+    route: str  # whose kernels ran
+    plan: Plan
 
 
-def like(dp: Any, p: Any) -> Any:
+def backward(g: Array, operands: Any, extras: tuple[Saved], **_: Any) -> tuple[Any, Any, Any]:
+    """Return the gradients of an op whose forward is `Plan.forward`."""
+    (saved,) = extras
+    return saved.plan.backward(g, operands, saved)
+
+
+def match_parameter(dp: Array, p: Any) -> Any:
     """Give the gradient of a parameter its shape and dtype; None for what is no array."""
     if not hasattr(p, "dtype"):
         return None
     return (dp if dp.shape == p.shape else dp.reshape(p.shape)).astype(p.dtype)
 
 
-def on_cpu(forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
-    """Give kernels what they take: arrays that are contiguous, of one dtype, and a parameter for every channel."""
+# What the kernels for NumPy and Numba share.
 
-    def forth(x: Any, gamma: Any, beta: Any, eps: float, y: Any, dtype: Any) -> Any:
+
+def adapt_to_cpu(forward: Pass, backward: Pass) -> Route:
+    """Make a route of kernels that take contiguous arrays of one dtype, and a parameter for every channel."""
+
+    def run_forward(x: Array, gamma: Any, beta: Any, eps: float, y: Array, dtype: Any) -> Any:
         out = y if y.dtype == dtype else np.empty(y.shape, dtype)
-        found = forward(wide(x, dtype), vector(gamma, x, 1, dtype), vector(beta, x, 0, dtype), float(eps), out)
+        parameters = per_channel(gamma, x, 1, dtype), per_channel(beta, x, 0, dtype)
+        found = forward(contiguous(x, dtype), *parameters, float(eps), out)
         if out is not y:
             y[...] = out
         return found
 
-    def back(x: Any, dy: Any, gamma: Any, found: Any, rest: Any, dx: Any, dtype: Any) -> Any:
+    def run_backward(x: Array, dy: Array, gamma: Any, statistics: Any, far: bool, dx: Array, dtype: Any) -> Any:
         out = dx if dx.dtype == dtype else np.empty(dx.shape, dtype)
-        sums = backward(wide(x, dtype), wide(dy, dtype), vector(gamma, x, 1, dtype), found, rest, out)
+        gamma = per_channel(gamma, x, 1, dtype)
+        sums = backward(contiguous(x, dtype), contiguous(dy, dtype), gamma, statistics, far, out)
         if out is not dx:
             dx[...] = out
         return sums
 
-    return forth, back
+    return Route(run_forward, run_backward)
 
 
-def moments(s: Any, q: Any, n: int, eps: float) -> tuple[Any, Any]:
+def centre_where_far(normalize: Pass, differentiate: Pass, axis: int) -> Route:
+    """Make a route of kernels that lose digits far from 0: there they get x minus its mean, rounded to x's dtype.
+
+    ``normalize(x, gamma, beta, eps, y, statistics)`` writes the last two and returns whether a mean is far from 0;
+    ``differentiate(x, dy, gamma, statistics, dx, sums)`` writes the last two. Statistics lie along ``axis`` of x.
+    """
+
+    def forward(x: Array, gamma: Array, beta: Array, eps: float, y: Array) -> tuple[Array | None, bool]:
+        statistics = np.empty((2, x.shape[axis]))
+        far = normalize(x, gamma, beta, eps, y, statistics)
+        if far:
+            shift = statistics[0].astype(x.dtype)
+            if normalize(x - shift[:, None], gamma, beta, eps, y, statistics) and has_overflow(statistics):
+                return None, far
+            statistics[0] += shift
+        return statistics, far
+
+    def backward(x: Array, dy: Array, gamma: Array, statistics: Array, far: bool, dx: Array) -> Array:
+        sums = np.empty((2, len(gamma)))
+        if far:
+            shift = statistics[0].astype(x.dtype)
+            x, statistics = x - shift[:, None], np.stack([statistics[0] - shift, statistics[1]])
+        differentiate(x, dy, gamma, statistics, dx, sums)
+        return sums
+
+    return adapt_to_cpu(forward, backward)
+
+
+def mean_and_rstd(s: Any, q: Any, n: int, eps: float) -> tuple[Any, Any]:
     """Return mean and 1/σ of n values from Σx and Σx²."""
     mean = s / n
     return mean, 1 / np.sqrt(np.maximum(q / n - mean * mean, 0.0) + eps)
 
 
-def is_far(mean: Any, rstd: Any, limit: float) -> Any:
-    """Whether x must be centred before it is summed: a mean is so many σ from 0, or a square was too large."""
+def is_far(mean: Array, rstd: Array, limit: float) -> Any:
+    """Whether x must be centred before it is summed: a mean is ``limit`` σ from 0, or a square was too large."""
     return not ((np.abs(mean * rstd) <= limit).all() and rstd.all())
 
 
-def centring(normalize: Pass, differentiate: Pass, axis: int) -> tuple[Pass, Pass]:
-    """Make the two passes of kernels with statistics along an axis: far from 0, they get x less what leads its mean."""
-
-    def forward(x: Any, gamma: Any, beta: Any, eps: float, y: Any) -> Any:
-        found = np.empty((2, x.shape[axis]))
-        far = normalize(x, gamma, beta, eps, y, found)
-        if far:
-            shift = found[0].astype(x.dtype)
-            normalize(x - shift[:, None], gamma, beta, eps, y, found)
-            found[0] += shift
-        return found, far
-
-    def backward(x: Any, dy: Any, gamma: Any, found: Any, far: bool, dx: Any) -> Any:
-        sums = np.empty((2, len(gamma)))
-        if far:
-            shift = found[0].astype(x.dtype)
-            x, found = x - shift[:, None], np.stack([found[0] - shift, found[1]])
-        differentiate(x, dy, gamma, found, dx, sums)
-        return sums
-
-    return on_cpu(forward, backward)
+def has_overflow(statistics: Array) -> bool:
+    """Whether a variance overflowed: the mean is finite, and 1/σ is 0 or, as inf - inf, NaN."""
+    mean, rstd = statistics
+    return bool((np.isfinite(mean) & ~(rstd > 0)).any())
 
 
-def wide(x: Any, dtype: Any) -> Any:
+def contiguous(x: Array, dtype: Any) -> Array:
     """Return an array contiguous, in a dtype."""
-    return writable(x.astype(dtype, "C", copy=False))
+    return marked_writable(x.astype(dtype, "C", copy=False))
 
 
-def vector(p: Any, x: Any, default: float, dtype: Any) -> Any:
+def per_channel(p: Any, x: Array, default: float, dtype: Any) -> Array:
     """Return a parameter with a value for each channel of x."""
     if p is None:
         return np.full(x.shape[1], default, dtype)
     p = np.asarray(p, dtype, "C")
-    return writable(p if p.ndim == 1 else p.reshape(-1))
+    return marked_writable(p if p.ndim == 1 else p.reshape(-1))
 
 
-def writable(x: Any) -> Any:
+def marked_writable(x: Array) -> Array:
     """Return an array that is not marked as read-only, over the same memory.
 
-    Kernels do not write to what they are given to read, but Numba would compile them once more for it.
+    Kernels do not write into their inputs, but Numba would compile them once more for read-only ones.
     """
     if x.flags.writeable:
         return x

@@ -10,32 +10,34 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DEPTH", "column_sums", "ones"]
+from tinygraph.engine.types import Array
 
-LARGE = 1 << 14  # elements; what is smaller is summed in NumPy's order, so that what is exact by hand is exact here
-DEPTH = 1024
-LENGTH = 8192
+__all__ = ["DEPTH", "DOT_LENGTH", "column_sums", "ones"]
+
+LARGE = 1 << 14  # elements; smaller matrices are summed in NumPy's order, so that what is exact by hand is exact here
+DEPTH = 1024  # rows
+DOT_LENGTH = 8192  # elements of a dot product; for longer ones OpenBLAS wakes its threads
 
 
 def column_sums(x: Any) -> Any:
-    """Return ``x.sum(0)``."""
+    """Return ``x.sum(0)``, for an array of any library."""
     if type(x) is not np.ndarray:
         return x.sum(0)
     if x.size < LARGE or x.ndim != 2 or x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return np.add.reduce(x, 0)
     parts = [x[i : i + DEPTH] for i in range(0, len(x), DEPTH)]
-    found = [ones(len(part), x.dtype).dot(part) for part in parts]
-    return found[0] if len(found) == 1 else np.add.reduce(found, 0, np.float64).astype(x.dtype)
+    sums = [ones(len(part), x.dtype).dot(part) for part in parts]
+    return sums[0] if len(sums) == 1 else np.add.reduce(sums, 0, np.float64).astype(x.dtype)
 
 
-def ones(length: int, dtype: Any) -> np.ndarray:
-    """Return a vector whose dot product is a sum; nobody may write to it."""
-    return many_ones(dtype)[:length] if length <= LENGTH else np.ones(length, dtype)
+def ones(length: int, dtype: np.dtype[Any]) -> Array:
+    """Return a read-only vector of ones: a dot product with it is a sum."""
+    return cached_ones(dtype)[:length] if length <= DOT_LENGTH else np.ones(length, dtype)
 
 
 @functools.cache
-def many_ones(dtype: Any) -> np.ndarray:
-    """Return the ones that are kept."""
-    vector = np.ones(LENGTH, dtype)
+def cached_ones(dtype: np.dtype[Any]) -> Array:
+    """Return `DOT_LENGTH` ones, made once for each dtype."""
+    vector = np.ones(DOT_LENGTH, dtype)
     vector.flags.writeable = False
     return vector

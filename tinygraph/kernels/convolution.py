@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.kernels.route import Kernel, route
+from tinygraph.kernels.jit import Kernel
+from tinygraph.kernels.route import route
 from tinygraph.kernels.threads import share
 
 __all__ = ["Windows", "takes"]
