@@ -24,8 +24,7 @@ COMPILED = [
 def test_compiled_loops_are_the_same_function(monkeypatch, rng, x, w, options, dtype, tolerance, shared):
     """Values and both gradients, also where threads share the tiles."""
     pytest.importorskip("numba")
-    from tinygraph.kernels import convolution
-    from tinygraph.kernels import threads
+    from tinygraph.kernels import convolution, threads
 
     monkeypatch.setattr(convolution, "LEAST", 0)
     monkeypatch.setattr(threads, "SHARED", 0 if shared else 1 << 60)

@@ -295,8 +295,7 @@ def test_parameters_of_another_dtype_keep_it(name, shape, axis, way):
 def test_what_is_kept_for_backward(name, shape, axis, way):
     x, gamma, beta, _ = make_batch(name, shape, axis, np.float32)
     y = FUSED[name](Tensor(x), Tensor(gamma), Tensor(beta), axis=axis)
-    operands, (saved,) = next(filter(None, y.node.saved))
-    (mean, rstd), *rest = saved
+    operands, ((mean, rstd), *rest) = next(filter(None, y.node.saved))
     assert operands[0] is x and not any(hasattr(thing, "nbytes") for thing in rest)
     channels = x.size // (x[:, 0].size if name == "batch_norm" else x[0].size)
     assert [(e.size, e.dtype) for e in (mean, rstd)] == 2 * [(channels, np.float64)]

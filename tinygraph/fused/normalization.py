@@ -90,8 +90,8 @@ class Plan(NamedTuple):
         """Put the axes of a result back into the order of x."""
         return y.transpose(self.inverse) if self.inverse else y
 
-    def forward(self, x: Array, gamma: Any, beta: Any, eps: float) -> tuple[Array, Saved]:
-        """Return y, and what the way back needs.
+    def forward(self, x: Array, gamma: Any, beta: Any, eps: float) -> tuple[Any, ...]:
+        """Return y, and the fields of `Saved`.
 
         Where the variance of a channel overflows the sums of a kernel, the reference computes all channels.
         """
@@ -107,9 +107,9 @@ class Plan(NamedTuple):
             if found is not None:
                 if eps == 0:
                     check_variance(self.name, 1 / found[1], eps)
-                return self.restore_axes(y), Saved(found, far, name, self)
+                return self.restore_axes(y), *Saved(found, far, name, self)
         y, *statistics = reference.forward(self.name, x, gamma, beta, self.averaged, self.repeated, eps)
-        return y, Saved((statistics[0], statistics[1]), False, "plain", self)
+        return y, *Saved((statistics[0], statistics[1]), False, "plain", self)
 
     def backward(self, g: Array, operands: Any, saved: Saved) -> tuple[Any, Any, Any]:
         """Return the gradients in x, γ and β; None for what is no array."""
@@ -134,9 +134,9 @@ class Saved(NamedTuple):
     plan: Plan
 
 
-def backward(g: Array, operands: Any, extras: tuple[Saved], **_: Any) -> tuple[Any, Any, Any]:
+def backward(g: Array, operands: Any, extras: tuple[Any, ...], **_: Any) -> tuple[Any, Any, Any]:
     """Return the gradients of an op whose forward is `Plan.forward`."""
-    (saved,) = extras
+    saved = Saved(*extras)
     return saved.plan.backward(g, operands, saved)
 
 

@@ -109,6 +109,5 @@ def batch_norm_statistics(y: Tensor) -> tuple[Array, Array]:
     inputs = next(filter(None, y.node.saved or ()), None)
     if inputs is None:
         raise ValueError("batch_norm_statistics: the graph of y was freed: ask before backward(retain_graph=False)")
-    saved: Saved = inputs[1][0]
-    mean, rstd = saved.statistics
+    mean, rstd = Saved(*inputs[1]).statistics
     return mean, rstd**-2.0 - y.node.params["eps"]
