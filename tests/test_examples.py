@@ -28,8 +28,19 @@ def test_compose_learns():
 
 
 def test_draw(tmp_path):
-    for path in example("draw_batchnorm").main(folder=tmp_path):
-        assert "∂L/∂" in path.read_text() or "grad" in path.read_text()
+    """One picture has the values with the gradients that reach them; the other one, the ops of the backward pass."""
+    files = example("draw_batchnorm").main(folder=tmp_path)
+    loss, gradients = (
+        {
+            title.splitlines()[0].split("/")[-1]: title
+            for title in re.findall("<title>(.*?)</title>", path.read_text(), re.S)
+        }
+        for path in files
+    )
+    assert {"x", "γ", "β", "μ", "x_c", "q", "v", "σ", "x̂", "s", "y", "L"} == {n for n in loss if "gradient" in loss[n]}
+    assert "constant" in loss["w"]
+    assert {"dx", "dγ", "dβ"} <= gradients.keys() - loss.keys()
+    assert not any("\ngradient" in title for title in gradients.values())
 
 
 def test_check():

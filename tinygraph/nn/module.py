@@ -419,7 +419,8 @@ class Module:
             if path in about:
                 module.set_extra_state(about[path])
         for key in old.keys() & new.keys():
-            array = asarray(new[key], backend_of(old[key]), old[key].dtype).copy()  # the given one may change
+            like = old[key]
+            array = asarray(new[key], backend_of(like), like.dtype).copy()  # the given array may change
             module, name = places[key]
             if isinstance(value := getattr(module, name), Parameter):
                 value.data = array
