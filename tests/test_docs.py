@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinygraph import OPS
+from tinygraph.autodiff.backward import walk
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -69,3 +71,9 @@ def test_the_hooks_use_the_ruff_that_the_checks_use():
     (wanted,) = {d for d in PROJECT["optional-dependencies"]["test"] if d.startswith("ruff")}
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     assert set(re.findall(r"ruff==[\w.*]+", hooks)) == {wanted}
+
+
+def test_the_page_on_architecture_shows_the_real_call_and_the_real_walk():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    shown = {name: re.search(rf"<!-- {name} -->\n```python\n(.*?)```", text, re.S)[1] for name in ("code", "walk")}
+    assert shown == {"code": OPS["mul"].code, "walk": inspect.getsource(walk)}
