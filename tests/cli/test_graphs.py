@@ -25,6 +25,7 @@ def both(): return composed(), (x * 2).named("twice")
 def needs(more): return more
 def broken(): return 1 / 0
 def number(): return 3
+net = tg.nn.Linear(2, 2)
 
 loss = (composed() * np.arange(6.0).reshape(3, 2)).sum().named("L")
 loss.backward()
@@ -98,7 +99,8 @@ def test_options_reach_the_picture(file, tmp_path):
         (["{file}:los", "-o", "{to}.svg"], "has no 'los'; it has x, composed(), fused(), both(), broken(), number(), loss, graph, scoped"),
         (["{file}", "-o", "{to}.svg"], "write FILE.py:NAME"),
         (["{file}:broken", "-o", "{to}.svg"], "broken() failed: ZeroDivisionError: division by zero (line 13)"),
-        (["{file}:needs", "-o", "{to}.svg"], "needs() failed: TypeError"),
+        (["{file}:needs", "-o", "{to}.svg"], "needs takes arguments: name a function that takes none, and calls needs in it"),
+        (["{file}:net", "-o", "{to}.svg"], "net takes arguments: name a function that takes none, and calls net in it"),
         (["{file}:number", "-o", "{to}.svg"], "draw takes a Tensor or several, a Graph, or what diff or paths found, not int"),
         (["{file}:loss", "-o", "{to}.bmp"], "the ending must be one of .svg .html"),
         (["{file}:loss", "-o", "{to}.mmd", "--detail", "2"], ".mmd takes no detail"),

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ def graph_in_file(file: str, name: str) -> Graph:
             f"{file} has no {name!r}; it has {', '.join(names_to_draw(module)[:12]) or 'nothing to draw'}"
         ) from None
     if callable(found):
+        if needs_arguments(getattr(found, "forward", found)):  # a Module says in `forward` what it takes
+            raise UsageError(f"{name} takes arguments: name a function that takes none, and calls {name} in it")
         try:
             found = found()
         except Exception as error:
@@ -97,8 +100,8 @@ def write_exception(error: BaseException, file: str) -> str:
     """Return an exception in one line: its kind, its message, and the line of the file."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(Path(file).resolve())]
     lines = lines or [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return said + (f" (line {lines[-1]})" if lines else "")
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    return message + (f" (line {lines[-1]})" if lines else "")
 
 
 def names_to_draw(module: ModuleType) -> list[str]:
@@ -109,13 +112,16 @@ def names_to_draw(module: ModuleType) -> list[str]:
     def is_drawable(thing: object) -> bool:
         if isinstance(thing, Tensor | Graph):
             return True
-        if not inspect.isfunction(thing) or thing.__module__ != module.__name__:
-            return False
-        wanted = inspect.signature(thing).parameters.values()
-        return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted)
+        return inspect.isfunction(thing) and thing.__module__ == module.__name__ and not needs_arguments(thing)
 
     found = {name: thing for name, thing in vars(module).items() if not name.startswith("_") and is_drawable(thing)}
     return [f"{name}()" if inspect.isfunction(thing) else name for name, thing in found.items()]
+
+
+def needs_arguments(function: Callable[..., object]) -> bool:
+    """Say whether a function cannot be called without arguments."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def to_usage_error(error: Exception) -> UsageError:
