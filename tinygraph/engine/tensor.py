@@ -20,6 +20,9 @@ from tinygraph.engine.lazy_import import Later
 
 if TYPE_CHECKING:
     from tinygraph.engine.op import Op
+    from tinygraph.engine.tensor_methods import TensorMethods
+else:
+    TensorMethods = object  # ops install the methods; `tinygraph.exchange.stubs` writes down which
 
 __all__ = ["Parameter", "Tensor"]
 
@@ -79,7 +82,7 @@ def checked_array(array: Any, needs: bool) -> Any:
     return data
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An array to differentiate with respect to.
 
     An op called with arrays computes; called with a Tensor it also records. With
@@ -104,14 +107,7 @@ class Tensor:
     kind = "input"
     _repr_mimebundle_ = Later("tinygraph.drawing.api", "mimebundle")
 
-    if TYPE_CHECKING:  # operators, array methods and backward are installed by those who define them
-        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = lambda self, y: self
-        __matmul__ = __rmatmul__ = __pow__ = __rpow__ = __getitem__ = lambda self, y: self
-        __neg__ = __abs__ = lambda self: self
-
-        def __getattr__(self, name: str) -> Any:
-            """Whatever ops have a method."""
-    else:  # a name that is not here: the error says what to write
+    if not TYPE_CHECKING:  # a name that is not here: the error says what to write
         __getattr__ = Later("tinygraph.exchange.missing", "raise_for_tensor")
 
     def __init__(self, array: Any, *, name: str | None = None, requires_grad: bool = True) -> None:

@@ -284,6 +284,6 @@ def expand_as(x: Tensor, other: Any) -> Tensor:
     return result
 
 
-Tensor.mT = property(  # type: ignore[attr-defined]
+Tensor.mT = property(  # type: ignore[assignment, method-assign]
     lambda self: swapaxes(self, -1, -2), doc="The matrices of the last two axes, transposed."
 )

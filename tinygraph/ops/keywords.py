@@ -41,5 +41,5 @@ def translated(name: str, params: dict[str, Any]) -> dict[str, Any]:
     """Return keyword arguments under our names."""
     for theirs in params:
         if (ours := SYNONYMS.get(theirs)) in params:
-            raise TypeError(f"{name}: {theirs}= and {ours}= are two names of one argument: give one of them")
+            raise TypeError(f"{name}: give {ours}= or {theirs}=, which mean the same, and not both")
     return {SYNONYMS.get(key, key): int(value) if key == "unbiased" else value for key, value in params.items()}

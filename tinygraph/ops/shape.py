@@ -643,4 +643,4 @@ implements(np.reshape)(reshape)
 implements(*filter(None, [getattr(np, "unstack", None)]))(unbind)  # from NumPy 2.1 on
 implements(method="reshape")(spread_arguments(reshape))
 implements(method="transpose permute")(spread_arguments(transpose))
-Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[attr-defined]
+Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[assignment, method-assign]
