@@ -112,6 +112,49 @@ def test_a_page_may_run_its_own_script_and_no_other(opened: Callable[[str], Any]
     assert opened(page.replace("</body>", smuggled)) == {"ran": False}
 
 
+def test_a_notebook_picture_fits_a_narrow_cell(opened: Callable[[str], Any]) -> None:
+    shown = [what._repr_mimebundle_()["text/html"] for what in (gallery.GALLERY["batch_norm"](), gallery.deep(6))]
+    script = """<pre id="out"></pre><script>addEventListener('load',()=>{
+const found=[...document.images].map(i=>[i.getBoundingClientRect().width,i.naturalWidth,
+Math.abs(i.width/i.height-i.naturalWidth/i.naturalHeight)<.02]);
+document.getElementById('out').textContent=JSON.stringify(found)})</script>"""
+    found = opened(f'<meta charset="utf-8"><body><div style="width:600px">{"".join(shown)}</div>{script}</body>')
+    assert len(found) == 2
+    for width, natural, in_proportion in found:
+        assert natural > 600 >= width
+        assert in_proportion
+
+
+@pytest.mark.parametrize(
+    ("mark", "bright"),
+    [
+        ('data-jp-theme-light="true"', True),
+        ('data-jp-theme-light="false"', False),
+        ('class="vscode-dark"', False),
+        ("", True),
+    ],
+)
+def test_a_notebook_picture_follows_the_theme_of_the_notebook(mark: str, bright: bool, tmp_path: Path) -> None:
+    image = pytest.importorskip("matplotlib.image")
+    shown = gallery.GALLERY["batch_norm"]()._repr_mimebundle_()["text/html"]
+    page = tmp_path / "page.html"
+    page.write_text(
+        f'<!DOCTYPE html><meta charset="utf-8"><body {mark} style="margin:0">{shown}</body>', encoding="utf-8"
+    )
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--no-first-run",
+        "--window-size=400,300",
+        f"--screenshot={tmp_path / 'shot.png'}",
+    ]
+    flags += [f"--disable-{what}" for what in QUIET] + [f"--user-data-dir={tmp_path / 'profile'}"]
+    subprocess.run([str(CHROMIUM), *flags, page.as_uri()], capture_output=True, timeout=120, check=True)
+    shade = image.imread(tmp_path / "shot.png")[4, 4, :3].mean()  # of the picture's paper
+    assert (shade > 0.9) == bright
+    assert (shade < 0.2) != bright
+
+
 @pytest.mark.skipif(not MERMAID.is_file(), reason="no Mermaid")
 def test_mermaid_reads_its_charts(graphs: dict[str, Graph], opened: Callable[[str], Any]) -> None:
     charts = {name: mermaid(graph) for name, graph in graphs.items()}

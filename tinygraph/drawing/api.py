@@ -17,6 +17,7 @@ from typing import Any
 from tinygraph.drawing.formats.dot import to_dot
 from tinygraph.drawing.formats.html import html, html_of
 from tinygraph.drawing.formats.mermaid import mermaid
+from tinygraph.drawing.formats.notebook import bundle, line_html, picture_html
 from tinygraph.drawing.formats.svg import pixels, svg, svg_diff, svg_paths
 from tinygraph.drawing.formats.text import text, text_diff
 from tinygraph.drawing.formats.tikz import tikz
@@ -57,7 +58,8 @@ found = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()).draw(format=s
 sys.stdout.buffer.write(found if isinstance(found, bytes) else found.encode())
 """
 SHARP, MOST = (192, 144, 96, 72, 48, 24, 12), 16_000  # dots in an inch of a .png, and the most along one side
-SPOKEN = 100  # nodes whose chart a notebook keeps beside the picture
+MOST_IN_TEXT = 100  # nodes: the chart of a larger graph is not kept beside its picture
+CELL_WIDTH = 1000.0  # pixels of a notebook's cell, about
 
 
 class EngineMissing(RuntimeError):
@@ -213,18 +215,37 @@ def run_graphviz(source: str, picture: str) -> bytes:
     return done.stdout
 
 
-def mimebundle(what: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    """Return what a notebook shows: the drawing, and text for where there are no pictures."""
+def mimebundle(what: Drawable, include: object = None, exclude: object = None) -> dict[str, str]:
+    """Return what a notebook shows: the drawing, and text for where there are no pictures.
+
+    Args:
+        what: a Tensor, a `Graph`, or what `diff` or `paths` found. A Tensor of one element shows its number first.
+        include: not used; IPython passes it.
+        exclude: likewise.
+
+    Returns:
+        HTML and text by their MIME types; of a Tensor whose graph was freed, its text alone.
+    """
     try:
         shown = data_of(what)
     except RuntimeError:  # its graph was freed
         return {"text/plain": repr(what)}
-    return {"image/svg+xml": file_content(shown, ".svg").decode(), "text/plain": text_beside(what, shown)}
+    picture = file_content(shown, ".svg", {"theme": "auto"}).decode()
+    if svg_width(picture) > CELL_WIDTH and not isinstance(shown, Paths):  # break it into rows: letters stay legible
+        picture = file_content(shown, ".svg", {"theme": "auto", "width": CELL_WIDTH}).decode()
+    number = [line_html(repr(what))] if isinstance(what, Tensor) and what.size == 1 else []
+    return bundle(text_beside(what, shown), *number, picture_html(picture))
 
 
-def text_beside(what: Any, shown: Any) -> str:
-    """Return the text beside a drawing: a tensor's own words, and its graph unless that is long."""
-    if isinstance(shown, Graph) and len(shown) > SPOKEN:
+def svg_width(picture: str) -> float:
+    """Return the width of an SVG in pixels."""
+    found = re.search(r' width="([^"]+)"', picture.partition(">")[0])
+    return pixels(found[1]) if found else 0.0
+
+
+def text_beside(what: Drawable, shown: Graph | Difference | Paths) -> str:
+    """Return the text beside a drawing: a tensor as Python writes it, and its graph unless that is long."""
+    if isinstance(shown, Graph) and (len(shown) > MOST_IN_TEXT or len(shown) == 1):
         return repr(what)
     chart = file_content(shown, ".txt").decode().rstrip("\n")
     return f"{what!r}\n\n{chart}" if isinstance(what, Tensor) else chart

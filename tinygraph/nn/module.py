@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tinygraph.drawing.formats.notebook import bundle, folded_html, line_html, table_html
 from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.context import scope
 from tinygraph.engine.tensor import Parameter, array_of
@@ -439,6 +440,14 @@ class Module:
         extra = self.extra_repr()
         body = "\n  ".join(["", *filter(None, [extra]), *lines]) + "\n" if lines else extra
         return f"{type(self).__name__}({body})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        parameters = [(name, p.data) for name, p in self.named_parameters()]
+        total = sum(array.size for _, array in parameters)
+        rows = [(name, str(array.shape), str(array.dtype), f"{array.size:,}") for name, array in parameters]
+        table = table_html(("parameter", "shape", "dtype", "elements"), rows)
+        first = f"{type(self).__name__}: {total:,} elements in {len(parameters)} parameters"
+        return bundle(repr(self), line_html(first), table, folded_html("layers", repr(self)))
 
 
 def join(path: str, name: str) -> str:

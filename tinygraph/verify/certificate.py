@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tinygraph.drawing.formats.notebook import bundle, folded_html, line_html
 from tinygraph.verify.profiling import write_bytes
 
 __all__ = ["Certificate", "Figure"]
@@ -46,7 +47,7 @@ class Figure:
     ok: bool
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Certificate:
     """The result of `compare`. ``str()`` gives the table, ``ok`` the verdict.
 
@@ -125,6 +126,14 @@ class Certificate:
 
     def __str__(self) -> str:
         return "\n".join(certificate_lines(self))
+
+    def __repr__(self) -> str:
+        return f"<Certificate: {self.verdict}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        lines = "\n".join([*page(self)][len(textwrap.wrap(self.verdict, WIDTH)) + 1 :])
+        plain = f"{self.verdict}\nprint() of it shows all {len(self.rows)} figures"
+        return bundle(plain, line_html(self.verdict), folded_html(f"all {len(self.rows)} figures", lines))
 
 
 def finite_or_none(value: Any) -> Any:

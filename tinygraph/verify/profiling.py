@@ -11,11 +11,12 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from tinygraph.autodiff.lazy_product import Summand
+from tinygraph.drawing.formats.notebook import bundle, line_html, table_html
 from tinygraph.engine.arrays import synchronize
 from tinygraph.engine.context import CONTEXT
 from tinygraph.engine.op import Function, Op
@@ -24,6 +25,8 @@ from tinygraph.engine.tensor import Record
 from tinygraph.graph.data import Graph
 
 __all__ = ["Profile", "profile"]
+
+MOST_ROWS = 20  # of a table
 
 # Whether this thread is inside a measured call. A derivative line may call ops: their time is part of the line's.
 IN_MEASURED_CALL: ContextVar[bool] = ContextVar("in_measured_call", default=False)
@@ -116,11 +119,35 @@ class Profile:
         return sorted(sums.items(), key=lambda item: -item[1].seconds)
 
     def __str__(self) -> str:
-        inside = sum(e.seconds for e in self.entries)
-        lines = [f"{write_seconds(self.seconds)} in all, {write_seconds(inside)} of it in array functions", ""]
-        for heading, field in (("op", "op"), ("scope", "scope")):
-            lines += [*table(heading, self.by(field, "phase"), self.seconds), ""]
+        lines = [self._first_line(), ""]
+        for field in ("op", "scope"):
+            lines += [*align(self._cells(field)), ""]
         return "\n".join(lines[:-1])
+
+    def __repr__(self) -> str:
+        return f"<Profile: {self._first_line()}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        tables = [table_html(head, rows) for head, *rows in map(self._cells, ("op", "scope"))]
+        return bundle(str(self), line_html(self._first_line()), *tables)
+
+    def _first_line(self) -> str:
+        inside = sum(e.seconds for e in self.entries)
+        return f"{write_seconds(self.seconds)} in all, {write_seconds(inside)} of it in array functions"
+
+    def _cells(self, field: str) -> list[tuple[str, ...]]:
+        """Return the head and the rows of a table by op or by scope, slowest first; the 20th row may be a sum."""
+        sums = [
+            ((name if isinstance(name, str) else "/".join(name) or "top level", phase), e)
+            for (name, phase), e in self.by(field, "phase")
+        ]
+        if len(sums) > MOST_ROWS:
+            rest = Entry("", (), "")
+            for _, e in sums[MOST_ROWS - 1 :]:
+                add(rest, e)
+            sums = [*sums[: MOST_ROWS - 1], ((f"{len(sums) - MOST_ROWS + 1} others", ""), rest)]
+        head = (field, "", "calls", "time", "share", "bytes")
+        return [head, *((*names, *figures(e, self.seconds)) for names, e in sums)]
 
     def to_json(self) -> str:
         """Write the profile as JSON.
@@ -165,13 +192,14 @@ def add(total: Entry, more: Entry) -> None:
     total.nbytes += more.nbytes
 
 
-def table(heading: str, rows: Iterable[tuple[tuple[Any, ...], Entry]], whole: float) -> list[str]:
-    """Write sums as lines of a table."""
-    cells = [(heading, "", "calls", "time", "share", "bytes")]
-    for (name, phase), e in rows:
-        label = name if isinstance(name, str) else "/".join(name) or "top level"
-        share = f"{100 * e.seconds / whole:.0f} %" if whole else ""
-        cells.append((label, phase, str(e.calls), write_seconds(e.seconds), share, write_bytes(e.nbytes)))
+def figures(e: Entry, whole: float) -> tuple[str, ...]:
+    """Write calls, time, share of the whole and bytes of an entry."""
+    share = f"{100 * e.seconds / whole:.0f} %" if whole else ""
+    return str(e.calls), write_seconds(e.seconds), share, write_bytes(e.nbytes)
+
+
+def align(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Write rows of cells as lines of a table: two columns of words, then figures."""
     widths = [max(map(len, column)) for column in zip(*cells)]
     rows_of_text = ([f"{cell:{'<' if k < 2 else '>'}{widths[k]}}" for k, cell in enumerate(line)] for line in cells)
     return ["  ".join(row).rstrip() for row in rows_of_text]

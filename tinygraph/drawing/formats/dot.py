@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygraph.drawing.formats.text import brief_value, definition, is_leaf, one_line, shape_and_dtype
+from tinygraph.drawing.layout.labels import is_unused_leaf
 from tinygraph.drawing.style.conventions import MOST_CARDS, STATE, TABLE_COLUMNS, TABLE_ROWS, numeral
 from tinygraph.drawing.style.formula import SUBSCRIPT, to_unicode
 from tinygraph.drawing.style.numbers import short_number
@@ -124,13 +125,13 @@ def node_table(graph: Graph, node: Node) -> str:
         f'<tr><td><font color="{MUTED}" point-size="8">{kind}</font></td></tr>',
         f"<tr><td>{array_table(node.value, FORWARD)}</td></tr>",
     ]
-    if node.requires_grad:
+    if node.requires_grad and not is_unused_leaf(graph, node):
         g = array_table(node.grad, BACKWARD) if node.grad else f'<font color="{MUTED}">{STATE[node.grad_state]}</font>'
         rows.append(
             f'<tr><td><font color="{BACKWARD}" point-size="8">∂L/∂{dot_text(graph.label(node.id))}</font></td></tr>'
         )
         rows.append(f"<tr><td>{g}</td></tr>")
-    elif node.kind != "constant":
+    elif node.kind != "constant" and not node.requires_grad:
         rows.append(f'<tr><td><font color="{MUTED}" point-size="8">no grad</font></td></tr>')
     frame = f'border="{thick}" color="{LINE}" cellborder="0" cellspacing="0" cellpadding="3"{style}'
     return f"<<table {frame}>{''.join(rows)}</table>>"

@@ -120,21 +120,34 @@ def automatic_detail(count: int) -> int:
     return 2 if count <= 15 else 1 if count <= 60 else 0
 
 
-def svg_diff(found: Difference, *, detail: int | str = "auto", theme: str = "light", title: str | None = None) -> str:
+def svg_diff(
+    found: Difference,
+    *,
+    detail: int | str = "auto",
+    theme: str = "light",
+    width: float | str | None = None,
+    title: str | None = None,
+) -> str:
     """Draw two graphs below each other: what they share steps back, what differs is outlined.
 
     Args:
         found: what `diff` found.
-        detail, theme: as in `svg`.
+        detail: 0 symbols, 1 summaries, 2 numbers; "auto" takes 1 up to 60 nodes, 0 above.
+        theme: as in `svg`.
+        width: of the picture, in pixels or as "506pt"; no text in it is smaller than 6 pt.
         title: what readers of the page hear; by default, which two are compared.
 
     Returns:
         An SVG document.
+
+    Raises:
+        ValueError: an option is not known.
     """
     check_options(detail, theme)
     drawn = diff(fit(inline(found.a), MOST_CARDS), fit(inline(found.b), MOST_CARDS))
     count = max(sum(not g.is_number(n.id) for n in g.nodes) for g in (drawn.a, drawn.b))
     level = detail if isinstance(detail, int) else min(automatic_detail(count), 1)
+    most = None if width is None else pixels(width)
     parts: list[Writer] = []
     for whole, graph, alone, own, name in (
         (found.a, drawn.a, found.only_a, drawn.only_a, found.names[0]),
@@ -144,7 +157,7 @@ def svg_diff(found: Difference, *, detail: int | str = "auto", theme: str = "lig
         said = f"{len(whole) - len(alone)} of {len(whole)} nodes are in both; those of {name} alone are outlined"
         edges = frozenset((e.source, i) for i in own for e in graph.nodes[i].inputs)
         lens = Highlight("both", strong=strong, nodes=strong, edges=edges, caption=said)
-        layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph))
+        layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph), most=most)
         parts.append(Writer(whole, graph, layout, theme, name, lens, f"{len(parts)}-"))
     w, y, body = max(p.width for p in parts), 0.0, []
     for part in parts:
@@ -152,7 +165,7 @@ def svg_diff(found: Difference, *, detail: int | str = "auto", theme: str = "lig
         y += part.height
     name = title or f"{found.names[0]} and {found.names[1]}, compared"
     about = ". ".join(f"{part.title}: {part.description()}" for part in parts)
-    return document(body, w, y, theme, name, about)
+    return document(body, w, y, theme, name, about, width)
 
 
 def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light", title: str | None = None) -> str:

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 from tinygraph.drawing.layout.card import without_dust
-from tinygraph.drawing.layout.labels import dust_of, is_rounding
+from tinygraph.drawing.layout.labels import dust_of, is_rounding, is_unused_leaf
 from tinygraph.drawing.style.conventions import CIRCLED, NOUGHT, STATE, numeral
 from tinygraph.drawing.style.formula import SUBSCRIPT, is_enclosed, to_unicode
 from tinygraph.drawing.style.numbers import short_number
@@ -308,8 +308,7 @@ def numbers_in_rows(s: Summary) -> str:
 def brief_gradient(graph: Graph, node: Node, most: int = 1) -> str:
     """Write a gradient, or why there is none; nothing for a leaf that was not used."""
     if node.grad is None:
-        unused = is_leaf(node) and not graph.consumers[node.id] and node.grad_state == "pending"
-        return "" if unused else STATE[node.grad_state]
+        return "" if is_unused_leaf(graph, node) else STATE[node.grad_state]
     return NOUGHT if is_rounding(graph, node) else brief_value(node.grad, most)
 
 

@@ -19,6 +19,7 @@ from tinygraph.drawing.layout.labels import (
     is_loss,
     is_nameless,
     is_rounding,
+    is_unused_leaf,
     label_runs,
     loss_name,
     via_runs,
@@ -436,6 +437,7 @@ def card_of(
     across = max(width_of(title, TITLE) + 24, width_of(sub, SMALL) + 18, 84.0)
     ran = any(graph.nodes[j].grad is not None for j in graph.outputs) or detail == 2
     gradients = show != "forward" and ran and (node.requires_grad or detail == 2) and node.kind != "constant"
+    gradients = gradients and not is_unused_leaf(graph, node)
     y = header + 3
     plain = detail == 1 or not node.shape
     if plain:

@@ -16,7 +16,7 @@ from tinygraph.graph.data import Edge, Graph, Node, param_text
 
 __all__ = [
     "axes_words", "contributions", "definition_runs", "dust_of", "gradient_name", "is_loss", "is_nameless",
-    "is_rounding", "label_runs", "local_runs", "loss_name", "reduced_axes", "usual_dtype", "via_runs",
+    "is_rounding", "is_unused_leaf", "label_runs", "local_runs", "loss_name", "reduced_axes", "usual_dtype", "via_runs",
 ]  # fmt: skip
 
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10}
@@ -113,8 +113,8 @@ def via_runs(graph: Graph, i: int) -> Runs:
 
 
 def loss_name(graph: Graph) -> Runs:
-    """Write what is differentiated: the name of the one scalar output, or L."""
-    names = [graph.nodes[i].name if graph.nodes[i].kind != "scope" else None for i in graph.outputs]
+    """Write what is differentiated: the name of the one computed output, or L."""
+    names = [graph.nodes[i].name if graph.nodes[i].op else None for i in graph.outputs]
     return name_runs(names[0]) if len(names) == 1 and names[0] else (Run("L", "serif"),)
 
 
@@ -127,6 +127,12 @@ def usual_dtype(graph: Graph) -> str:
     """Return the dtype of most nodes: what need not be said."""
     kinds = [n.dtype for n in graph.nodes if n.dtype not in ("int", "float", "bool")]
     return max(sorted(set(kinds)), key=kinds.count) if kinds else "float64"
+
+
+def is_unused_leaf(graph: Graph, node: Node) -> bool:
+    """Whether a node is a leaf that nothing was computed from: there is no gradient to speak of."""
+    leaf = node.op is None and node.kind != "scope"
+    return leaf and not graph.consumers[node.id] and node.grad_state == "pending"
 
 
 def is_loss(graph: Graph, i: int) -> bool:
