@@ -131,7 +131,7 @@ class Certificate:
         return f"<Certificate: {self.verdict}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        lines = "\n".join([*page(self)][len(textwrap.wrap(self.verdict, WIDTH)) + 1 :])
+        _, _, lines = str(self).partition("\n\n")  # all below the verdict
         plain = f"{self.verdict}\nprint() of it shows all {len(self.rows)} figures"
         return bundle(plain, line_html(self.verdict), folded_html(f"all {len(self.rows)} figures", lines))
 
