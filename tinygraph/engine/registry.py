@@ -7,19 +7,13 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from tinygraph.engine.tensor import Tensor, array_of
+from tinygraph.engine.tensor import Tensor
 
 if TYPE_CHECKING:
     from tinygraph.engine.op import Op
 
 OPS: dict[str, Op] = {}  # the registry: every op by its name
 NUMPY: dict[Any, Callable[..., Any]] = {}  # NumPy function -> ours
-TESTS = {  # what these say of a Tensor has no derivative to record
-    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal, np.isfinite, np.isinf, np.isnan,
-    np.shape, np.ndim, np.size, np.any, np.all, np.isclose, np.allclose, np.array_equal,
-}  # fmt: skip
 
 
 class Sample(NamedTuple):
@@ -42,23 +36,17 @@ def implements(*functions: Any, method: str = "") -> Callable[[Callable[..., Any
     def install(function: Callable[..., Any]) -> Callable[..., Any]:
         NUMPY.update(dict.fromkeys(functions, function))
         for name in method.split():
-            if name.startswith("__"):
-                swapped = name.startswith("__r") and name != "__rshift__"
-                setattr(Tensor, name, swap_operands(function) if swapped else function)
-            else:
-                setattr(Tensor, name, as_method(name, function))
+            setattr(Tensor, name, as_method(name, function))
         return function
 
     return install
 
 
-def swap_operands(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function for a reflected operator: ``2 - x`` calls ``x.__rsub__(2)``."""
-    return lambda y, x: function(x, y)
-
-
 def as_method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method that calls the function. Of an argument that it does not have, an error says what to write."""
+    """Return a method that calls the function; if it has no such argument, an error says what to write instead."""
+    if name.startswith("__"):
+        reflected = name.startswith("__r") and name not in ("__rshift__", "__round__")
+        return (lambda y, x: function(x, y)) if reflected else function  # 2 - x calls x.__rsub__(2)
 
     @functools.wraps(function)
     def method(*args: Any, **params: Any) -> Any:
@@ -78,28 +66,17 @@ def numpy_names() -> Any:
 
 
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **params: Any) -> Any:
-    """Answer ``np.add(t, u)`` and its like (NEP 13). A test gives a plain array, as a comparison operator does."""
-    name = f"numpy.{ufunc.__name__}"
-    if method != "__call__":
-        raise numpy_names().refuse(f"{name}.{method}")
-    if ufunc in TESTS:
-        return ufunc(*map(array_of, inputs), **params)
-    if ufunc not in NUMPY:
-        raise numpy_names().refuse(name)
-    if params:
-        raise numpy_names().refuse_arguments(f"{name} of a Tensor", ufunc.__name__, params)
-    return NUMPY[ufunc](*inputs)
+    """Answer ``np.add(t, u)`` and its like (NEP 13)."""
+    if ufunc in NUMPY and method == "__call__" and not params:
+        return NUMPY[ufunc](*inputs)
+    return numpy_names().call_ufunc(ufunc, method, inputs, params)
 
 
 def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """Answer ``np.mean(t)`` and its like (NEP 18)."""
-    if function in TESTS:
-        return function(*map(array_of, args), **kwargs)
-    if function not in NUMPY:
-        raise numpy_names().refuse(f"{function.__module__}.{function.__name__}")
-    if len(args) > 1 or kwargs:
-        args, kwargs = numpy_names().translate(function, NUMPY[function], args, kwargs)
-    return NUMPY[function](*args, **kwargs)
+    if function in NUMPY and len(args) == 1 and not kwargs:
+        return NUMPY[function](*args)
+    return numpy_names().call_function(function, args, kwargs)
 
 
 Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]

@@ -13,9 +13,21 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.errors import caller
+from tinygraph.engine.registry import NUMPY
+from tinygraph.engine.tensor import array_of
+from tinygraph.engine.types import Value
 from tinygraph.ops.keywords import SYNONYMS as TORCH
 
-__all__ = ["ARGUMENTS", "FUNCTIONS", "refuse", "refuse_arguments", "refuse_keywords", "translate"]
+__all__ = [
+    "ARGUMENTS",
+    "FUNCTIONS",
+    "call_function",
+    "call_ufunc",
+    "refuse",
+    "refuse_arguments",
+    "refuse_keywords",
+    "translate",
+]
 
 Function = Callable[..., Any]
 SYNONYMS = {"a_min": "min", "a_max": "max", "newshape": "shape"}  # NumPy's second name of an argument -> ours
@@ -140,6 +152,66 @@ FUNCTIONS = {
 # What these give does not move with x, or in steps.
 STEPS = """argmin argpartition argsort argwhere around bincount ceil count_nonzero digitize fix flatnonzero floor
 floor_divide heaviside histogram nanargmax nanargmin nonzero rint round searchsorted signbit trunc unique"""
+
+
+# What these say of a Tensor is a plain value, as the comparison operators give.
+TESTS = {
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal, np.isfinite, np.isinf, np.isnan,
+    np.shape, np.ndim, np.size, np.any, np.all, np.isclose, np.allclose, np.array_equal,
+}  # fmt: skip
+
+
+def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> Value:
+    """Call a ufunc with Tensors, if it is one of `TESTS`; raise if not.
+
+    Args:
+        ufunc: NumPy's function.
+        method: of the ufunc: "__call__", "reduce", ….
+        inputs: the operands.
+        params: other arguments, by name.
+
+    Returns:
+        A plain array.
+
+    Raises:
+        TypeError: the ufunc, its method or an argument is not here; the message says what to write.
+
+    >>> np.isnan(Tensor([1.0, np.nan]))
+    array([False,  True])
+    """
+    name = f"numpy.{ufunc.__name__}"
+    if method != "__call__":
+        raise refuse(f"{name}.{method}")
+    if ufunc in TESTS:
+        return ufunc(*map(array_of, inputs), **params)
+    if ufunc not in NUMPY:
+        raise refuse(name)
+    raise refuse_arguments(f"{name} of a Tensor", ufunc.__name__, params)
+
+
+def call_function(function: Function, args: tuple[Any, ...], params: Mapping[str, Any]) -> Value:
+    """Call a NumPy function with Tensors.
+
+    Args:
+        function: NumPy's function.
+        args: the arguments that the caller gave by place.
+        params: those that the caller gave by name.
+
+    Returns:
+        What our function returns that stands for it; a plain value from one of `TESTS`.
+
+    Raises:
+        TypeError: the function or an argument is not here; the message says what to write.
+
+    >>> np.max(Tensor([1.0, 2.0]), 0, None, True)
+    Tensor([2.], op=max)
+    """
+    if function in TESTS:
+        return function(*map(array_of, args), **params)
+    if function not in NUMPY:
+        raise refuse(f"{function.__module__}.{function.__name__}")
+    args, params = translate(function, NUMPY[function], args, params)
+    return NUMPY[function](*args, **params)
 
 
 def translate(

@@ -297,7 +297,7 @@ def sign(x: Value) -> Value:
     """
 
 
-@op(r"[$x > $y]", np.greater, onnx="Greater", says="Marks where $x is above $y.", samples=PAIRS)
+@op(r"[$x > $y]", forward=np.greater, onnx="Greater", says="Marks where $x is above $y.", samples=PAIRS)
 def greater(x: Value, y: Value) -> Value:
     """Mark where ``x > y``. Recorded, so that a drawn gradient stays a function of its inputs.
 
@@ -316,7 +316,7 @@ def greater(x: Value, y: Value) -> Value:
     """
 
 
-@op(r"[$x = $y]", np.equal, onnx="Equal", says="Marks where $x equals $y.", samples=PAIRS)
+@op(r"[$x = $y]", forward=np.equal, onnx="Equal", says="Marks where $x equals $y.", samples=PAIRS)
 def equal(x: Value, y: Value) -> Value:
     """Mark where ``x == y``. Recorded, so that a drawn gradient stays a function of its inputs.
 
