@@ -492,7 +492,10 @@ def join(d: Draft) -> Line:
         names = ", ".join([x, *same])
         return f"tg.stack([{names}], axis={axis})", f"torch.stack([{names}], {axis})", True
     other = d.pick(
-        lambda a: a.ndim == len(shape) and all(m == n or i == axis for i, (m, n) in enumerate(zip(a.shape, shape)))
+        lambda a: (
+            a.ndim == len(shape)
+            and all(m == n or i == axis for i, (m, n) in enumerate(zip(a.shape, shape, strict=True)))
+        )
     )
     names = ", ".join([other, x, *same[1:]])
     return f"tg.concatenate([{names}], axis={axis})", f"torch.cat([{names}], {axis})", True
@@ -573,7 +576,7 @@ def multiply_matrices(d: Draft) -> Line:
 def contract(d: Draft) -> Line:
     x = d.pick(lambda a: a.ndim > 0)
     y = d.pick(lambda a: a.ndim > 0)
-    lengths = dict(zip("abcdefgh"[: d.arrays[x].ndim], d.arrays[x].shape))
+    lengths = dict(zip("abcdefgh"[: d.arrays[x].ndim], d.arrays[x].shape, strict=True))
     first, second = "".join(lengths), ""
     for i, n in enumerate(d.arrays[y].shape):
         known = [a for a in first if lengths[a] == n and a not in second]
@@ -647,7 +650,8 @@ def normalize(d: Draft) -> Line:
     if not over or array.var(over).min() < 1e-2:
         raise UnfitError
     shape = tuple(array.shape[a] for a in over) if name == "layer_norm" else (array.shape[1],)
-    ours, theirs = zip(d.parameter(shape), d.parameter(shape)) if d.flip(0.8) else ((None, None), (None, None))
+    nothing = ((None, None), (None, None))
+    ours, theirs = zip(d.parameter(shape), d.parameter(shape), strict=True) if d.flip(0.8) else nothing
     place = "tg.fused" if name in ("batch_norm", "layer_norm") and d.flip() else "tg"
     our_options = {"group_norm": ", groups=1", "instance_norm": ""}.get(name, f", axis={over}")
     begin = {
@@ -697,7 +701,7 @@ def run_ours(program: Program) -> Results:
     upstream = {name: program.upstream(name, y.shape) for name, y in outputs.items()}
     inner = [n for n in program.names() if isinstance(tensors[n], tg.Tensor) and tensors[n].requires_grad]
     grads = tg.grad([*outputs.values()], [tensors[n] for n in inner], [*upstream.values()], allow_unused=True)
-    found |= {f"gradient of {name}": g for name, g in zip(inner, grads)}
+    found |= {f"gradient of {name}": g for name, g in zip(inner, grads, strict=True)}
     for turn in ("backward", "backward, twice"):
         for name, y in outputs.items():
             y.backward(upstream[name])
@@ -705,13 +709,13 @@ def run_ours(program: Program) -> Results:
     check_apart([x.grad for x in leaves.values()] + [*upstream.values(), *program.leaves.values()])
     seeds = {name: tg.Tensor(w) for name, w in upstream.items()}
     recorded = tg.grad([*outputs.values()], [*leaves.values()], [*seeds.values()], True, allow_unused=True)
-    found |= {f"recorded gradient of {n}": None if g is None else g.data for n, g in zip(leaves, recorded)}
-    deep = {n: g for n, g in zip(leaves, recorded) if g is not None and g.requires_grad}
+    found |= {f"recorded gradient of {n}": None if g is None else g.data for n, g in zip(leaves, recorded, strict=True)}
+    deep = {n: g for n, g in zip(leaves, recorded, strict=True) if g is not None and g.requires_grad}
     if deep:
         wanted = {**leaves, **{f"upstream of {name}": w for name, w in seeds.items()}}
         weights = [program.upstream(f"second {n}", g.shape) for n, g in deep.items()]
         second = tg.grad([*deep.values()], [*wanted.values()], weights, allow_unused=True)
-        found |= {f"second derivative to {n}": g for n, g in zip(wanted, second)}
+        found |= {f"second derivative to {n}": g for n, g in zip(wanted, second, strict=True)}
     for name, array in program.leaves.items():
         if not np.array_equal(array, before[name]):
             raise AssertionError(f"the leaf {name} was written into")
@@ -762,7 +766,7 @@ def pull(outputs: Mapping[str, Any], seeds: Mapping[str, Any], inputs: Mapping[s
     grads = torch.autograd.grad(
         [*outputs.values()], [*inputs.values()], [*seeds.values()], create_graph=True, allow_unused=True
     )
-    return dict(zip(inputs, grads))
+    return dict(zip(inputs, grads, strict=True))
 
 
 def differences(ours: Results, theirs: Results) -> dict[str, float]:

@@ -111,7 +111,7 @@ def wanted(name: str, inputs: list[Any], **params: Any) -> list[np.ndarray]:
 
 def check(name: str, inputs: list[Any], tolerance: float, **params: Any) -> None:
     found = passes(FUSED[name], inputs, **params)
-    names = [what for what, p in zip(("y", "dx", "dγ", "dβ"), [1, *inputs[:3]]) if p is not None]
+    names = [what for what, p in zip(("y", "dx", "dγ", "dβ"), [1, *inputs[:3]], strict=True) if p is not None]
     for what, a, b in zip(names, found, wanted(name, inputs, **params), strict=True):
         assert a.dtype == inputs[0].dtype
         scale, error = np.abs(b).max(), np.abs(a.astype(np.float64) - b).max()
@@ -136,7 +136,7 @@ def test_value_and_gradients_far_from_0(name, shape, axis, way):
 @pytest.mark.parametrize("given", [(False, False), (True, False), (False, True)])
 def test_without_parameters(name, shape, axis, given, way):
     x, gamma, beta, g = make_batch(name, shape, axis, np.float32)
-    gamma, beta = (p if there else None for p, there in zip((gamma, beta), given))
+    gamma, beta = (p if there else None for p, there in zip((gamma, beta), given, strict=True))
     check(name, [x, gamma, beta, g], TOLERANCE[np.float32], axis=axis)
 
 
@@ -698,6 +698,6 @@ def test_cuda_kernels(name, shape, axis, dtype, offset):
     assert routes.route(on_device[0]) == "cupy"
     found = [a.get() for a in passes(FUSED[name], on_device, axis=axis)]
     tolerance = 1e-10 if dtype is np.float64 and offset else TOLERANCE[dtype]
-    for what, a, b in zip(("y", "dx", "dγ", "dβ"), found, wanted(name, inputs, axis=axis)):
+    for what, a, b in zip(("y", "dx", "dγ", "dβ"), found, wanted(name, inputs, axis=axis), strict=True):
         error = np.abs(a.astype(np.float64) - b).max() / np.abs(b).max()
         assert a.dtype == dtype and error <= tolerance, f"{name}: {what} is off by {error:.2g}"

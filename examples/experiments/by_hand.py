@@ -101,8 +101,8 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     times = {name: median_time(lambda way=way: way(*large), repeats) for name, way in ROUTES.items()}
     rows, found = [], {}
     for name, way in ROUTES.items():
-        against = [relative_error(a, b) for a, b in zip(way(*small), numeric)]
-        other = max(relative_error(a, b) for a, b in zip(way(*large), first))
+        against = [relative_error(a, b) for a, b in zip(way(*small), numeric, strict=True)]
+        other = max(relative_error(a, b) for a, b in zip(way(*large), first, strict=True))
         faster = times["by hand, line by line"] / times[name]
         found[name] = {"numeric": max(against), "other": other, "faster": faster}
         rows.append(

@@ -39,11 +39,11 @@ def checked(n: int, reg: float, data: Path | None, h: float = 1e-6) -> dict[str,
     """Return for each parameter the greatest relative and absolute error, and its largest gradient."""
     x, labels = pixels(data, n)
     net = fully_connected((15, 20, 30, 10), weight_scale=5e-2, seed=0).to(np.float64)
-    names, parameters = zip(*net.named_parameters())
+    names, parameters = zip(*net.named_parameters(), strict=True)
     grads = tg.grad(loss_of(net, x, labels, reg), parameters)
     found = {}
     with tg.no_grad():
-        for name, p, g in zip(names, parameters, grads):
+        for name, p, g in zip(names, parameters, grads, strict=True):
             numeric = np.empty_like(g)
             for i in np.ndindex(p.shape):
                 kept, sides = p.data, []

@@ -52,10 +52,10 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     runs = {name: trained(fused, train, test, 2 if short else 10) for name, fused in ROUTES.items()}
     figure, axes = panels(1, 3, (9, 3))
     rows, found = [], {}
-    for (name, (done, by_batch)), color, style in zip(runs.items(), (BLUE, ORANGE), ("-", "--")):
+    for (name, (done, by_batch)), color, style in zip(runs.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
         history, norm = done.history, done.net.block1.norm
         epochs = range(1, len(history) + 1)
-        for axis, what in zip(axes[0], ("loss", "accuracy")):
+        for axis, what in zip(axes[0, :2], ("loss", "accuracy"), strict=True):
             axis.plot(epochs, [getattr(e, what) for e in history], style, color=color, label=name)
         last, speed = history[-1], float(np.median([e.examples_per_second for e in history]))
         accuracies = [f"{x:.4f}" for x in (last.accuracy, last.test_accuracy, by_batch[-1])]
@@ -66,7 +66,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
         epochs, [e.test_accuracy for e in history], "o-", color=ORANGE, markersize=3, label="running statistics"
     )
     axes[0, 2].plot(epochs, by_batch, "s:", color=GRAY, markersize=3, label="the batch's own")
-    for axis, title in zip(axes[0], ("training loss", "training accuracy", "test accuracy (fused)")):
+    for axis, title in zip(axes[0], ("training loss", "training accuracy", "test accuracy (fused)"), strict=True):
         axis.set(title=title, xlabel="epoch")
         axis.legend(loc="best" if axis is not axes[0, 2] else "lower right")
     head = (

@@ -45,8 +45,8 @@ def images(data: Path | None, examples: int | None = None) -> tuple[Any, Any]:
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Write a table in Markdown, aligned as in a terminal."""
     lines = [tuple(map(str, line)) for line in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    cells = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    cells = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in lines]
     return "\n".join([cells[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *cells[1:]])
 
 

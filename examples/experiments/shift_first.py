@@ -49,7 +49,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     dgamma, dbeta = tg.grad(y, [usual.weight, usual.bias], g)
     found = {
         "value": relative_error(y.data, z.data),
-        **dict(zip(("dγ", "dβ"), tg.grad(z, [other.weight, other.bias], g))),
+        **dict(zip(("dγ", "dβ"), tg.grad(z, [other.weight, other.bias], g), strict=True)),
     }
     gamma, shift = other.weight.data, other.bias.data
     predicted = {"dγ": dgamma + shift * dbeta, "dβ": gamma * dbeta}
@@ -71,8 +71,8 @@ def run(short: bool = False, data: Path | None = None) -> Report:
         for name, norm in (("γ·x̂ + β", nn.BatchNorm1d), ("γ·(x̂ + β)", ShiftFirst))
     }
     figure, axes = panels(1, 2, (8, 3))
-    for (name, curves), color, style in zip(runs.items(), (BLUE, ORANGE), ("-", "--")):
-        for axis, what in zip(axes[0], ("loss", "validation")):
+    for (name, curves), color, style in zip(runs.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
+        for axis, what in zip(axes[0], ("loss", "validation"), strict=True):
             values = np.array([getattr(c, what) for c in curves])
             band(axis, np.arange(1, values.shape[1] + 1), values, color=color, linestyle=style, label=name)
         last = [np.mean([getattr(c, what)[-1] for c in curves]) for what in ("train", "validation")]

@@ -52,7 +52,7 @@ def trained(
         loss.append(value)
         if training.batch == 0:
             accuracies.append(tuple(evaluate(net, loader, training.criterion)[1] for loader in loaders))
-    return Curves(loss, *(list(column) for column in zip(*accuracies)))
+    return Curves(loss, *(list(column) for column in zip(*accuracies, strict=True)))
 
 
 def run(short: bool = False, data: Path | None = None) -> Report:
@@ -64,11 +64,11 @@ def run(short: bool = False, data: Path | None = None) -> Report:
         for name, norm in (("with batch norm", nn.BatchNorm1d), ("without", None))
     }
     figure, axes = panels(1, 3, (9, 3))
-    for (name, curves), color, style in zip(runs.items(), (BLUE, ORANGE), ("-", "--")):
-        for axis, what in zip(axes[0], Curves._fields):
+    for (name, curves), color, style in zip(runs.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
+        for axis, what in zip(axes[0], Curves._fields, strict=True):
             values = np.array([getattr(c, what) for c in curves])
             band(axis, np.arange(1, values.shape[1] + 1), values, color=color, linestyle=style, label=name)
-    for axis, title in zip(axes[0], ("loss of each step", "training accuracy", "validation accuracy")):
+    for axis, title in zip(axes[0], ("loss of each step", "training accuracy", "validation accuracy"), strict=True):
         axis.set(title=title, xlabel="step" if axis is axes[0, 0] else "epoch")
     axes[0, 0].legend()
     rows = []

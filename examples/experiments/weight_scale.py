@@ -29,7 +29,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
         for i, axis in enumerate(axes[0]):
             axis.semilogx(scales, figures[name][:, i], style, color=color, markersize=3, label=f"{name} batch norm")
     titles = "best validation accuracy", "best training accuracy", "final loss (mean of 100 steps)"
-    for axis, title in zip(axes[0], titles):
+    for axis, title in zip(axes[0], titles, strict=True):
         axis.set(title=title, xlabel="weight scale")
     axes[0, 2].set_ylim(0, 3.5)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

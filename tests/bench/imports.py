@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     rounds = parser.parse_args().rounds
     turns = [(seconds("import numpy"), seconds("import tinygraph")) for _ in range(rounds)]
-    numpy, ours = (1e3 * statistics.median(column) for column in zip(*turns))
+    numpy, ours = (1e3 * statistics.median(column) for column in zip(*turns, strict=True))
     share = 1e3 * statistics.median(b - a for a, b in turns)
     print(f"import numpy {numpy:.0f} ms, import tinygraph {ours:.0f} ms; its own share {share:.0f} ms (must be ≤ 60)")
 

@@ -101,7 +101,7 @@ class Result:
 
 FLAT = [(128, 512), (1024, 1024), (8192, 256)]
 IMAGES = [(32, 64, 56, 56), (128, 16, 28, 28), (64, 256, 14, 14)]
-COMPOSED = dict(zip([*FLAT, *IMAGES], [0.8, 0.95, 0.95, 1.2, 1.2, 1.2]))
+COMPOSED = dict(zip([*FLAT, *IMAGES], [0.8, 0.95, 0.95, 1.2, 1.2, 1.2], strict=True))
 SLOWER = ("mygrad", "autograd", "dezero")
 ROWS = [
     Row("chain of 201 ops", "chain", (8,), 0.5, threads=1),
@@ -216,7 +216,7 @@ def measure_row(row: Row, workers: list[Worker], rounds: int) -> Result:
     for worker in workers:
         worker.ask(work=row.work, shape=row.shape)
     repeats = [max(1, round(SPAN / time_turn(worker, 3))) for worker in workers]
-    turns = np.array([[time_turn(w, n) for w, n in zip(workers, repeats)] for _ in range(rounds)])
+    turns = np.array([[time_turn(w, n) for w, n in zip(workers, repeats, strict=True)] for _ in range(rounds)])
     low, figure, high = np.percentile(turns[:, 0] / turns[:, 1], [25, 50, 75])
     ours, theirs = np.median(turns, axis=0)
     return Result(row, float(figure), float(low), float(high), float(ours), float(theirs))
@@ -254,8 +254,8 @@ def table(results: Iterable[Result]) -> str:
         times = (write_seconds(r.ours), write_seconds(r.theirs))
         figures = (*times, write_number(r.figure), spread, write_limit(r.row), "✓" if r.holds else "✗")
         lines.append((r.row.group, shape, against, *figures))
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    rows = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in lines]
     return "\n".join([rows[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *rows[1:]])
 
 

@@ -284,7 +284,7 @@ def accuracy(work: str, shape: Shape, mean: float = 1e4) -> float:
         leaves = [tg.Tensor(a.astype(dtype)) for a in (x + np.float32(mean), gamma, beta)]
         y = function(*leaves, axis=axis)
         found.append([y.data, *tg.grad(y, leaves, w.astype(dtype))])
-    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(*found))
+    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(*found, strict=True))
 
 
 # ------------------------------------------------------------------------------------------------ the worker

@@ -146,12 +146,13 @@ def spell_out(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
-    extra = [len(shape) - len(t.replace("...", "")) if "..." in t else 0 for t, shape in zip(terms, shapes)]
+    letters = [len(t.replace("...", "")) if "..." in t else len(shape) for t, shape in zip(terms, shapes, strict=True)]
+    extra = [len(shape) - n for shape, n in zip(shapes, letters, strict=True)]
     dots = "".join(spare[: max(extra)])
     if not arrow:
         letters = left.replace(",", "").replace(".", "")
         right = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    terms = [t.replace("...", dots[len(dots) - n :]) for t, n in zip(terms, extra)]
+    terms = [t.replace("...", dots[len(dots) - n :]) for t, n in zip(terms, extra, strict=True)]
     return terms, right.replace("...", dots)
 
 
@@ -159,14 +160,14 @@ def pull_einsum(g: Value, i: int, xs: Sequence[Value], subscripts: str) -> Value
     """Return the gradient of an einsum in its operand ``i``: an einsum of g with the other operands."""
     terms, right = spell_out(subscripts, [x.shape for x in xs])
     shape, mine = xs[i].shape, "".join(dict.fromkeys(terms[i]))
-    others = [(t, x) for k, (t, x) in enumerate(zip(terms, xs)) if k != i]
+    others = [(t, x) for k, (t, x) in enumerate(zip(terms, xs, strict=True)) if k != i]
     present = set(right).union(*(t for t, _ in others))
     found = "".join(c for c in mine if c in present)
     out = einsum(",".join([right, *(t for t, _ in others)]) + "->" + found, g, *(x for _, x in others))
     # Axes that only this operand has were summed away: copies. Axes of length 1 in this operand were copied: sums.
-    lengths, own = iter(out.shape), dict(zip(terms[i], shape))
+    lengths, own = iter(out.shape), dict(zip(terms[i], shape, strict=True))
     out = reshape(out, tuple(next(lengths) if c in present else 1 for c in mine))
-    out = sum_to(out, tuple(1 if own[c] == 1 else n for c, n in zip(mine, out.shape)))
+    out = sum_to(out, tuple(1 if own[c] == 1 else n for c, n in zip(mine, out.shape, strict=True)))
     out = broadcast_to(out, tuple(own[c] for c in mine))
     if len(mine) == len(terms[i]):
         return out

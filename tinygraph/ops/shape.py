@@ -295,7 +295,7 @@ def places(node: Record) -> Sequence[Key]:
         return keys
     axis = node.params["axis"] % len(node.shape)
     stops = list(itertools.accumulate(np.shape(x)[axis] for x in node.inputs))
-    return [(slice(None),) * axis + (slice(start, stop),) for start, stop in zip([0, *stops], stops)]
+    return [(slice(None),) * axis + (slice(start, stop),) for start, stop in itertools.pairwise([0, *stops])]
 
 
 @shaping(
@@ -324,7 +324,7 @@ def assemble(*xs: Value, keys: Sequence[Key] = (), shape: Shape = ()) -> Value:
     Tensor([1., 2., 0., 3.], op=assemble)
     """
     out = np.zeros_like(xs[0], shape=shape, dtype=np.result_type(*{x.dtype for x in xs}))
-    for x, key in zip(xs, keys):
+    for x, key in zip(xs, keys, strict=True):
         out[key] += x
     return out
 

@@ -30,7 +30,7 @@ def curves(history: Sequence[Epoch], path: str | os.PathLike[str], title: str = 
         raise ModuleNotFoundError(f"curves need Matplotlib: {install_hint('plot')}") from None
     figure = Figure(figsize=(8, 3), layout="constrained")
     epochs = range(1, len(history) + 1)
-    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         axes.plot(epochs, [getattr(e, what) for e in history], "o-", color=LIGHT["value"], label="training")
         if history and history[0].test_loss is not None:
             tested = [getattr(e, f"test_{what}") for e in history]

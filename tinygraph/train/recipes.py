@@ -113,7 +113,7 @@ def fully_connected(
     *_, last, scores = sizes
     blocks = {
         f"block{i + 1}": nn.Sequential({"linear": nn.Linear(a, b), **normalized(norm, b), "relu": nn.ReLU()})
-        for i, (a, b) in enumerate(zip(sizes[:-2], sizes[1:-1]))
+        for i, (a, b) in enumerate(zip(sizes[:-2], sizes[1:-1], strict=True))
     }
     net = nn.Sequential({"flatten": nn.Flatten(), **blocks, "out": nn.Linear(last, scores)})
     generator = np.random.default_rng(seed)

@@ -200,7 +200,7 @@ def figures(e: Entry, whole: float) -> tuple[str, ...]:
 
 def align(cells: Sequence[Sequence[str]]) -> list[str]:
     """Write rows of cells as lines of a table: two columns of words, then figures."""
-    widths = [max(map(len, column)) for column in zip(*cells)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rows_of_text = ([f"{cell:{'<' if k < 2 else '>'}{widths[k]}}" for k, cell in enumerate(line)] for line in cells)
     return ["  ".join(row).rstrip() for row in rows_of_text]
 
@@ -251,7 +251,7 @@ def profile() -> Iterator[Profile]:
         yield measured
     finally:
         measured.seconds = time.perf_counter() - started
-        for op, (forward, plain) in zip(ops, before):
+        for op, (forward, plain) in zip(ops, before, strict=True):
             op.forward, op.plain = forward, plain
             del vars(op)["lines_for"]
 
