@@ -33,6 +33,9 @@ SAME = {
     "squeeze": lambda x, t: x.unsqueeze(1).squeeze(1),
     "squeeze dim": lambda x, t: x.unsqueeze(1).squeeze(dim=1),
     "permute": lambda x, t: x.view(1, 2, 3).permute(2, 0, 1),
+    "transpose two of three": lambda x, t: x.view(1, 2, 3).transpose(1, 2),
+    "transpose the last": lambda x, t: x.view(1, 2, 3).transpose(-2, -1),
+    "transpose a matrix": lambda x, t: x.transpose(1, 0),
     "flatten from": lambda x, t: x.view(1, 2, 3).flatten(1),
     "flatten to": lambda x, t: x.view(1, 2, 3).flatten(start_dim=0, end_dim=-2),
     "expand": lambda x, t: x.expand(4, -1, 3),
@@ -74,6 +77,12 @@ def test_every_op_of_one_operand_that_torch_has_as_a_method_is_one():
     assert not set(missing) - {"scatter", "index"}  # of other meanings there
 
 
+def test_transpose_takes_an_order_as_numpy_does():
+    x = X.reshape(1, 2, 3)
+    for order in [(), (None,), ((2, 0, 1),), (2, 0, 1), ([1, 0, 2],)]:
+        np.testing.assert_array_equal(tg.Tensor(x).transpose(*order).data, x.transpose(*order))
+
+
 def test_a_clone_shares_no_memory():
     x = tg.Tensor(X)
     assert not np.shares_memory(x.clone().data, x.data)
@@ -99,6 +108,9 @@ def test_detach_numpy():
         (lambda x: x.view(np.float32), TypeError, "write astype"),
         (lambda x: x.expand(-1, 2, 3), ValueError, r"the first 1 of \(-1, 2, 3\) are new"),
         (lambda x: x.view(1, 2, 3).t(), ValueError, "write x.mT"),
+        (lambda x: x.transpose(0, 1), ValueError, "changes nothing in NumPy and swaps in PyTorch: write x.T, or x"),
+        (lambda x: x.transpose(-2, -1), ValueError, "write x.T, or x"),
+        (lambda x: x.view(1, 2, 3).transpose(2, 0, 0), ValueError, "transpose"),
         (lambda x: x.flatten(1, 0), ValueError, "axis 1 .* comes after axis 0"),
         (lambda x: (x * x).requires_grad_(), RuntimeError, "no leaf"),
     ],

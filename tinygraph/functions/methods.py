@@ -95,6 +95,33 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     return result
 
 
+@implements(method="transpose")
+def transpose_axes(x: Tensor, *axes: Any) -> Tensor:
+    """Reorder all axes, as NumPy: ``x.transpose(2, 0, 1)``; or swap two of several, as PyTorch: ``x.transpose(1, 2)``.
+
+    Args:
+        x: of any shape.
+        axes: the new order of all axes, one by one or as a tuple, or two axes to swap; none reverses the order.
+
+    Returns:
+        The same elements with their axes in another order.
+
+    Raises:
+        ValueError: the order does not name each axis once, or the call means one thing in NumPy and another in
+            PyTorch: ``transpose(0, 1)`` of a matrix.
+
+    >>> Tensor(np.ones((2, 3, 4))).transpose(1, 2).shape
+    (2, 4, 3)
+    """
+    if len(axes) != 2 or None in axes:
+        return transpose(x, axes[0] if len(axes) == 1 else axes or None)
+    if x.ndim != 2:
+        return swapaxes(x, *axes)
+    if axes[0] % 2 < axes[1] % 2:
+        raise ValueError(f"transpose{axes} of a matrix changes nothing in NumPy and swaps in PyTorch: write x.T, or x")
+    return transpose(x, axes)
+
+
 @implements(method="t")
 def t(x: Tensor) -> Tensor:
     """Transpose a matrix; leave a vector or a number as it is.

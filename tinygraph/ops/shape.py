@@ -642,5 +642,5 @@ def spread_arguments(call: Callable[..., Any]) -> Callable[..., Any]:
 implements(np.reshape)(reshape)
 implements(*filter(None, [getattr(np, "unstack", None)]))(unbind)  # from NumPy 2.1 on
 implements(method="reshape")(spread_arguments(reshape))
-implements(method="transpose permute")(spread_arguments(transpose))
+implements(method="permute")(spread_arguments(transpose))
 Tensor.T = property(transpose, doc="The tensor with its axes reversed.")  # type: ignore[assignment, method-assign]
