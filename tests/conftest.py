@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from tests.cases import cases, composites
 from tests.decoy import Decoy
+from tests.small_fashion import write_fashion
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,3 +65,18 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def fashion(tmp_path: Path, rng: np.random.Generator) -> tuple[Path, dict[str, np.ndarray]]:
+    """A folder with a small Fashion-MNIST in it, and the arrays that it has."""
+    folder = tmp_path / "fashion"
+    return folder, write_fashion(folder, rng)
+
+
+@pytest.fixture(scope="session")
+def graphs() -> dict[str, Any]:
+    """The graphs of the gallery, by name; they are frozen, so all tests can share them."""
+    from tests import gallery
+
+    return {name: make() for name, make in gallery.GALLERY.items()}

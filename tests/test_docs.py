@@ -77,3 +77,15 @@ def test_the_page_on_architecture_shows_the_real_call_and_the_real_walk():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     shown = {name: re.search(rf"<!-- {name} -->\n```python\n(.*?)```", text, re.S)[1] for name in ("code", "walk")}
     assert shown == {"code": OPS["mul"].code, "walk": inspect.getsource(walk)}
+
+
+def test_the_code_of_the_nets_runs_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    found = blocks("docs/nets.md")
+    assert len(found) == 4
+    names = {"__name__": "docs"}
+    for block in found:
+        exec(compile(block, "docs/nets.md", "exec"), names)
+    assert (tmp_path / "net.npz").exists()
+    assert names["run"].epoch == 2
+    assert capsys.readouterr().out.startswith("Epoch(loss=")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests.batch import by_hand
 from tests.golden import check_golden
-from tests.test_trace import by_hand
 
 HOSTILE = [
     "<script>alert(1)</script>",

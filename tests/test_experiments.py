@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tests.test_data import packed
+from tests.small_fashion import packed
 from tinygraph import nn
 
 ROOT = Path(__file__).parent.parent

@@ -26,12 +26,9 @@ from tinygraph.drawing.layout.sketch import Options, sketch_of
 from tinygraph.drawing.layout.spacing import assign_tracks, size_grid
 from tinygraph.drawing.style.formula import text_of
 from tinygraph.graph.data import Graph
-from tinygraph.graph.diff import diff
-from tinygraph.graph.paths import route
-from tinygraph.graph.scopes import fit, fold, scopes
+from tinygraph.graph.scopes import fit, scopes
 from tinygraph.graph.simplify import inline
 from tinygraph.graph.snapshot import snapshot
-from tinygraph.nets import fully_connected
 from tinygraph.ops.linear import einsum, matmul
 
 
@@ -235,59 +232,6 @@ def test_the_batch_goes_through_windows_and_back_from_pixels() -> None:
 # --------------------------------------------------------------------------------------------------------- rewrites
 
 
-def test_inlining_keeps_values_gradients_and_outputs(graphs: dict[str, Graph]) -> None:
-    graph = graphs["batch_norm"]
-    drawn = inline(graph)
-    assert len(drawn) == 13
-    assert drawn.nodes[drawn.outputs[0]].name == "L"
-    for n in drawn.nodes:
-        same = graph.find(n.name)
-        assert (n.value, n.grad) == (same.value, same.grad)
-    sigma = drawn.find("σ")
-    assert [drawn.label(e.source) for e in sigma.inputs] == ["v"]
-    assert drawn.local(sigma.id, sigma.inputs[0]) == "1/(2σ)"
-
-
-def test_a_transposed_weight_stands_in_the_product() -> None:
-    x, weight = Tensor(np.ones((4, 3)), name="x"), Parameter(np.arange(6.0).reshape(2, 3), name="W")
-    y = matmul(x, weight.T)
-    y.backward(np.ones((4, 2)))
-    graph = snapshot(y)
-    drawn = inline(graph)
-    assert [n.op for n in drawn.nodes if n.op] == ["transpose, matmul"]
-    product = drawn.nodes[-1]
-    assert drawn.definition(product.id).replace(" ", "") == r"x\,W^{\mathsfT}"
-    (link,) = [e for e in product.inputs if drawn.nodes[e.source].name == "W"]
-    assert link.grad == graph.find("W").grad
-    assert drawn.local(product.id, link) == r"(x^{\mathsf T}\cdot)^{\mathsf T}"
-    other = matmul(x, (weight * 2).T)  # no leaf: the transpose is a step of its own
-    assert [n.op for n in inline(snapshot(other)).nodes if n.op] == ["mul, transpose", "matmul"]
-
-
-def test_folding_shows_the_first_block_and_the_course_of_the_others(graphs: dict[str, Graph]) -> None:
-    folded = fold(inline(graphs["deep"]))
-    cards = [n for n in folded.nodes if n.kind == "scope"]
-    assert [n.name for n in cards] == ["blocks[1…11]"]
-    about = dict(cards[0].params)
-    assert about["repeat"] == 11
-    assert about["parameters"] == 11 * (64 + 8 + 8 + 8)
-    course = {name: values for name, _, values in about["courses"]}
-    relus = [n for n in graphs["deep"].nodes if n.op == "relu"]
-    np.testing.assert_allclose(course["activation std"], [n.value.std for n in relus[1:]])
-    assert Graph.from_json(folded.to_json()) is not None
-
-
-@pytest.mark.parametrize("depth", [0, 1, 2])
-def test_collapsing_to_a_depth(graphs: dict[str, Graph], depth: int) -> None:
-    found = fit(inline(graphs["deep"]), 200, depth)
-    names = {n.name for n in found.nodes if n.kind == "scope"}
-    assert ("blocks[3]" in names) == (depth == 0)
-    assert ("linear" in names) == (depth == 1)
-    opened = fit(inline(graphs["deep"]), 200, 0, ["blocks[3]"])
-    inner = {n.scope for n in opened.nodes if n.scope}
-    assert inner == {("blocks[3]",)} or all(s[0] == "blocks[3]" for s in inner if depth == 0)
-
-
 def test_thousands_of_nodes_fit_and_none_is_lost() -> None:
     graph = gallery.huge()
     found = fit(inline(graph), 200)
@@ -351,45 +295,9 @@ def test_a_number_that_stands_for_a_card_is_on_that_card(graphs: dict[str, Graph
             assert f"#{node.id}" in subtitle or "…" in subtitle
 
 
-def test_a_net_of_the_texts_is_folded_and_its_data_stand_outside() -> None:
-    x = Tensor(np.ones((4, 1, 5, 5), np.float32), name="x", requires_grad=False)
-    loss = tg.cross_entropy(fully_connected((25, *[8] * 5, 3), seed=0)(x), np.array([0, 1, 2, 0]))
-    found = fit(inline(snapshot(loss)), 200)
-    assert [n.name for n in found.nodes if n.kind == "scope"] == ["block3…5"]
-    data = found.find("x").id
-    assert all(data not in s.members for s in scopes(found))
-
-
 def test_a_scope_that_is_misspelt_is_said(graphs: dict[str, Graph]) -> None:
     for writer in (Graph.text, Graph.to_dot, svg, html, mermaid, tikz):
         with pytest.raises(ValueError, match=r"no scope is 'hiden'; the scopes are hidden, hidden/batch_norm, head"):
             writer(graphs["mlp"], depth=0, expand=["hiden"])
         with pytest.raises(ValueError, match="depth is -1; it must be 0, which collapses every scope, or more"):
             writer(graphs["mlp"], depth=-1)
-
-
-def test_diff_of_composed_and_fused() -> None:
-    def graph(norm) -> Graph:
-        x, gamma, beta = Tensor(gallery.X, name="x"), *gallery.affine(3)
-        return snapshot(gallery.weighted(norm(x, gamma, beta).named("y")))
-
-    composed, fused = graph(tg.batch_norm), graph(tg.fused.batch_norm)
-    found = diff(composed, fused)
-    assert {composed.label(i) for i, _ in found.shared} >= {"x", "γ", "β", "w"}
-    assert [fused.nodes[j].family for j in found.only_b if fused.nodes[j].family == "fused"] == ["fused"]
-    assert {composed.label(i) for i in found.only_a} >= {"μ", "x_c", "σ", "x̂"}
-    everything = sorted([i for i, _ in found.shared] + list(found.only_a))
-    assert everything == list(range(len(composed)))
-    assert diff(composed, composed).only_a == ()
-    assert "L" in {composed.label(i) for i, _ in found.shared}
-
-
-def test_route_finds_all_ways_between(graphs: dict[str, Graph]) -> None:
-    graph = graphs["batch_norm"]
-    nodes, edges = route(graph, "x", "σ", "x̂")
-    assert {graph.nodes[i].name or graph.nodes[i].op for i in nodes} == {"x", "μ", "x_c", "q", "v", "add", "σ", "x̂"}
-    assert (graph.find("x_c").id, graph.find("x̂").id) not in edges
-    with pytest.raises(ValueError, match="no way leads from L to x"):
-        route(graph, "L", "x")
-    with pytest.raises(KeyError):
-        route(graph, "x", "nothing")

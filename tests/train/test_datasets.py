@@ -12,10 +12,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from tests.small_fashion import TRAIN, packed
 from tinygraph import data
 from tinygraph.data import DataLoader, cifar10, digits, fashion_mnist
-
-TRAIN, TEST = 7, 3
 
 
 def test_digits_are_those_of_scikit_learn():
@@ -34,25 +33,6 @@ def test_digits_are_small_and_have_a_licence():
 
 
 # Fashion-MNIST ------------------------------------------------------------------------------------------------------
-
-
-def packed(array):
-    """An IDX file of bytes."""
-    return (0x800 + array.ndim).to_bytes(4) + b"".join(n.to_bytes(4) for n in array.shape) + array.tobytes()
-
-
-@pytest.fixture
-def fashion(tmp_path, rng):
-    """A folder with a small Fashion-MNIST in it, and what is in that."""
-    arrays = {}
-    for part, n in (("train", TRAIN), ("t10k", TEST)):
-        arrays[f"{part}-images-idx3-ubyte"] = rng.integers(0, 256, (n, 28, 28), np.uint8)
-        arrays[f"{part}-labels-idx1-ubyte"] = rng.integers(0, 10, n, np.uint8)
-    folder = tmp_path / "fashion"
-    folder.mkdir()
-    for name, array in arrays.items():
-        (folder / name).write_bytes(packed(array))
-    return folder, arrays
 
 
 def pack(folder):

@@ -1,0 +1,87 @@
+"""The graph as data: labels, templates and sentences; JSON and back; what is damaged is told."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tests.batch import by_hand
+from tests.cases import Case
+from tinygraph.graph.data import Graph
+
+
+def test_copies_and_labels():
+    graph = tg.snapshot(by_hand()[1])
+    edge = next(e for e in graph.find("x̂").inputs if graph.label(e.source) == "σ")
+    assert edge.copies == 4
+    assert graph.local(graph.find("x̂").id, edge) == "-x_c/σ^2"
+    assert graph.copied_axes(graph.find("x̂").id, edge) == (0,)
+    assert graph.local(graph.find("μ").id, graph.find("μ").inputs[0]) == "1/4"
+    assert graph.sentence(graph.find("x̂").id) == "Divides x_c by σ."
+
+
+def test_round_trip_of_every_op(op_case: Case):
+    tensors = [tg.Tensor(a, requires_grad=a.dtype.kind == "f", name=f"x{i}") for i, a in enumerate(op_case.arrays())]
+    y = op_case(*tensors)
+    if y.requires_grad:
+        y.backward(op_case.cotangent(y).astype(y.dtype))
+    graph = tg.snapshot(y, values=1000)
+    assert Graph.from_json(graph.to_json()) == graph
+    again = tg.run(Graph.from_json(graph.to_json()))
+    np.testing.assert_array_equal(again, y.data)
+    assert np.asarray(again).dtype == y.dtype
+    for i, t in enumerate(tensors):
+        if t.grad is not None:
+            found = graph.find(f"x{i}").grad
+            np.testing.assert_array_equal(np.reshape(found.values, t.shape), t.grad)
+
+
+def test_json_spells_what_it_has_no_number_for():
+    graph = tg.snapshot(tg.Tensor([np.nan, np.inf, -np.inf, 1.0], name="x") * 2)
+    json.loads(graph.to_json(), parse_constant=lambda name: pytest.fail(name))
+    values = Graph.from_json(graph.to_json()).find("x").value
+    np.testing.assert_array_equal(values.values, [np.nan, np.inf, -np.inf, 1.0])
+    assert (values.nans, values.infs, values.mean) == (1, 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(schema="other"), "the schema must be 'tinygraph/1', and is 'other'"),
+        (lambda d: d.pop("nodes"), "not a graph: 'nodes'"),
+        (lambda d: d["nodes"][1].update(id=7), "node 1 says that its id is 7"),
+        (
+            lambda d: d["nodes"][2]["inputs"][0].update(source=2),
+            "node 2 takes inputs [2], which do not stand before it",
+        ),
+        (lambda d: d.update(outputs=[9]), "outputs [9] are none of its 3 nodes"),
+        (lambda d: d["nodes"][0].pop("dtype"), "node 0: TypeError"),
+    ],
+)
+def test_a_damaged_graph_says_where(change, message):
+    data = json.loads(tg.snapshot(tg.Tensor([1.0], name="x") * 2).to_json())
+    change(data)
+    with pytest.raises(ValueError, match=r".") as caught:
+        Graph.from_json(json.dumps(data))
+    assert message in str(caught.value)
+
+
+def test_text_that_is_no_json():
+    with pytest.raises(ValueError, match="this is no JSON: Expecting value: line 1 column 1"):
+        Graph.from_json("")
+
+
+def test_equal_graphs_have_one_hash():
+    graph = tg.snapshot(tg.Tensor([[1.0, 2.0]], name="x")[0, ::-1].sum())
+    again = Graph.from_json(graph.to_json())
+    assert {graph: "found"}[again] == "found"
+    assert len({graph, again, tg.snapshot(tg.Tensor([1.0]) * 2)}) == 2
+
+
+def test_find_lists_the_names():
+    graph = tg.snapshot(by_hand()[1])
+    assert graph.find("batch_norm/μ").name == "μ"
+    assert graph.find(f"#{graph.find('μ').id}").name == "μ"
+    with pytest.raises(KeyError, match="0 nodes are named 'nu'; the names are: x, γ"):
+        graph.find("nu")
