@@ -11,9 +11,9 @@ from xml.dom import minidom
 
 import numpy as np
 import pytest
-from tests.test_trace import by_hand
 
 import tinygraph as tg
+from tests.batch import by_hand
 from tinygraph import nn
 from tinygraph.drawing.formats.notebook import table_html
 
