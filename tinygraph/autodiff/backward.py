@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from bisect import insort
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -19,20 +19,22 @@ import numpy as np
 from tinygraph.autodiff.lazy_product import SMALL, Summand, undo_broadcast
 from tinygraph.engine.context import within
 from tinygraph.engine.errors import explain
-from tinygraph.engine.tensor import Record
+from tinygraph.engine.tensor import Record, Tensor
+from tinygraph.engine.types import Array, Value
 from tinygraph.ops.shape import sum_to
 
 __all__ = ["order_of", "walk", "walk_recorded"]
 
 AGE = attrgetter("id")
+Line = Callable[..., Any]  # a derivative line
 
 
 def walk(
-    grads: dict[Record, Any],
+    grads: dict[Record, Array],
     only: Collection[Record] | None = None,
     keep: Collection[Record] = (),
     free: bool = False,
-    watch: Callable[[Record, Any], Any] | None = None,
+    watch: Callable[[Record, Array], object] | None = None,
 ) -> None:
     """Carry gradients back as arrays. ``grads`` starts as the seeds, and ends with the leaves and what is in ``keep``.
 
@@ -42,7 +44,8 @@ def walk(
     ready = sorted((node for node in grads if node.op), key=AGE)
     while ready:
         node = ready.pop()  # the newest: all that it was used for has been met
-        op, shape = node.op, node.shape
+        op: Any = node.op
+        shape = node.shape
         if node.saved is None:
             raise freed_error(node)
         g = grads[node] if node in keep else grads.pop(node)
@@ -70,12 +73,12 @@ def walk(
             node.saved, node.inputs = None, ()
 
 
-def is_alone(grads: dict[Record, Any], x: Record) -> bool:
+def is_alone(grads: dict[Record, Array], x: Record) -> bool:
     """Whether nobody but ``grads`` holds the gradient of ``x``, so that it may be added into."""
     return grads[x].base is None and grads[x].shape == x.shape and count_references(grads, x) <= ALONE
 
 
-def count_references(grads: dict[Any, Any], x: Any) -> int:
+def count_references(grads: Mapping[Any, Array], x: object) -> int:
     """Count who refers to a gradient: the dict, this call, and anybody else."""
     return sys.getrefcount(grads[x])
 
@@ -85,12 +88,12 @@ COUNTS = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled"
 ALONE = count_references({0: np.empty(0)}, 0) if COUNTS else -1
 
 
-def check_lines(node: Record, lines: Iterable[Any]) -> list[Any]:
+def check_lines(node: Record, lines: Iterable[Line | None]) -> list[Line | None]:
     """Return the derivative lines of an op that is not tinygraph's own, with checks of what they do and return."""
     return [line and partial(call_checked, node, i, line) for i, line in zip(range(len(node.inputs)), lines)]
 
 
-def call_checked(node: Record, i: int, line: Any, g: Any, *args: Any) -> Any:
+def call_checked(node: Record, i: int, line: Line, g: Array, *args: Any) -> Any:
     """Call the derivative line of operand ``i``; an error says which line it is."""
     try:
         gx = line(g, *args)
@@ -99,23 +102,24 @@ def call_checked(node: Record, i: int, line: Any, g: Any, *args: Any) -> Any:
     return fit(node, i, gx)
 
 
-def fit(node: Record, i: int, gx: Any) -> Any:
+def fit(node: Record, i: int, gx: Value) -> Value:
     """Return the gradient of operand ``i`` in the operand's shape.
 
     It may have that already. In the shape of the result it is summed over the copies that broadcasting made.
     """
+    op: Any = node.op
     shape, wanted = np.shape(gx), node.inputs[i].shape
     if shape == wanted:
         return gx
-    if node.op.elementwise and shape == node.shape:
+    if op.elementwise and shape == node.shape:
         return sum_to(gx, wanted)
-    allowed = f"{wanted}, as the operand" + (f", or {node.shape}, as the result" if node.op.elementwise else "")
+    allowed = f"{wanted}, as the operand" + (f", or {node.shape}, as the result" if op.elementwise else "")
     raise explain(ValueError(f"a gradient of shape {shape} must have {allowed}"), place_of_line(node, i), (gx,))
 
 
 def place_of_line(node: Record, i: int) -> str:
     """Say whose derivative line that of operand ``i`` is, and where it is written."""
-    op = node.op
+    op: Any = node.op
     k = min(i, len(op.lines) - 1)  # a variadic op has one line for all operands
     code = (op.lines[k] or op.backward).__code__  # a fused op has one function in place of lines
     return f"the derivative of {op.name} in {op.operands[k]}, {Path(code.co_filename).name}:{code.co_firstlineno}, of "
@@ -143,10 +147,10 @@ def order_of(roots: Iterable[Record], stop: Collection[Record] = ()) -> list[Rec
     return sorted(seen, key=AGE, reverse=True)
 
 
-def walk_recorded(order: Iterable[Record], grads: dict[Record, Any], only: Collection[Record] | None = None) -> None:
+def walk_recorded(order: Iterable[Record], grads: dict[Record, Tensor], only: Collection[Record] | None = None) -> None:
     """Carry gradients back as Tensors: the same lines, called with Tensors, record."""
     for node in order:
-        op = node.op
+        op: Any = node.op
         if op is None or node not in grads:
             continue
         wanted = [args is not None and (only is None or x in only) for x, args in zip(node.inputs, node.saved or ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from tinygraph.engine.errors import describe
 from tinygraph.engine.op import zero_dimensional
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Record, Tensor, array_of
+from tinygraph.engine.types import Array, ArrayLike
 from tinygraph.ops.elementwise import astype
 
 __all__ = ["grad"]
@@ -21,7 +23,7 @@ __all__ = ["grad"]
 ADDING = threading.Lock()  # threads may share a parameter: one reads and adds at a time
 
 
-def seeds(outputs: Sequence[Tensor], gradients: Sequence[Any], what: str) -> dict[Record, Any]:
+def seeds_of(outputs: Sequence[Tensor], gradients: Sequence[Any], what: str) -> dict[Record, Any]:
     """Return the upstream gradient of each output; a missing one is 1, for a scalar."""
     found: dict[Record, Any] = {}
     if len(gradients) != len(outputs):
@@ -42,7 +44,7 @@ def seeds(outputs: Sequence[Tensor], gradients: Sequence[Any], what: str) -> dic
     return found
 
 
-def detach_gradient(g: Any, node: Record, dtype: Any, others: set[int]) -> Any:
+def detach_gradient(g: Array, node: Record, dtype: np.dtype[Any], others: set[int]) -> Array:
     """Return a gradient in full shape, in the dtype of its tensor, in an array that nothing else uses."""
     if g.shape != node.shape:
         g = np.broadcast_to(g, node.shape)
@@ -54,7 +56,7 @@ def detach_gradient(g: Any, node: Record, dtype: Any, others: set[int]) -> Any:
 
 
 @implements(method="backward")
-def backward(self: Tensor, gradient: Any = None, retain_graph: bool = True) -> None:
+def backward(self: Tensor, gradient: ArrayLike | Tensor | None = None, retain_graph: bool = True) -> None:
     """Add the gradient of this tensor in each leaf into the leaf's ``.grad``.
 
     Args:
@@ -68,7 +70,7 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool = True) -> N
         ValueError: ``gradient`` has another shape.
     """
     root = self.node
-    grads = seeds([self], [array_of(gradient)], "gradient")
+    grads = seeds_of([self], [array_of(gradient)], "gradient")
     seed = grads[root]
     walk(grads, free=not retain_graph)
     others = {id(seed)}
@@ -118,7 +120,7 @@ def grad(
         raise TypeError(f"grad: outputs and inputs must be Tensors, not {describe(wrong[0])}")
     several = isinstance(grad_outputs, list | tuple)
     gs = [None] * len(ys) if grad_outputs is None else list(grad_outputs) if several else [grad_outputs]
-    grads = seeds(ys, gs if create_graph else list(map(array_of, gs)), "grad_outputs")
+    grads = seeds_of(ys, gs if create_graph else list(map(array_of, gs)), "grad_outputs")
     order = order_of(grads)
     only: set[Record] = {x.node for x in xs}
     for node in reversed(order):
@@ -127,8 +129,8 @@ def grad(
     order = [node for node in order if node in only]
     if create_graph:
         with within(scope=("grad", *CONTEXT.get().scope), recording=True):
-            lift = lambda g: g if isinstance(g, Tensor) else Tensor(g, name="seed", requires_grad=False)
-            grads = {y: lift(g) for y, g in grads.items()}
+            as_seed = functools.partial(Tensor, name="seed", requires_grad=False)
+            grads = {y: g if isinstance(g, Tensor) else as_seed(g) for y, g in grads.items()}
             walk_recorded(order, grads, only)
             grads |= {n: astype(grads[n], x.dtype) for x in xs if (n := x.node) in grads and grads[n].dtype != x.dtype}
     else:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from tinygraph.engine.types import Array, Shape
 from tinygraph.kernels.column_sums import column_sums
 
 __all__ = ["SMALL", "Summand", "undo_broadcast"]
@@ -30,7 +31,7 @@ class Summand(NDArrayOperatorsMixin):
 
     __slots__ = ("factors", "shape", "steps")
 
-    def __init__(self, factors: tuple[Any, ...], shape: tuple[int, ...], steps: tuple[Step, ...] = ()) -> None:
+    def __init__(self, factors: tuple[Array, ...], shape: Shape, steps: tuple[Step, ...] = ()) -> None:
         self.factors, self.shape, self.steps = factors, shape, steps
 
     def __mul__(self, y: Any) -> Summand:
@@ -39,7 +40,7 @@ class Summand(NDArrayOperatorsMixin):
 
     __rmul__ = __mul__
 
-    def __truediv__(self, y: Any) -> Any:
+    def __truediv__(self, y: Any) -> Summand | Array:
         return self.after_sum(np.divide, y) or self.product() / y
 
     def __neg__(self) -> Summand:
@@ -54,7 +55,7 @@ class Summand(NDArrayOperatorsMixin):
             y = y.reshape(self.shape)
         return Summand(self.factors, self.shape, (*self.steps, (ufunc, y)))
 
-    def product(self) -> Any:
+    def product(self) -> Array:
         """Multiply out."""
         out = functools.reduce(np.multiply, self.factors)
         for ufunc, y in self.steps:
@@ -73,7 +74,7 @@ class Summand(NDArrayOperatorsMixin):
         return getattr(self.product(), name)
 
 
-def without_front(shape: tuple[int, ...]) -> tuple[int, ...]:
+def without_front(shape: Shape) -> Shape:
     """Return a shape without the axes of length 1 that broadcasting would put in front."""
     while shape and shape[0] == 1:
         shape = shape[1:]
@@ -85,21 +86,24 @@ def multiply_out(x: Any) -> Any:
     return x.product() if isinstance(x, Summand) else x
 
 
-def undo_broadcast(g: Any, source: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+def undo_broadcast(g: Array | Summand, source: Shape, shape: Shape) -> Any:
     """Sum ``g`` over the axes along which an operand of ``shape`` was copied to ``source``.
 
     ``g`` may be smaller than ``source`` where all its rows are equal: those are counted, not summed.
     """
     if not shape and type(g) is np.ndarray and g.shape == source:
         return np.add.reduce(g, None)
-    factors, steps = (g.factors, g.steps) if isinstance(g, Summand) else ((g,), ())
+    factors: tuple[Array, ...] = g.factors if isinstance(g, Summand) else (g,)
+    steps: tuple[Step, ...] = g.steps if isinstance(g, Summand) else ()
     subscripts, axes, lengths, times = plan_sum(source, shape, tuple([x.shape for x in factors]))
     if len(factors) > 1:
         out = np.einsum(subscripts, *factors)
     else:
         out = column_sums(factors[0]) if axes == (0,) else factors[0].sum(axis=axes) if axes else factors[0]
     out = out if out.shape == lengths else out.reshape(lengths)
-    for ufunc, y in steps if times == 1.0 else (*steps, (np.multiply, times)):
+    if times != 1.0:
+        steps = (*steps, (np.multiply, times))
+    for ufunc, y in steps:
         out = ufunc(out, y)
     return out
 
@@ -109,12 +113,12 @@ class Sum(NamedTuple):
 
     subscripts: str  # for einsum
     axes: tuple[int, ...]  # of the first factor, that are added up
-    lengths: tuple[int, ...]  # of the result
+    lengths: Shape  # of the result
     times: float  # how often each element counts
 
 
 @functools.lru_cache(4096)
-def plan_sum(source: tuple[int, ...], shape: tuple[int, ...], factors: tuple[tuple[int, ...], ...]) -> Sum:
+def plan_sum(source: Shape, shape: Shape, factors: tuple[Shape, ...]) -> Sum:
     """Return how to sum the product of factors, which broadcast to ``source``, to ``shape``."""
     ndim, lead = len(source), len(source) - len(shape)
     axes_of = [range(ndim - len(lengths), ndim) for lengths in factors]  # as axes of ``source``

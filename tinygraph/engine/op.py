@@ -79,9 +79,9 @@ class Op:
     onnx: str = ""
     family: str = "elementwise"
     samples: Sequence[Sample] = ()
+    definition: Function | None = dataclasses.field(default=None, init=False)  # `Fused` has one, made of ops
 
     variadic = False  # `Variadic` has any number of operands, and one line for all
-    definition = None  # `Fused` has one, made of ops
     results = "out"  # what ``forward`` returns, as the call names it
 
     def __post_init__(self) -> None:
