@@ -158,6 +158,11 @@ def test_a_notebook_picture_follows_the_theme_of_the_notebook(mark: str, bright:
 @pytest.mark.skipif(not MERMAID.is_file(), reason="no Mermaid")
 def test_mermaid_reads_its_charts(graphs: dict[str, Graph], opened: Callable[[str], Any]) -> None:
     charts = {name: mermaid(graph) for name, graph in graphs.items()}
+    x = tg.Tensor([1.0, 2.0], name="x")
+    y = (x * x).sum()
+    y.backward()
+    y.backward()  # which is noted
+    charts |= {"notes": mermaid(tg.snapshot(y))}
     charts |= {"hostile": mermaid(hostile_graph()), "control": 'flowchart LR\n a["x" --> ]]'}
     listed = json.dumps(charts).replace("<", "\\u003c")
     script = f"const charts={listed};" + (

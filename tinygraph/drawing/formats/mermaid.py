@@ -83,8 +83,11 @@ def flowchart(graph: Graph) -> str:
             note = "reduce"
         arrow = "↑ " if kinds[link.u][0] > kinds[link.v][0] else "↓ " if kinds[link.u][0] < kinds[link.v][0] else ""
         out.append(f"  n{link.u} " + (f'-- "{arrow}{note}" ' if note else "") + f"--> n{link.v}")
+    for k, note in enumerate(graph.notes):
+        out.append(f'  note{k}["note: {mermaid_text(note, 400)}"]:::note')
     present = {node_class(graph, graph.nodes[i]) for i in nodes}
     out += [f"  classDef {name} {style}" for name, style in CLASSES.items() if name in present]
+    out += [f"  classDef note fill:none,stroke:none,color:{LIGHT['ink']}"] if graph.notes else []
     return "\n".join(out) + "\n"
 
 

@@ -34,6 +34,7 @@ from tinygraph.drawing.layout.place import lay_out, scale_to_fit
 from tinygraph.drawing.style.conventions import MOST_CARDS, NOUGHT, numeral, shape_text
 from tinygraph.drawing.style.formula import Run, clip_runs, font_size, name_runs, text_of, width_of, words
 from tinygraph.drawing.style.highlight import Highlight, read_show
+from tinygraph.drawing.style.text_width import wrap
 from tinygraph.drawing.style.themes import THEMES, style
 from tinygraph.graph.data import Graph, Node, Summary
 from tinygraph.graph.diff import Difference, diff
@@ -43,6 +44,7 @@ from tinygraph.graph.simplify import inline
 __all__ = ["document", "pixels", "svg", "svg_diff", "svg_paths", "xml_text"]
 
 PAGE, LEGIBLE = (1600.0, 900.0), 0.62  # pixels of a slide, and how small a picture may be made to fit it
+KEY_GAP = 22.0  # between two entries of the legend
 UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
 FAMILY = {"input": "data"}  # what is drawn as what
 FAMILY_WORDS = {"data": "data", "constant": "constant", "parameter": "parameter", "elementwise": "elementwise", "shape": "shape",
@@ -282,7 +284,10 @@ class Writer:
         self.graph, self.drawn, self.layout, self.theme = graph, drawn, layout, theme
         self.title, self.lens, self.prefix = title, lens, prefix
         self.out: list[str] = []
-        self.rows, self.captions = self.wrapped(self.legend(), layout.width - 40), self.said()
+        keys, room = self.legend(), layout.width - 30
+        wide = [key.words for key in keys if key.width - KEY_GAP > room]
+        self.rows = self.wrapped([key for key in keys if key.words not in wide], layout.width - 40)
+        self.captions = [line for said in (*wide, *self.said()) for line in wrap(said, 9.5, room)]
         self.head = 46.0 if title else 8.0
         self.width = layout.width
         self.height = self.head + layout.height + 26.0 + 20.0 * len(self.rows) + 15.0 * len(self.captions)
@@ -534,7 +539,7 @@ class Writer:
     def key(self, draw: str, room: float, said: str) -> Key:
         """Make an entry of the legend."""
         line = line_of(Text(room, 0.5, words(said), 9.5, "muted", "start"))
-        return Key(room + width_of(words(said), 9.5) + 22, draw + line, said)
+        return Key(room + width_of(words(said), 9.5) + KEY_GAP, draw + line, said)
 
     def wrapped(self, keys: Sequence[Key], room: float) -> list[list[Key]]:
         """Break the legend into lines."""

@@ -117,6 +117,11 @@ def tikz(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) 
         out.append(
             rf"\node[lab,text={ink}] at {latex_point(((x0 + x1) / 2, (y0 + y1) / 2))} {{{latex_runs(chip.runs)}}};"
         )
+    if graph.notes:
+        said = r" \\ ".join(f"note: {latex_text(note)}" for note in graph.notes)
+        place = latex_point((layout.width / 2, layout.height + 8))
+        size = f"text width={0.24 * layout.width:.1f}mm,align=center"
+        out.append(rf"\node[font=\scriptsize,anchor=north,{size}] at {place} {{{said}}};")
     return "\n".join([*out, r"\end{tikzpicture}", r"\end{document}"]) + "\n"
 
 

@@ -10,7 +10,7 @@ import functools
 import math
 import unicodedata
 
-__all__ = ["FONTS", "shorten", "width"]
+__all__ = ["FONTS", "shorten", "width", "wrap"]
 
 FONTS = {
     "sans": "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif",
@@ -245,3 +245,19 @@ def shorten(text: str, size: float, room: float, face: str = "sans") -> str:
     while end and unicodedata.combining(text[end]):
         end -= 1  # an accent stays with its letter
     return text[:end].rstrip() + "…"
+
+
+def wrap(text: str, size: float, room: float, face: str = "sans") -> list[str]:
+    """Break ``text`` at spaces into lines that fit ``room``; a longer word has a line of its own.
+
+    >>> wrap("one line or two", 10, 50)
+    ['one line', 'or two']
+    """
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width(longer, size, face) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
