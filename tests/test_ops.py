@@ -118,3 +118,9 @@ def test_another_array_type(case, device_array, size):
 
     for found, wanted in zip(seconds(device_array), seconds(np.asarray), strict=True):
         same(found, wanted, "second derivative")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_and_tensors_give_the_same_bits(case, dtype):
+    arrays = case.arrays(dtype)
+    np.testing.assert_array_equal(case(*map(tensor, arrays)).data, case(*arrays))

@@ -9,6 +9,7 @@ from tinygraph.engine.types import Array, Value
 from tinygraph.functions.softmax import cross_entropy, log_softmax, pick_classes, smooth
 from tinygraph.nn.module import Module
 from tinygraph.ops.elementwise import logaddexp, square
+from tinygraph.ops.reduce import mean
 
 __all__ = ["BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss", "NLLLoss"]
 
@@ -25,7 +26,7 @@ class Loss(Module):
         """Average the losses of all elements, add them up, or leave them."""
         if self.reduction == "none":
             return loss
-        return loss.mean() if self.reduction == "mean" else loss.sum()
+        return mean(loss) if self.reduction == "mean" else loss.sum()
 
     def check_shape(self, x: Value, target: Value) -> None:
         """Raise if the target has another shape: it would broadcast, and the loss would mean something else."""
