@@ -252,10 +252,26 @@ def test_a_jump_has_no_derivative_either():
 
 
 def test_a_kink_of_the_function_is_seen_where_no_op_has_one():
-    text = message(gradcheck, lambda x: tg.where(x.data > 0, 3.0 * x, x)[0], KINKED)
+    bent = lambda x: tg.where(x.data == 0, x, tg.where(x.data > 0, 3.0 * x, x))[0]  # a constant that changes there
+    text = message(gradcheck, bent, KINKED)
     assert text.startswith(
         "gradcheck: input 0 (x) is at a kink of the function, in element [0, 0]: the slope is 1 on the left and 3 on "
         f"the right. So {GRADIENT} is wrong in 1 of 6 elements"
+    )
+
+
+def test_a_function_that_takes_another_way_there_has_a_kink():
+    text = message(gradcheck, lambda x: x + x + x if x.data[0] > 0 else x * 1.0, np.array([0.0]))
+    assert text.startswith("gradcheck: input 0 (x) is at a kink of the function, in element [0]: the slope is 1 on the")
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_a_derivative_that_is_infinite_is_told_from_an_error():
+    """The known trap: what `where` does not choose has a gradient of 0, and 0 times infinity is no number."""
+    text = message(gradcheck, lambda x: tg.where(x.data > 0, tg.sqrt(x), 0.0 * x), np.array([0.0, 1.0]))
+    assert text == (
+        "gradcheck: sqrt has no finite derivative in x at element [0], where x is 0. "
+        f"So {GRADIENT} is not finite; {ALL.replace('c N', 'c nan', 1)}"
     )
 
 
@@ -340,6 +356,31 @@ def test_a_kink_of_the_gradient_is_told_from_an_error():
 
 
 # ---- what is right is not blamed ----
+
+
+def faults(function, x):
+    check = Check("gradcheck", function, [x], ["x"])
+    return [f for alone in node_checks(check) for f in first_faults(alone, 1e-3, random_numbers(0))]
+
+
+def test_no_op_is_blamed_where_one_step_is_too_long():
+    @op("", x=("", lambda g, x: g * 3e5 * np.cos(3e5 * x)))
+    def steep(x):
+        return np.sin(3e5 * x)
+
+    assert not faults(steep, np.array([1.0, -1.0]))
+
+
+def test_no_op_is_blamed_for_a_step_out_of_its_domain():
+    @op("", x=("", lambda g: g))
+    def positive(x):
+        if (x < 0).any():
+            raise ValueError("not below 0")
+        return x * 1.0
+
+    edge = np.array([1e-7, 1.0])
+    assert not faults(tg.log, edge)
+    assert not faults(positive, edge)
 
 
 def test_no_right_op_is_blamed(composite):
