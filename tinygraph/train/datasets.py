@@ -22,6 +22,7 @@ from tinygraph.functions.creation import random_generator
 __all__ = ["DataLoader", "cifar10", "dataset", "digits", "fashion_mnist"]
 
 Pair = tuple[Array, Array]
+Batch = tuple[Any, ...]  # arrays; a transform may give other things
 
 EMBEDDED = Path(__file__).parent / "embedded"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
@@ -265,15 +266,15 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: Array | Sequence[Array],
         batch_size: int = 1,
         shuffle: bool = False,
         *,
         seed: int | None = None,
         drop_last: bool = False,
-        transform: Callable[..., Any] | None = None,
+        transform: Callable[..., tuple[Any, ...]] | None = None,
     ) -> None:
-        self.arrays: Sequence[Any] = dataset if isinstance(dataset, tuple | list) else (dataset,)
+        self.arrays: Sequence[Array] = dataset if isinstance(dataset, tuple | list) else (dataset,)
         lengths = [len(array) for array in self.arrays]
         if len(set(lengths)) != 1:
             raise ValueError(f"DataLoader: the arrays have lengths {', '.join(map(str, lengths))}")
@@ -286,11 +287,11 @@ class DataLoader:
     def __len__(self) -> int:
         return self.examples // self.batch_size if self.drop_last else -(-self.examples // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[Batch]:
         self.epoch += 1
         return self.batches(self.epoch - 1)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, ...]]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield batches of an epoch.
 
         Args:
@@ -302,7 +303,7 @@ class DataLoader:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.examples)
         for number in range(start, len(self)):
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
-            batch = tuple(array[rows] for array in self.arrays)
+            batch: Batch = tuple(array[rows] for array in self.arrays)
             if self.transform is not None:
                 batch = self.transform(*batch, generator=np.random.default_rng([self.seed, epoch, number]))
             yield batch

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tinygraph.engine.arrays import asarray
 from tinygraph.engine.context import no_grad
 from tinygraph.engine.tensor import array_of
+from tinygraph.engine.types import Array, Value
 from tinygraph.nn.losses import CrossEntropyLoss
 from tinygraph.nn.module import Module
 from tinygraph.optim.optimizers import Optimizer
@@ -22,6 +23,9 @@ from tinygraph.train.datasets import DataLoader
 from tinygraph.train.not_finite import NotFinite, first_not_finite
 
 __all__ = ["Epoch", "Training", "evaluate"]
+
+
+Loss = Callable[[Value, Array], Value]  # of scores (N, classes) and labels (N,): their mean loss, a scalar
 
 
 class Epoch(NamedTuple):
@@ -79,7 +83,7 @@ class Training:
         loader: DataLoader,
         *,
         test: DataLoader | None = None,
-        loss: Callable[[Any, Any], Any] | None = None,
+        loss: Loss | None = None,
         schedule: LRScheduler | None = None,
         backend: str = "numpy",
     ) -> None:
@@ -129,7 +133,7 @@ class Training:
                     self.close()
                 yield loss
 
-    def step(self, x: Any, labels: Any) -> float:
+    def step(self, x: Array, labels: Array) -> float:
         """Take one step on a batch.
 
         Args:
@@ -208,7 +212,7 @@ class Training:
 
 
 def evaluate(
-    net: Module, batches: Iterable[tuple[Any, Any]], loss: Callable[[Any, Any], Any], backend: str = "numpy"
+    net: Module, batches: Iterable[tuple[Array, Array]], loss: Loss, backend: str = "numpy"
 ) -> tuple[float, float]:
     """Evaluate a net: in evaluation mode, without recording. Afterwards it is in the mode that it was in.
 

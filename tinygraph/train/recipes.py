@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tinygraph import nn
+from tinygraph.engine.tensor import Parameter
 from tinygraph.engine.types import Array, ArrayLike, Shape
 from tinygraph.optim import optimizers as optim
 
 __all__ = ["RECIPES", "Recipe", "centred", "fully_connected", "lenet", "scaled"]
 
 Norm = Callable[[int], nn.Module]
-Transform = Callable[..., tuple[Any, Any]]
+Transform = Callable[..., tuple[Array, Array]]
 
 
 def lenet(
@@ -74,7 +75,7 @@ def lenet(
     return net
 
 
-def weighted_layers(net: nn.Module) -> Iterator[Any]:
+def weighted_layers(net: nn.Module) -> Iterator[nn.Linear | nn.Conv2d]:
     """Yield the layers that multiply by weights."""
     return (module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d))
 
@@ -121,7 +122,8 @@ def fully_connected(
     if weight_scale is not None:
         for layer in weighted_layers(net):
             nn.init.normal_(layer.weight, std=weight_scale, generator=generator)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return net
 
 
@@ -173,12 +175,12 @@ class Recipe(NamedTuple):
 
     says: str
     build: Callable[..., nn.Sequential]
-    optimizer: Callable[[Iterator[Any], float], optim.Optimizer]
+    optimizer: Callable[[Iterator[Parameter], float], optim.Optimizer]
     lr: float
     batch: int
     epochs: int
     examples: int | None
-    prepare: Callable[[Any], Transform]
+    prepare: Callable[[Array], Transform]
 
 
 def norm_maker(norm: Callable[..., nn.Module], fused: bool) -> Norm:
