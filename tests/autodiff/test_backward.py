@@ -1,28 +1,35 @@
 """The walk: it adds in place where nobody else looks, and lets a user's derivative line return what is natural."""
 
+from __future__ import annotations
+
 import ast
 import inspect
 import sys
 import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests.cases import registered
+from tests.tensors import X, tensor
+from tests.wrong_ops import registry_as_it_was
 from tinygraph import Parameter, Tensor, grad
 from tinygraph.autodiff.backward import ALONE, count_references, is_alone, walk
-from tinygraph.engine.registry import OPS
+from tinygraph.ops.elementwise import exp, log, maximum, sqrt, square, tanh
+from tinygraph.ops.linear import einsum
+from tinygraph.ops.shape import concatenate
 
-X = np.arange(1.0, 13.0).reshape(4, 3)
+ROWS = np.arange(1.0, 13.0).reshape(4, 3)
 B = np.array([1.0, 2.0, 3.0])
 
 
 @pytest.fixture(autouse=True)
-def registry_as_it_was():
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
+def registry():
+    with registry_as_it_was():
+        yield
 
 
 def test_the_walk_is_short_and_simple():
@@ -67,17 +74,17 @@ def test_the_count_is_calibrated_with_the_code_that_counts():
 
 @pytest.mark.parametrize("size", ["small", "large"], indirect=True)
 def test_seeds_and_kept_gradients_are_never_added_into(size):
-    x, seed = Tensor(X), X + 0
+    x, seed = Tensor(ROWS), ROWS + 0
     a = x * 2.0
     b = a + x
     c = b + a
     found = grad(c, [x, a, b, c], seed)
-    np.testing.assert_array_equal(seed, X)
+    np.testing.assert_array_equal(seed, ROWS)
     for value, factor in zip(found, (5, 2, 1, 1), strict=True):
-        np.testing.assert_allclose(value, factor * X)
+        np.testing.assert_allclose(value, factor * ROWS)
     c.backward(seed)
-    np.testing.assert_array_equal(seed, X)
-    np.testing.assert_allclose(x.grad, 5 * X)
+    np.testing.assert_array_equal(seed, ROWS)
+    np.testing.assert_allclose(x.grad, 5 * ROWS)
 
 
 @pytest.mark.parametrize("size", ["small", "large"], indirect=True)
@@ -89,7 +96,7 @@ def test_an_array_that_a_line_hands_out_twice_is_not_added_into(size):
     def twice(x):
         return x * 2
 
-    x = Tensor(X)
+    x = Tensor(ROWS)
     (twice(x) + twice(x) + x * 3.0).backward(np.ones((4, 3)))
     np.testing.assert_array_equal(kept, np.full((4, 3), 2.0))
     np.testing.assert_allclose(x.grad, np.full((4, 3), 7.0))
@@ -154,7 +161,7 @@ def add_op(line, family="elementwise"):
 @pytest.mark.parametrize("upstream", [lambda y: y, lambda y: y.mean(0), lambda y: y.mean(0, keepdims=True), tg.sum])
 def test_a_gradient_in_the_operands_shape_passes_as_it_is(family, upstream):
     for b, line in ((B, lambda g: g.sum(0)), (B[None], lambda g: g.sum(0, keepdims=True)), (B[0], lambda g: g.sum())):
-        plus, x, b = add_op(line, family), Tensor(X), Tensor(b)
+        plus, x, b = add_op(line, family), Tensor(ROWS), Tensor(b)
         y = upstream(plus(x, b) * 2.0)
         w = np.random.default_rng(0).standard_normal(y.shape)
         _, wanted = grad(upstream((x + b) * 2.0), [x, b], w)
@@ -165,39 +172,39 @@ def test_a_gradient_in_the_operands_shape_passes_as_it_is(family, upstream):
 
 
 def test_a_gradient_in_the_results_shape_is_summed_to_the_operands():
-    x, b = Tensor(X), Tensor(B)
-    add_op(lambda g: g)(x, b).backward(X)
-    np.testing.assert_array_equal(b.grad, X.sum(0))
+    x, b = Tensor(ROWS), Tensor(B)
+    add_op(lambda g: g)(x, b).backward(ROWS)
+    np.testing.assert_array_equal(b.grad, ROWS.sum(0))
 
 
 def test_a_line_gets_the_whole_gradient():
     seen = []
     plus = add_op(lambda g: seen.append(g.shape) or g[:, :3])
-    plus(Tensor(X), Tensor(B)).mean().backward()
+    plus(Tensor(ROWS), Tensor(B)).mean().backward()
     assert seen == [(4, 3)]
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_a_gradient_of_a_third_shape_is_an_error_that_names_op_operand_and_line(create_graph):
     plus = add_op(lambda g: g.sum(1))
-    x, b = Tensor(X), Tensor(B)
+    x, b = Tensor(ROWS), Tensor(B)
     message = (
         r"a gradient of shape \(4,\) must have \(3,\), as the operand, or \(4, 3\), as the result"
         r" \| in .*the derivative of plus in b, test_backward\.py:\d+, of .*float64\[4\]\) at test_backward\.py"
     )
     with pytest.raises(ValueError, match=message):
-        grad(plus(x, b), [b], X, create_graph=create_graph)
+        grad(plus(x, b), [b], ROWS, create_graph=create_graph)
     with pytest.raises(ValueError, match=r"must have \(3,\), as the operand \|"):
-        grad(add_op(lambda g: g, "linear")(x, b), [b], X, create_graph=create_graph)
+        grad(add_op(lambda g: g, "linear")(x, b), [b], ROWS, create_graph=create_graph)
 
 
 def test_an_error_within_a_line_names_op_operand_and_line():
     plus = add_op(lambda g: g[:, :, 0])
     with pytest.raises(IndexError, match=r"too many indices.*the derivative of plus in b, test_backward\.py:\d+"):
-        plus(Tensor(X), Tensor(B)).sum().backward()
+        plus(Tensor(ROWS), Tensor(B)).sum().backward()
     plus = add_op(lambda g: nowhere)  # noqa: F821
     with pytest.raises(RuntimeError, match=r"'nowhere' is not defined .*the derivative of plus in b"):
-        plus(Tensor(X), Tensor(B)).sum().backward()
+        plus(Tensor(ROWS), Tensor(B)).sum().backward()
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------
@@ -219,3 +226,114 @@ def test_threads_that_share_a_parameter_lose_no_gradient(n):
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(w.grad, np.full(n, 100.0))
+
+
+def test_fan_out_adds_up():
+    x = tensor()
+    (x * x + exp(x) - 3 * x + x).sum().backward()
+    np.testing.assert_allclose(x.grad, 2 * X + np.exp(X) - 2)
+
+
+def test_an_operand_in_two_places():
+    x, square_matrix = tensor(), tensor([[1.0, 2.0], [3.0, 5.0]])
+    for y, wanted in [(x - x, 0 * X), (x / x, 0 * X), (maximum(x, x), 1 + 0 * X), (x * x * x, 3 * X**2)]:
+        np.testing.assert_allclose(grad(y.sum(), x)[0], wanted, atol=1e-15)
+    A, ones = square_matrix.data, np.ones((2, 2))
+    np.testing.assert_allclose(grad((square_matrix @ square_matrix).sum(), square_matrix)[0], ones @ A.T + A.T @ ones)
+    np.testing.assert_allclose(grad(einsum("ij,ij->", x, x), x)[0], 2 * X)
+    np.testing.assert_allclose(grad(concatenate([x, x, 2 * x]).sum(), x)[0], 4 + 0 * X)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_thousand_diamonds_take_linear_time(monkeypatch, create_graph):
+    """Each line runs once for each node, however many paths lead through it: 2 to the 1,000 here."""
+    calls, op = [0], registered()["add"]
+    counted = lambda line: lambda *args: calls.__setitem__(0, calls[0] + 1) or line(*args)
+    monkeypatch.setattr(op, "lines", tuple(map(counted, op.lines)))
+    x = tensor(1.0)
+    y = x
+    for _ in range(1000):
+        half = y * 0.5
+        y = half + half
+    (g,) = grad(y, x, create_graph=create_graph)
+    assert float(g) == 1.0
+    assert calls[0] == 2000
+
+
+def test_a_chain_of_100_000_needs_no_recursion():
+    x = tensor(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y * 1.0
+    y.backward()
+    assert x.grad == 1.0
+    (g,) = grad(y, x, create_graph=True)
+    assert g.data == 1.0
+    y.backward(retain_graph=False)
+    assert x.grad == 2.0
+    del g, y  # 200,000 nodes, freed one by one
+
+
+@pytest.mark.parametrize(
+    ("f", "derivatives"),
+    [
+        (exp, [np.exp] * 4),
+        (lambda x: 1 / x, [lambda x: -(x**-2), lambda x: 2 * x**-3, lambda x: -6 * x**-4, lambda x: 24 * x**-5]),
+        (log, [lambda x: 1 / x, lambda x: -(x**-2), lambda x: 2 * x**-3, lambda x: -6 * x**-4]),
+        (sqrt, [lambda x: x**-0.5 / 2, lambda x: x**-1.5 / -4, lambda x: 0.375 * x**-2.5, lambda x: -0.9375 * x**-3.5]),
+        (lambda x: x**5, [lambda x: 5 * x**4, lambda x: 20 * x**3, lambda x: 60 * x**2, lambda x: 120 * x]),
+        (lambda x: x * square(x) * x, [lambda x: 4 * x**3, lambda x: 12 * x**2, lambda x: 24 * x, lambda x: 24 * x**0]),
+        (
+            tanh,
+            [
+                lambda x: 1 - np.tanh(x) ** 2,
+                lambda x: -2 * np.tanh(x) * (1 - np.tanh(x) ** 2),
+                lambda x: (1 - np.tanh(x) ** 2) * (6 * np.tanh(x) ** 2 - 2),
+                lambda x: (1 - np.tanh(x) ** 2) * (16 * np.tanh(x) - 24 * np.tanh(x) ** 3),
+            ],
+        ),
+    ],
+)
+def test_derivatives_up_to_the_fourth(f, derivatives):
+    x = tensor([0.5, 1.25, 2.0])
+    y = f(x)
+    for derivative in derivatives:
+        (y,) = grad(y.sum(), x, create_graph=True)
+        np.testing.assert_allclose(y.data, derivative(x.data), rtol=1e-12)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_shapes_at_the_edge(create_graph):
+    """Of no axes NumPy takes any axis; of an empty array there is a mean, and an empty gradient."""
+    for reduce in (tg.sum, tg.mean, tg.max, tg.min, tg.logsumexp):
+        for axis in (0, -1, (), None):
+            x = tensor(2.5)
+            (g,) = grad(reduce(x, axis), x, create_graph=create_graph)
+            assert (g.shape, g.item()) == ((), 1)
+    for shape in ((0, 3), (3, 0), (0,)):
+        x = tensor(np.ones(shape))
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: the mean of nothing
+            y = tg.mean(x, 0)
+        (g,) = grad(y, x, np.ones(y.shape), create_graph=create_graph)
+        assert g.shape == shape
+    x = tensor()
+    (g,) = grad(concatenate([x, x[:1]], axis=None), x, np.arange(9.0), create_graph=create_graph)
+    np.testing.assert_array_equal(getattr(g, "data", g), [[6, 8, 10], [3, 4, 5]])
+    assert [piece.shape for piece in tg.split(x, np.int64(3), axis=-1)] == [(2, 1)] * 3
+
+
+def test_threads_build_and_walk_graphs_at_once():
+    shared = tensor([1.0, 2.0, 3.0])
+
+    def work(k):
+        y = shared * float(k)
+        for _ in range(200):
+            y = y * 1.01 + shared
+        (first,) = grad((y * y).sum(), shared, create_graph=True)
+        return first.data, grad(first.sum(), shared)[0]
+
+    alone = [work(k) for k in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(work, range(8)))
+    np.testing.assert_array_equal(together, alone)

@@ -1,10 +1,16 @@
 """Scopes and no_grad, also where generators leave their blocks in another order than they entered them."""
 
-import asyncio
+from __future__ import annotations
 
+import asyncio
+import threading
+
+import numpy as np
 import pytest
 
-from tinygraph import Tensor, no_grad, scope
+import tinygraph as tg
+from tests.tensors import X, tensor
+from tinygraph import Tensor, grad, no_grad, scope
 from tinygraph.engine.context import CONTEXT
 
 
@@ -62,3 +68,67 @@ def test_a_task_goes_on_in_the_context_it_was_started_in():
         return await task
 
     assert asyncio.run(main()) == (False, False)
+
+
+def test_no_grad_detach_and_constants():
+    x = tensor(name="x")
+    with no_grad():
+        y = x * x
+    assert not y.requires_grad
+    assert y.node.op is None
+    z = x.detach()
+    assert z.data is x.data
+    assert (z.requires_grad, z.name) == (False, "x")
+    np.testing.assert_allclose(grad((x * z + y).sum(), x)[0], X)
+    c = tensor(name="c", requires_grad=False)
+    drawn = c * c
+    assert not drawn.requires_grad
+    assert drawn.node.op.name == "mul"  # a constant is drawn, not differentiated
+    with pytest.raises(RuntimeError), no_grad():
+        raise RuntimeError
+    assert (x * x).requires_grad  # an error leaves no_grad behind
+
+
+def test_create_graph_records_within_no_grad():
+    x = Tensor(np.float32(X))
+    y = (x.astype(np.float64) ** 3).sum()
+    with no_grad():
+        (first,) = grad(y, x, create_graph=True)
+        (second,) = grad(first, x, np.ones(X.shape))
+        rows = tg.jacobian(lambda x: x**3, Tensor(X[0]), create_graph=True)
+    assert first.node.scope[0] == "grad"  # the cast to float32 too
+    np.testing.assert_allclose(second, 6 * X)
+    assert rows.requires_grad
+
+
+def test_a_scope_is_where_it_is_entered_not_where_it_was_made():
+    @scope("block")
+    def double(x):
+        return 2 * x
+
+    with scope("net"):
+        assert double(tensor()).node.scope == ("net", "block")
+        later = scope("inner")
+    with later:
+        assert (2 * tensor()).node.scope == ("inner",)
+    with pytest.raises(ValueError, match="broadcast"), scope("a", "b"):
+        tensor() + np.ones(7)
+    assert double(tensor()).node.scope == ("block",)
+
+
+def test_scopes_and_no_grad_belong_to_their_thread():
+    entered, done, seen = threading.Event(), threading.Event(), []
+
+    def other():
+        entered.wait()
+        y = tensor() * 2
+        seen.append((y.requires_grad, y.node.scope))
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with no_grad(), scope("mine"):
+        entered.set()
+        assert done.wait(10)
+    thread.join()
+    assert seen == [(True, ())]

@@ -1,5 +1,7 @@
 """The call that is generated for an op: it can be seen, and it takes what NumPy and PyTorch users write."""
 
+from __future__ import annotations
+
 import inspect
 import traceback
 
@@ -7,19 +9,19 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tinygraph import Tensor
+from tests.tensors import X, tensor
+from tests.wrong_ops import registry_as_it_was
+from tinygraph import Tensor, grad
 from tinygraph.engine.op import Op
 from tinygraph.engine.registry import OPS
 
-X = np.arange(12.0).reshape(4, 3)
+ROWS = np.arange(12.0).reshape(4, 3)
 
 
 @pytest.fixture(autouse=True)
-def registry_as_it_was():
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
+def registry():
+    with registry_as_it_was():
+        yield
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
@@ -32,7 +34,7 @@ def test_the_call_is_the_code_that_is_shown(name):
 
 def test_a_traceback_shows_the_line_of_the_call():
     with pytest.raises(ValueError, match="could not be broadcast") as caught:
-        Tensor(X) * np.ones(5)
+        Tensor(ROWS) * np.ones(5)
     shown = "".join(traceback.format_exception(caught.value))
     assert 'File "<op mul>"' in shown
     assert "out = _op.forward(x_array, y_array)" in shown
@@ -81,28 +83,30 @@ def test_an_operand_without_a_line_is_refused_unless_it_is_said():
     def product_with_constant(x, y):
         return x * y
 
-    x, y = Tensor(X), Tensor(X + 1)
+    x, y = Tensor(ROWS), Tensor(ROWS + 1)
     z = product_with_constant(x, y)
-    z.backward(X)
-    np.testing.assert_array_equal(x.grad, X * (X + 1))
+    z.backward(ROWS)
+    np.testing.assert_array_equal(x.grad, ROWS * (ROWS + 1))
     assert y.grad is None
 
 
 @pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "logsumexp"])
 def test_pytorchs_names_of_parameters(name):
-    function, x = getattr(tg, name), Tensor(X)
+    function, x = getattr(tg, name), Tensor(ROWS)
     expected = function(x, axis=1, keepdims=True)
     np.testing.assert_array_equal(function(x, dim=1, keepdim=True).data, expected.data)
     np.testing.assert_array_equal(getattr(x, name)(dim=1, keepdim=True).data, expected.data)
-    np.testing.assert_array_equal(function(X, dim=1, keepdim=True), expected.data)
+    np.testing.assert_array_equal(function(ROWS, dim=1, keepdim=True), expected.data)
     assert function(x, dim=0).node.params == {"axis": 0, "keepdims": False}
     with pytest.raises(TypeError, match=f"{name}: give axis= or dim=, which mean the same, and not both"):
         function(x, axis=1, dim=1)
 
 
 def test_joining_takes_dim():
-    np.testing.assert_array_equal(tg.concatenate([Tensor(X), X], dim=1).data, np.concatenate([X, X], axis=1))
-    np.testing.assert_array_equal(tg.stack([Tensor(X), X], dim=1).data, np.stack([X, X], axis=1))
+    np.testing.assert_array_equal(
+        tg.concatenate([Tensor(ROWS), ROWS], dim=1).data, np.concatenate([ROWS, ROWS], axis=1)
+    )
+    np.testing.assert_array_equal(tg.stack([Tensor(ROWS), ROWS], dim=1).data, np.stack([ROWS, ROWS], axis=1))
 
 
 @pytest.mark.parametrize(
@@ -114,21 +118,41 @@ def test_joining_takes_dim():
         lambda x: np.power(x, 1j),
         lambda x: x.astype(complex),
         lambda x: x @ np.ones((3, 2), complex),
-        lambda x: tg.where(X > 0, x, 1j),
-        lambda x: tg.concatenate([x, X * 1j]),
+        lambda x: tg.where(ROWS > 0, x, 1j),
+        lambda x: tg.concatenate([x, ROWS * 1j]),
     ],
 )
 def test_complex_numbers_are_refused(call):
     with pytest.raises(TypeError, match=r"complex numbers have no derivative here.* at test_op\.py"):
-        call(Tensor(X + 1, name="x"))
+        call(Tensor(ROWS + 1, name="x"))
 
 
 def test_a_complex_leaf_or_seed_is_refused():
     with pytest.raises(TypeError, match="is complex: give its real and its imaginary part apart"):
-        Tensor(X * 1j)
+        Tensor(ROWS * 1j)
     with pytest.raises(TypeError, match="is complex"):
-        Tensor(X * 1j, requires_grad=False)
+        Tensor(ROWS * 1j, requires_grad=False)
     with pytest.raises(TypeError, match="must be real, and is complex128"):
-        (Tensor(X) * 2).backward(X * 1j)
+        (Tensor(ROWS) * 2).backward(ROWS * 1j)
     with pytest.raises(TypeError, match="must be real, and is complex128"):
-        tg.grad(Tensor(X) * 2, Tensor(X), X * 1j, allow_unused=True)
+        tg.grad(Tensor(ROWS) * 2, Tensor(ROWS), ROWS * 1j, allow_unused=True)
+
+
+def test_an_argument_may_bear_any_name_that_the_engine_uses():
+    @tg.op(
+        "$node",
+        node=("$op", lambda g, op, tensor: g * op * tensor),
+        op=("$node", lambda g, node, tensor: g * node * tensor),
+    )
+    def context(node, op, tensor=2.0, constant=0.0):
+        return node * op * tensor + constant
+
+    try:
+        x, z = tensor(), tensor(X + 1)
+        y = context(x, z, tensor=3.0, constant=1.0)
+        np.testing.assert_allclose(y.data, 3 * X * (X + 1) + 1)
+        assert y.node.params == {"tensor": 3.0, "constant": 1.0}
+        for found, wanted in zip(grad(y.sum(), [x, z]), (3 * (X + 1), 3 * X), strict=True):
+            np.testing.assert_allclose(found, wanted)
+    finally:
+        del OPS["context"]
