@@ -1,4 +1,4 @@
-"""What the normalizations check of their arguments, before any op runs."""
+"""Checks of the arguments of normalizations. They run before any op does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def shape_of(what: str, x: Value) -> Shape:
 
 def axes_of(axis: Axis, x: Value, what: str) -> Shape:
     """Return ``axis`` of the array ``x`` as a sorted tuple of numbers from 0 on."""
-    axes = tuple(map(operator.index, axis if isinstance(axis, (tuple, Sequence)) else (axis,)))  # asks a tuple first
+    axes = tuple(
+        map(operator.index, axis if isinstance(axis, (tuple, Sequence)) else (axis,))
+    )  # a tuple is found fastest
     return sort_axes(axes, len(shape_of(what, x)), what)
 
 
@@ -53,7 +55,7 @@ def check_floating(what: str, shape: Shape, dtype: Any) -> None:
 
 @functools.lru_cache(4096)
 def check_batch(what: str, shape: Shape, dtype: Any, axes: Shape) -> None:
-    """Check as `check_floating`, and that a variance is of more than one value; once for each shape."""
+    """Check as `check_floating` does, and that each variance is of more than one value; once for each shape."""
     check_floating(what, shape, dtype)
     if all(shape[a] == 1 for a in axes):
         advice = ": take a larger batch, or batch_norm_inference with statistics from training"

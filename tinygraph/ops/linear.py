@@ -1,4 +1,4 @@
-"""Linear maps: matrix product and einsum. Each derivative is another product with the other operand."""
+"""Linear maps: matrix product and einsum. Each derivative is a product of the gradient and the other operand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ linear = functools.partial(op, family="linear")
 
 
 def product(x: Value, y: Value) -> Value:
-    """Return x @ y. Of plain vectors and matrices it is x.dot(y), which starts in a third of the time."""
+    """Return x @ y. For NumPy's vectors and matrices x.dot(y) is the same, and starts in a third of the time."""
     if type(x) is type(y) is np.ndarray and 1 <= x.ndim <= 2 >= y.ndim >= 1:
         return x.dot(y)
     return x @ y
@@ -146,8 +146,8 @@ def spell_out(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
-    letters = [len(t.replace("...", "")) if "..." in t else len(shape) for t, shape in zip(terms, shapes, strict=True)]
-    extra = [len(shape) - n for shape, n in zip(shapes, letters, strict=True)]
+    pairs = zip(terms, shapes, strict=True)
+    extra = [len(shape) - len(t.replace("...", "")) if "..." in t else 0 for t, shape in pairs]
     dots = "".join(spare[: max(extra)])
     if not arrow:
         letters = left.replace(",", "").replace(".", "")
@@ -164,13 +164,14 @@ def pull_einsum(g: Value, i: int, xs: Sequence[Value], subscripts: str) -> Value
     present = set(right).union(*(t for t, _ in others))
     found = "".join(c for c in mine if c in present)
     out = einsum(",".join([right, *(t for t, _ in others)]) + "->" + found, g, *(x for _, x in others))
-    # Axes that only this operand has were summed away: copies. Axes of length 1 in this operand were copied: sums.
+    # An axis that only this operand has was summed, so its gradient is copied along it. An axis of length 1 was copied,
+    # so its gradient is summed.
     lengths, own = iter(out.shape), dict(zip(terms[i], shape, strict=True))
     out = reshape(out, tuple(next(lengths) if c in present else 1 for c in mine))
     out = sum_to(out, tuple(1 if own[c] == 1 else n for c, n in zip(mine, out.shape, strict=True)))
     out = broadcast_to(out, tuple(own[c] for c in mine))
     if len(mine) == len(terms[i]):
         return out
-    # A letter that stands twice took a diagonal: its gradient goes back onto the diagonal.
+    # A letter that stands twice takes the diagonal, so the gradient goes back onto the diagonal.
     places = [np.arange(own[c]).reshape([-1 if c == m else 1 for m in mine]) for c in terms[i]]
     return scatter(out, tuple(places), shape)
