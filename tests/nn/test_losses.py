@@ -1,11 +1,99 @@
-"""Losses give the same bits on arrays and on Tensors."""
+"""Losses against PyTorch, on arrays as on Tensors, and their errors."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tinygraph import Tensor, nn
+from tests.cases import close
+from tinygraph import Tensor, grad, nn
+
+
+def both(torch, name, options, x, target, tolerance=1e-9):
+    """A loss and its gradient, ours and theirs."""
+    theirs = {key: torch.tensor(value) if isinstance(value, np.ndarray) else value for key, value in options.items()}
+    a, b = Tensor(x), torch.tensor(x, requires_grad=True)
+    loss, other = getattr(nn, name)(**options)(a, target), getattr(torch.nn, name)(**theirs)(b, torch.tensor(target))
+    close(loss.data, other.detach().numpy(), tolerance, "loss")
+    assert loss.dtype == x.dtype
+    g = np.random.default_rng(0).standard_normal(loss.shape).astype(x.dtype)
+    (wanted,) = torch.autograd.grad(other, b, torch.tensor(g))
+    close(grad(loss, a, g)[0], wanted.numpy(), tolerance, "gradient")
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weight": np.array([0.5, 2.0, 1.0])},
+        {"ignore_index": 1},
+        {"weight": np.array([0.5, 2.0, 1.0]), "ignore_index": 0},
+    ],
+)
+@pytest.mark.parametrize("smoothing", [None, 0.0, 0.2])
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4), (3,)])
+def test_losses_of_classes(torch, rng, shape, smoothing, options, reduction):
+    x = rng.standard_normal(shape)
+    target = np.array(2) if len(shape) == 1 else np.resize([0, 1, 2, 2, 1], (shape[0], *shape[2:]))
+    if smoothing is None:
+        both(torch, "NLLLoss", {**options, "reduction": reduction}, x, target)
+    else:
+        both(torch, "CrossEntropyLoss", {**options, "reduction": reduction, "label_smoothing": smoothing}, x, target)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_of_numbers(torch, rng, reduction):
+    x, target = rng.standard_normal((4, 3)) * 20, rng.uniform(0, 1, (4, 3))
+    x[0, 0] = 0.0
+    both(torch, "MSELoss", {"reduction": reduction}, x, target)
+    both(torch, "BCEWithLogitsLoss", {"reduction": reduction}, x, target)
+    soft = target / target.sum(1, keepdims=True)
+    both(torch, "CrossEntropyLoss", {"reduction": reduction, "label_smoothing": 0.1}, x, soft)
+    both(torch, "CrossEntropyLoss", {"reduction": reduction}, x.astype(np.float32), soft.astype(np.float32), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: nn.MSELoss()(np.ones((3, 1)), np.ones(3)),
+            r"MSELoss: the target has shape \(3,\), the input \(3, 1\)",
+        ),
+        (lambda: nn.MSELoss("average"), "reduction 'average' is none of"),
+        (
+            lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0, 3])),
+            "NLLLoss: indices go from 0 to 3; x has classes 0 … 2",
+        ),
+        (
+            lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0])),
+            r"NLLLoss: indices have shape \(1,\); x of shape \(2, 3\)",
+        ),
+        (
+            lambda: nn.NLLLoss()(np.ones((2, 3)), np.array([0.0, 1.0])),
+            "NLLLoss: the target must be classes, which are integers, not float64",
+        ),
+        (
+            lambda: nn.CrossEntropyLoss(np.ones(3))(np.ones((2, 3)), np.ones((2, 3))),
+            "weight takes class indices as targets",
+        ),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=2), "label_smoothing is 2, outside of 0 … 1"),
+    ],
+)
+def test_errors_of_losses(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
+def test_a_target_is_an_array_and_class_weights_are_state(torch, loss):
+    with pytest.raises(TypeError, match=f"{loss.__name__}: the target must be an array, not list"):
+        loss()(np.zeros((2, 3)), [0, 1])
+    theirs = getattr(torch.nn, loss.__name__)(weight=torch.tensor([0.5, 2.0, 1.0]))
+    ours = loss(weight=np.ones(3, np.float32))
+    ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
+    np.testing.assert_array_equal(ours.weight, [0.5, 2.0, 1.0])
+    assert not loss().state_dict() and not getattr(torch.nn, loss.__name__)().state_dict()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

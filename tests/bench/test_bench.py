@@ -43,51 +43,6 @@ def test_a_peer_that_is_not_installed_is_said():
     assert "not run" in bench.table([result])
 
 
-PEERS = [
-    *(("torch", work, shape) for work, shape in (
-        ("chain", (8,)), ("chain", (4, 4)), ("composed", (32, 6)), ("composed", (4, 3, 5, 5)),
-        ("batch_norm", (32, 6)), ("batch_norm", (4, 3, 5, 5)), ("layer_norm", (32, 6)),
-    )),
-    *((peer, work, shape) for peer in bench.SLOWER for work, shape in (("chain", (8,)), ("composed", (32, 6)))),
-    ("micrograd", "composed", (16, 4)),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("library", "work", "shape"), PEERS, ids=lambda part: str(part))
-def test_libraries_do_the_same_work(library, work, shape):
-    """The value and all gradients of each library are ours, so that no library is measured on less."""
-    ours, theirs = results("tinygraph", work, shape), results(library, work, shape)
-    assert len(ours) == len(theirs) == (5 if work == "chain" else 4)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b.reshape(a.shape), rtol=0, atol=1e-4 * np.abs(a).max())
-
-
-def results(library, work, shape):
-    """Ask a worker process for the value and the gradients; skip where the library is not installed."""
-    worker = Worker(library, 1, "numpy")
-    try:
-        return [np.asarray(x) for x in worker.ask(results=work, shape=shape)]
-    except ModuleNotFoundError as error:
-        pytest.skip(str(error))
-    finally:
-        worker.close()
-
-
-@pytest.mark.parametrize("work", ["batch_norm", "composed"])
-def test_our_work_is_what_its_name_says(work):
-    """Against the definition in NumPy: batch norm of x, and the gradient of β, which is the sum of w."""
-    x, gamma, beta, w = workloads.arrays((32, 6))
-    y, _, _, d_beta = results("tinygraph", work, (32, 6))
-    np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5) * gamma + beta, atol=1e-5)
-    np.testing.assert_allclose(d_beta, w.sum(0), atol=1e-5)
-
-
-def test_both_ways_of_training_compute_the_same():
-    ours, theirs = (results("tinygraph", work, (32, 6)) for work in ("training", "training by grad"))
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_every_row_names_work_that_exists():
     assert {row.work for row in bench.ROWS} <= {
         "chain", "composed", "training", "training by grad", "batch_norm", "layer_norm",
