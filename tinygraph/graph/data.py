@@ -201,8 +201,8 @@ class Graph:
         node = self.nodes[i]
         if node.name:
             return node.name
-        if self.is_number(i):
-            return number(node.value.values[0])  # type: ignore[union-attr,index]
+        if self.is_number(i) and node.value and node.value.values:
+            return number(node.value.values[0])
         return f"#{i}"
 
     def is_number(self, i: int) -> bool:

@@ -129,6 +129,12 @@ def route(graph: Graph, *names: str) -> tuple[set[int], set[tuple[int, int]]]:
     Raises:
         KeyError: a name is none of the graph's.
         ValueError: no way leads from one to the next.
+
+    >>> from tinygraph import snapshot
+    >>> x = Tensor([1.0], name="x")
+    >>> nodes, edges = route(snapshot((x * x + 1).named("y")), "x", "y")
+    >>> sorted(nodes), sorted(edges)
+    ([0, 1, 3], [(0, 1), (1, 3)])
     """
     stops = [graph.find(name).id for name in names]
     nodes: set[int] = set(stops)

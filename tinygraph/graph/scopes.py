@@ -79,6 +79,12 @@ def scopes(graph: Graph) -> list[Scope]:
 
     Returns:
         A `Scope` for each entry: a scope that is entered twice is there twice.
+
+    >>> from tinygraph import Tensor, scope, snapshot
+    >>> with scope("net"), scope("block"):
+    ...     y = Tensor([1.0], name="x") * 2
+    >>> [entry.path for entry in scopes(snapshot(y))]
+    [('net',), ('net', 'block')]
     """
     runs: list[tuple[tuple[str, ...], list[int]]] = []
     for depth in range(1, 1 + max((len(n.scope) for n in graph.nodes), default=0)):
@@ -344,6 +350,11 @@ def fit(graph: Graph, limit: int, depth: int | None = None, expand: Sequence[str
 
     Raises:
         ValueError: depth is negative, or expand names no scope.
+
+    >>> from tinygraph import Tensor, batch_norm, snapshot
+    >>> graph = snapshot(batch_norm(Tensor(np.eye(3), name="x")))
+    >>> [node.name for node in fit(graph, limit=5).nodes]
+    ['x', 'batch_norm']
     """
     check_names(graph, expand)
     if depth is not None:

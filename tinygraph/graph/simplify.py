@@ -25,6 +25,11 @@ def inline(graph: Graph) -> Graph:
 
     Returns:
         A graph with fewer nodes; values, gradients and contributions of those that stay are untouched.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> graph = snapshot(((Tensor([3.0], name="v") + 1) ** 0.5).named("σ"))
+    >>> [node.op for node in graph.nodes if node.op], [node.op for node in inline(graph).nodes if node.op]
+    (['add', 'power'], ['add, power'])
     """
     nodes = list(graph.nodes)
     gone: set[int] = set()

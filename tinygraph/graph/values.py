@@ -27,6 +27,10 @@ def summarize(array: ArrayLike | None, values: int = 64) -> Summary:
 
     Returns:
         A `Summary`. Of an array that holds no numbers, it has shape and dtype alone.
+
+    >>> found = summarize(np.array([1.0, 3.0, np.nan]))
+    >>> found.mean, found.std, found.nans, found.values
+    (2.0, 1.0, 1, (1.0, 3.0, nan))
     """
     weak = next((name for name, kind in WEAK.items() if type(array) is kind), None)
     array = to_numpy(array)

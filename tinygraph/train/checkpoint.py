@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -118,9 +119,10 @@ def load(path: str | Path) -> dict[str, Any]:
         return StateDict(arrays)
     try:
         beside = json.loads(text)
-        state: dict[str, Any] = StateDict() if "" in beside["about"] else {}
-        for key in sorted(beside["about"], key=len):
-            insert(state, key, StateDict(about=beside["about"][key]))
+        about = beside["about"]
+        state: dict[str, Any] = StateDict(about=about.pop("")) if "" in about else {}
+        for key in sorted(about, key=len):  # outer before inner
+            insert(state, key, StateDict(about=about[key]))
         for key, value in (*beside["values"].items(), *arrays.items()):
             insert(state, key, value)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
@@ -146,9 +148,6 @@ def flatten_state(state: Mapping[str, Any], path: str) -> Iterator[tuple[str, An
 
 def insert(state: dict[str, Any], path: str, value: Any) -> None:
     """Put a value at a path, and make the dicts that lead there."""
-    if not path:
-        state.about = value.about  # type: ignore[attr-defined]
-        return
     *above, key = path.split("/")
     for name in above:
         state = state.setdefault(name, {})
@@ -162,20 +161,16 @@ def format_of(path: Path) -> Format:
     if path.suffix != ".safetensors":
         advice = PICKLED if path.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl") else ""
         raise ValueError(f"checkpoint: {path} ends in neither .safetensors nor .npz{advice}")
-    try:
-        import safetensors  # noqa: F401
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            f".safetensors needs a library: {install_hint('safetensors')}; .npz does not"
-        ) from None
+    if not find_spec("safetensors"):
+        raise ModuleNotFoundError(f".safetensors needs a library: {install_hint('safetensors')}; .npz does not")
     return Format(write_safetensors, read_safetensors)
 
 
 def write_safetensors(file: BinaryIO, arrays: Arrays, text: str) -> None:
     """Write arrays and text in the format of safetensors."""
-    from safetensors.numpy import save as dumped  # its save_file leaves files of its own behind when it is killed
+    from safetensors.numpy import save as to_bytes  # its save_file leaves files of its own behind when it is killed
 
-    file.write(dumped(arrays, {"format": "np", NAME: text}))
+    file.write(to_bytes(arrays, {"format": "np", NAME: text}))
 
 
 def read_safetensors(path: Path) -> tuple[Arrays, str | None]:
@@ -186,7 +181,7 @@ def read_safetensors(path: Path) -> tuple[Arrays, str | None]:
     key = ""
     try:
         with safe_open(path, framework="numpy") as file:
-            for key in file.keys():  # noqa: SIM118
+            for key in file.keys():  # noqa: SIM118 - this file is no dict
                 arrays[key] = file.get_tensor(key)
             return arrays, (file.metadata() or {}).get(NAME)
     except SafetensorError as error:
