@@ -161,6 +161,7 @@ def test_parameters_without_a_gradient_stay():
         (lambda p: optim.LinearLR(optim.SGD([p]), total_iters=0), ValueError, "LinearLR: total_iters is 0"),
         (lambda p: optim.SGD([p], lr=-1), ValueError, "SGD: lr is -1, and must not be negative"),
         (lambda p: optim.SGD([p], lr=math.nan), ValueError, "lr is nan"),
+        (lambda p: optim.Adagrad([p], initial_accumulator_value=-1), ValueError, "initial_accumulator_value is -1"),
         (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov takes a momentum, and no dampening"),
         (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "betas are"),
         (lambda p: optim.Adam([p, p]), ValueError, "w is in two groups, or twice in one"),
