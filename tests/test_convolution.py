@@ -48,10 +48,10 @@ def test_compiled_loops_take_what_they_can(monkeypatch, rng):
     monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
     x, w = rng.standard_normal((8, 10, 10, 16)).transpose(0, 3, 1, 2), rng.standard_normal((16, 16, 3, 3))[..., ::-1]
     w.flags.writeable = False
-    assert convolution.takes(1 << 20, x, w)
-    assert not convolution.takes(1 << 10, x, w)
-    assert not convolution.takes(1 << 20, x, w.astype(np.float32))
-    assert not convolution.takes(1 << 20, Decoy(x), w)
+    assert convolution.can_compile(1 << 20, x, w)
+    assert not convolution.can_compile(1 << 10, x, w)
+    assert not convolution.can_compile(1 << 20, x, w.astype(np.float32))
+    assert not convolution.can_compile(1 << 20, Decoy(x), w)
     y = conv2d(x, w)
     monkeypatch.setenv("TINYGRAPH_FUSED", "numpy")
     np.testing.assert_allclose(y, conv2d(x, w), rtol=0, atol=1e-12)

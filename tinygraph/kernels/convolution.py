@@ -1,27 +1,33 @@
-"""Convolution and its two transposes, compiled: one window at a time, over a tile of images that lies innermost.
+"""Convolution and its two transposes, compiled: one window at a time, over a tile of images on the last axis.
 
-`tinygraph.ops.window` calls these where Numba is; they compute what its own lines do. A window is a list of offsets
-into the padded images of the tile, so stride, dilation and groups are in two lists of integers, and the loops do not
-know of them. Four rows go into a sum at a time: the sum is then read and written a quarter as often.
+`tinygraph.ops.convolution` calls these where Numba is installed; they compute what its own matrix products do. A window
+is a list of offsets into the padded images of a tile. So stride, dilation and groups become two lists of integers, and
+the loops need not know of them. Four rows are added to a sum at a time: it is then read and written a quarter as often.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tinygraph.engine.types import Array
 from tinygraph.kernels.jit import Kernel
 from tinygraph.kernels.route import route
 from tinygraph.kernels.threads import share
 
-__all__ = ["Windows", "takes"]
+if TYPE_CHECKING:
+    from tinygraph.ops.convolution import Frame
 
-LEAST = 1 << 16  # products from which a tile is worth its layout
-IMAGES = 64  # in a tile: a row of them is some cache lines
+__all__ = ["Windows", "can_compile"]
+
+LEAST = 1 << 16  # products from which the copy into tiles is worthwhile
+IMAGES = 64  # in a tile: their values at one place fill some cache lines
+
+Geometry: TypeAlias = tuple[Array, Array, int, int]  # taps, places, elements from group to group, number of groups
 
 
-def takes(products: int, *arrays: Any) -> bool:
+def can_compile(products: int, *arrays: Any) -> bool:
     """Whether arrays of a convolution with so many products go through compiled code."""
     first = arrays[0]
     return (
@@ -34,16 +40,16 @@ def takes(products: int, *arrays: Any) -> bool:
 
 
 class Windows(NamedTuple):
-    """Where the windows of padded images (C, H, W) are: the place of each, and of each of its elements from there."""
+    """Where the windows of padded images (C, H, W) begin, and where their elements are, counted from there."""
 
-    places: np.ndarray  # (windows,)
-    taps: np.ndarray  # (C/groups · kernel,)
+    places: Array  # (windows,)
+    taps: Array  # (C/groups · kernel,)
     group: int  # from one group of channels to the next
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, frame: Any) -> Windows:
-        """Lay them out for a `tinygraph.ops.window.Frame`."""
+    def of(cls, frame: Frame) -> Windows:
+        """Return the windows of a `tinygraph.ops.convolution.Frame`."""
         channels, height, width = frame.padded
         place = np.arange(channels * height * width).reshape(channels, height, width)
         (down, across), (kh, kw), (sh, sw), (dh, dw) = frame.size, frame.kernel, frame.stride, frame.dilation
@@ -52,89 +58,83 @@ class Windows(NamedTuple):
         taps = place[:each, : dh * (kh - 1) + 1 : dh, : dw * (kw - 1) + 1 : dw]
         return cls(places.ravel(), taps.ravel(), each * height * width, frame.size)
 
-    def correlate(self, frame: Any, x: Any, w: Any, out: Any) -> None:
+    def geometry(self, groups: int) -> Geometry:
+        """Return what the kernels need to know."""
+        return self.taps, self.places, self.group, groups
+
+    def correlate(self, frame: Frame, x: Array, w: Array, out: Array) -> None:
         """Slide filters over images: `conv2d`."""
         weights = np.array(w.reshape(len(w), -1))
 
         def work(tile: slice) -> None:
-            images = laid_out(frame, x[tile])
+            images = pad_images(frame, x[tile])
             rows = np.empty((len(w), len(self.places), images.shape[-1]), x.dtype)
-            slide(images.reshape(-1), weights, self.taps, self.places, self.group, frame.groups, rows)
+            slide(images.reshape(-1), weights, self.geometry(frame.groups), rows)
             out[tile] = rows.reshape(len(w), *self.size, -1).transpose(3, 0, 1, 2)
 
-        share(work, tiles(len(x)), out.size * len(self.taps))
+        share(work, cut_images(len(x)), out.size * len(self.taps))
 
-    def spread(self, frame: Any, y: Any, w: Any, out: Any) -> None:
+    def spread(self, frame: Frame, y: Array, w: Array, out: Array) -> None:
         """Lay filters down at every pixel and add up: `conv_transpose2d`."""
         weights = np.array(w.reshape(len(w), -1))
 
         def work(tile: slice) -> None:
-            rows = images_last(y[tile])
+            rows = put_images_last(y[tile])
             images = np.zeros((*frame.padded, rows.shape[-1]), y.dtype)
             lay_down(
-                rows.reshape(len(w), len(self.places), -1),
-                weights,
-                self.taps,
-                self.places,
-                self.group,
-                frame.groups,
-                images.reshape(-1),
+                rows.reshape(len(w), len(self.places), -1), weights, self.geometry(frame.groups), images.reshape(-1)
             )
             out[tile] = images[frame.inside].transpose(3, 0, 1, 2)
 
-        share(work, tiles(len(y)), y.size * len(self.taps))
+        share(work, cut_images(len(y)), y.size * len(self.taps))
 
-    def weigh(self, frame: Any, x: Any, y: Any) -> Any:
+    def weigh(self, frame: Frame, x: Array, y: Array) -> Array:
         """Multiply windows with results: `conv2d_weight`, as (O, C/groups · kernel)."""
-        cuts = tiles(len(x))
+        cuts = cut_images(len(x))
         sums = np.zeros((len(cuts), y.shape[1], len(self.taps)))
 
         def work(number: int) -> None:
-            images, rows = laid_out(frame, x[cuts[number]]), images_last(y[cuts[number]])
-            multiply(
-                images.reshape(-1),
-                rows.reshape(len(rows), len(self.places), -1),
-                self.taps,
-                self.places,
-                self.group,
-                frame.groups,
-                sums[number],
-            )
+            images, rows = pad_images(frame, x[cuts[number]]), put_images_last(y[cuts[number]])
+            rows = rows.reshape(len(rows), len(self.places), -1)
+            multiply(images.reshape(-1), rows, self.geometry(frame.groups), sums[number])
 
         share(work, range(len(cuts)), y.size * len(self.taps))
-        return sums.sum(0)
+        total: Array = sums.sum(0)
+        return total
 
 
-def tiles(count: int) -> list[slice]:
-    """Cut the images into tiles."""
+def cut_images(count: int) -> list[slice]:
+    """Cut a batch of so many images into tiles."""
     return [slice(start, start + IMAGES) for start in range(0, count, IMAGES)]
 
 
-def images_last(x: Any) -> Any:
+def put_images_last(x: Array) -> Array:
     """Return (n, C, …) as (C, …, n)."""
     return np.ascontiguousarray(np.moveaxis(x, 0, -1))
 
 
-def laid_out(frame: Any, x: Any) -> Any:
-    """Return images (n, C, H, W) with their padding as (C, H, W, n)."""
+def pad_images(frame: Frame, x: Array) -> Array:
+    """Return images (n, C, H, W), padded, as (C, H, W, n)."""
     if frame.padding == (0, 0):
-        return images_last(x)
+        return put_images_last(x)
     images = np.zeros((*frame.padded, len(x)), x.dtype)
     images[frame.inside] = np.moveaxis(x, 0, -1)
     return images
 
 
-# Each loop over m is over the images of a tile, which lie one beside the other. The rows that stay are taken outside.
+# Each loop over m is over the images of a tile, which are neighbours in memory. Rows that a loop does not change are
+# looked up before it.
 
 
-def row_of(x: Any, place: int, n: int) -> Any:  # pragma: no cover
-    """Return the values of all images at a place: an index into them is known not to be negative."""
+def row_of(x: Array, place: int, n: int) -> Array:  # pragma: no cover
+    """Return the values of all images at a place. A slice lets the compiler know that no index is negative."""
     return x[place * n : place * n + n]
 
 
 @Kernel
-def slide(x: Any, w: Any, taps: Any, places: Any, group: int, groups: int, out: Any) -> None:  # pragma: no cover
+def slide(x: Array, w: Array, geometry: Geometry, out: Array) -> None:  # pragma: no cover
     """Set out[o, p] to the sum of w[o, t] · x[place p + tap t]."""
+    taps, places, group, groups = geometry
     n, each, count = out.shape[2], w.shape[0] // groups, taps.size
     for p in range(places.size):
         for k in range(groups):
@@ -157,8 +157,9 @@ def slide(x: Any, w: Any, taps: Any, places: Any, group: int, groups: int, out: 
 
 
 @Kernel
-def lay_down(y: Any, w: Any, taps: Any, places: Any, group: int, groups: int, x: Any) -> None:  # pragma: no cover
+def lay_down(y: Array, w: Array, geometry: Geometry, x: Array) -> None:  # pragma: no cover
     """Add w[o, t] · y[o, p] into x[place p + tap t]."""
+    taps, places, group, groups = geometry
     n, each = y.shape[2], w.shape[0] // groups
     for p in range(places.size):
         for k in range(groups):
@@ -178,8 +179,9 @@ def lay_down(y: Any, w: Any, taps: Any, places: Any, group: int, groups: int, x:
 
 
 @Kernel
-def multiply(x: Any, y: Any, taps: Any, places: Any, group: int, groups: int, out: Any) -> None:  # pragma: no cover
+def multiply(x: Array, y: Array, geometry: Geometry, out: Array) -> None:  # pragma: no cover
     """Add the sums of y[o, p] · x[place p + tap t] over places and images into out[o, t]."""
+    taps, places, group, groups = geometry
     n, each, count = y.shape[2], y.shape[0] // groups, taps.size
     for p in range(places.size):
         for k in range(groups):

@@ -152,7 +152,7 @@ def compiled_windows(f: Frame, out: int, x: Array, y: Array) -> Any:
     from tinygraph.kernels import convolution  # Numba is looked for when it is first needed
 
     products = len(x) * out * math.prod(f.size) * math.prod(f.kernel) * f.shape[0] // f.groups
-    return convolution.Windows.of(f) if convolution.takes(products, x, y) else None
+    return convolution.Windows.of(f) if convolution.can_compile(products, x, y) else None
 
 
 def to_images(y: Value, w: Value, shape: Shape, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Value:

@@ -21,7 +21,7 @@ import numpy as np
 from tinygraph.autodiff.fused_op import fused
 from tinygraph.engine.registry import sample
 from tinygraph.engine.tensor import Tensor
-from tinygraph.engine.types import Array, Shape
+from tinygraph.engine.types import Array, Shape, Value
 from tinygraph.functions import normalization as composites
 from tinygraph.functions.checks import Axis, axes_of
 from tinygraph.fused.batch import cuda, numba, numpy
@@ -42,20 +42,21 @@ ROUTES = {"numpy": numpy.ROUTE, "numba": numba.ROUTE, "cupy": cuda.ROUTE}
     ],
     definition=composites.batch_norm, backward=backward,
 )  # fmt: skip
-def batch_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = 0, eps: float = 1e-5) -> Any:
+def batch_norm(x: Value, gamma: Value = None, beta: Value = None, *, axis: Axis = 0, eps: float = 1e-5) -> Value:
     r"""Normalize each channel over the batch, then scale and shift, in one op.
 
-    The same function as `tinygraph.batch_norm`, which is its definition: derivatives that are recorded
-    (``create_graph=True``) are those of the definition, so that they are right at every order.
+    It computes what `tinygraph.batch_norm` does, its definition. Recorded derivatives (``create_graph=True``) are those
+    of the definition, and so they are right at every order.
 
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{v + \epsilon}} + \beta, \quad \mu = \mathrm{mean}\, x,
               \quad v = \mathrm{mean}\, (x - \mu)^2
 
     Args:
         x: (N, D), or (N, C, H, W) with ``axis=(0, 2, 3)``; floating point, more than one value per channel.
-        gamma, beta: scale and shift, (D,) or (C,): the axes of x that are not averaged; None leaves out either.
+        gamma: scale γ, (D,) or (C,): the axes of x that are not averaged; None is no scale.
+        beta: shift β, of the same shape; None is no shift.
         axis: the axes that are averaged over.
-        eps: ε ≥ 0, in units of x², added to the (biased) variance; it may be 0 where no variance is.
+        eps: ε ≥ 0, in units of x², which is added to the biased variance; it may be 0 if no variance is 0.
 
     Returns:
         y, of the shape and dtype of x; dimensionless times the units of gamma. In float32 its error is near

@@ -261,7 +261,7 @@ def run_kernel(rows: Kernel, runs: Kernel, count: int, arrays: tuple[Array, ...]
         return run_on_all(runs, blocks, *arrays, *rest, each)
     _, parts = split_evenly(shape[0], piece_count(x.size))
     room = np.empty((parts, 2, shape[1])), np.empty((count, shape[1]), x.dtype)
-    return run_on_all(rows, parts, *(a.reshape(shape) for a in arrays), *rest, run, room)
+    return run_on_all(rows, parts, *[a.reshape(shape) for a in arrays], *rest, run, room)
 
 
 def normalize(x: Array, gamma: Array, beta: Array, eps: float, y: Array, found: Array) -> Any:

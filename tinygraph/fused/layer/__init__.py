@@ -21,7 +21,7 @@ import numpy as np
 
 from tinygraph.autodiff.fused_op import fused
 from tinygraph.engine.registry import sample
-from tinygraph.engine.types import Shape
+from tinygraph.engine.types import Shape, Value
 from tinygraph.functions import normalization as composites
 from tinygraph.functions.checks import Axis, axes_of
 from tinygraph.fused.layer import cuda, numba, numpy
@@ -41,20 +41,21 @@ ROUTES = {"numpy": numpy.ROUTE, "numba": numba.ROUTE, "cupy": cuda.ROUTE}
     ],
     definition=composites.layer_norm, backward=backward,
 )  # fmt: skip
-def layer_norm(x: Any, gamma: Any = None, beta: Any = None, *, axis: Axis = -1, eps: float = 1e-5) -> Any:
+def layer_norm(x: Value, gamma: Value = None, beta: Value = None, *, axis: Axis = -1, eps: float = 1e-5) -> Value:
     r"""Normalize each example over its own features, then scale and shift each feature, in one op.
 
-    The same function as `tinygraph.layer_norm`, which is its definition: derivatives that are recorded
-    (``create_graph=True``) are those of the definition, so that they are right at every order.
+    It computes what `tinygraph.layer_norm` does, its definition. Recorded derivatives (``create_graph=True``) are those
+    of the definition, and so they are right at every order.
 
     .. math:: y = \gamma \frac{x - \mu}{\sqrt{v + \epsilon}} + \beta, \quad \mu = \mathrm{mean}\, x,
               \quad v = \mathrm{mean}\, (x - \mu)^2
 
     Args:
         x: (N, …, D), floating point, more than one value along ``axis``.
-        gamma, beta: scale and shift, the shape of x along ``axis``; None leaves out either.
+        gamma: scale γ, of the shape of x along ``axis``; None is no scale.
+        beta: shift β, of the same shape; None is no shift.
         axis: the axes that are averaged over, as a rule the last ones.
-        eps: ε ≥ 0, in units of x², added to the (biased) variance; it may be 0 where no variance is.
+        eps: as in `batch_norm`.
 
     Returns:
         y, of the shape and dtype of x; dimensionless times the units of gamma. In float32 its error is near
