@@ -15,6 +15,7 @@ import pytest
 
 from tests.cases import cases, composites
 from tests.decoy import Decoy
+from tests.fused_cases import fresh, threads_of, way  # noqa: F401 - fixtures
 from tests.small_fashion import write_fashion
 
 

@@ -91,13 +91,13 @@ class Kernel:
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
         assert shared_mem <= self.max_dynamic_shared_size_bytes, "more shared memory than was asked for"
-        held = [
+        values = [
             ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray)
             else ctypes.c_double(a) if isinstance(a, float) else ctypes.c_longlong(a)
             for a in args
         ]  # fmt: skip
         assert all(a.flags.c_contiguous for a in args if isinstance(a, np.ndarray))
-        pointers = (ctypes.c_void_p * len(held))(*[ctypes.addressof(h) for h in held])
+        pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(h) for h in values])
         sizes = [(ctypes.c_uint * 2)(*(*n, 1)[:2]) for n in (grid, block)]
         self.function(*sizes, pointers)
 
@@ -123,7 +123,7 @@ class RawModule:
         return self.kernels[name]
 
 
-def pretended(folder: Path, processors: int = 2) -> ModuleType:
+def pretend_cupy(folder: Path, processors: int = 2) -> ModuleType:
     """Return a module to be put in the place of `cupy`."""
     cupy = ModuleType("cupy")
     mine = lambda make: lambda *args, **params: make(*args, **params).view(ndarray)

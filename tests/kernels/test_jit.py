@@ -1,0 +1,54 @@
+"""Compiled kernels on disk: found again, never another version's, and no harm where the disk cannot be written."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.fused_cases import FUSED, check, make_batch, passes
+from tinygraph import fused
+from tinygraph.kernels import jit, threads
+from tinygraph.kernels.threads import wait_for
+
+
+def wait(counters):
+    wait_for((counters, counters, True), 0, 3)
+
+
+def test_code_on_disk_is_not_taken_for_another_version(monkeypatch, tmp_path):
+    """Numba looks at the file of a kernel alone, not at those of the functions that it calls."""
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    hits = lambda: sum(
+        jit.compile_function(wait, (np.zeros(threads.COUNTERS, np.int64),), cache=True).stats.cache_hits.values()
+    )
+    assert [hits(), hits()] == [0, 1]
+    monkeypatch.setattr(jit, "version", lambda: b"another")
+    assert [hits(), hits()] == [0, 1]
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_a_cache_that_cannot_be_written_breaks_nothing(name, tmp_path, monkeypatch, fresh):
+    numba = pytest.importorskip("numba")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
+    check(name, make_batch(name, (90, 64), {"batch_norm": 0, "layer_norm": -1}[name], np.float32), 1e-6,
+          axis={"batch_norm": 0, "layer_norm": -1}[name])  # fmt: skip
+
+
+@pytest.mark.parametrize("patience", [0.0, 60.0])
+def test_long_compiling_is_announced_once(patience, monkeypatch, fresh, capfd):
+    pytest.importorskip("numba")
+    monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
+    slow = jit.compile_function
+    monkeypatch.setattr(
+        jit, "compile_function", lambda *args, **params: (threading.Event().wait(0.05), slow(*args, **params))[1]
+    )
+    jit.Kernel.patience = patience
+    for dtype in (np.float32, np.float64):
+        passes(fused.layer_norm, make_batch("layer_norm", (90, 64), -1, dtype))
+    said = capfd.readouterr().err
+    assert said.count("compiling fused kernels with Numba") == (patience == 0)
