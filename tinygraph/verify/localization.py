@@ -84,7 +84,8 @@ class Fault:
 
 def explain_first(check: Check, worst: Comparison, limits: Limits, rng: np.random.Generator) -> str:
     """Say which op makes a check of first derivatives fail; nothing where that is not known."""
-    faults = [fault for alone in node_checks(check) for fault in first_faults(alone, limits.rtol, rng)]
+    with np.errstate(all="ignore"):
+        faults = [fault for alone in node_checks(check) for fault in first_faults(alone, limits.rtol, rng)]
     if any(fault.wrong for fault in faults):
         return joined(faults)
     return joined(faults, cut_gradients(check, rng)) or kink_at(check, worst, limits, rng)
@@ -99,9 +100,10 @@ def explain_second(
     itself a wrong derivative.
     """
     rtol = limits.rtol
-    faults = [fault for alone in node_checks(second) for fault in first_faults(alone, rtol, rng)]
-    if not any(fault.wrong for fault in faults):
-        faults += [f for alone in node_checks(first) for f in second_faults(alone, second_order(alone), rtol, rng)]
+    with np.errstate(all="ignore"):
+        faults = [fault for alone in node_checks(second) for fault in first_faults(alone, rtol, rng)]
+        if not any(fault.wrong for fault in faults):
+            faults += [f for alone in node_checks(first) for f in second_faults(alone, second_order(alone), rtol, rng)]
     if any(fault.wrong for fault in faults):
         return joined(faults)
     return joined(faults, cut_gradients(second, rng)) or kink_at(second, worst, limits, rng)
