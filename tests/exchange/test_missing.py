@@ -207,3 +207,53 @@ def test_advice_is_one_line_and_pairs_are_expressions():
         ast.parse(call, mode="eval")
         ast.parse(code, mode="eval")
     assert all("\n" not in advice_for(o, n) for o, s in SENTENCES.items() for n in " ".join(s).split())
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: x.add(x, alpha=2), "Tensor.add takes no alpha=: write x + 2 * y"),
+        (lambda x: x.div(x, rounding_mode="floor"), "write numpy.floor(x.data / y.data)"),
+        (lambda x: x.sum().backward(create_graph=True), "write tinygraph.grad(loss, inputs, create_graph=True)"),
+        (lambda x: x.clone(memory_format=None), "Tensor.clone takes no memory_format=: leave it out"),
+        (lambda x: tg.zeros(2, device="cuda"), "tinygraph.zeros takes no device=: arrays on a GPU are CuPy's"),
+        (lambda x: tg.tensor([1.0], device="cpu"), "tinygraph.tensor takes no device="),
+        (lambda x: tg.randn(2, generator=None), "tinygraph.manual_seed(0) seeds it"),
+        (lambda x: tg.std(x, ddof=1), "tinygraph.std takes no ddof=: write correction=1"),
+        (lambda x: tg.softmax(x, dtype=np.float32), "write .astype(dtype) on the operand or the result"),
+    ],
+)
+def test_an_argument_that_is_not_here_says_what_to_write(call, text):
+    with pytest.raises(TypeError, match=re.escape(text)):
+        call(tg.Tensor([[1.0]]))
+
+
+@pytest.mark.parametrize(
+    "owner", [lambda net: net, lambda net: optim.SGD(net.parameters(), lr=0.1)], ids=["net", "optimizer"]
+)
+def test_gradients_are_forgotten_or_zero(owner):
+    net = nn.Linear(2, 1)
+    net(np.ones((1, 2), np.float32)).sum().backward()
+    net.bias.grad[0] = np.nan
+    owner(net).zero_grad(set_to_none=False)
+    np.testing.assert_array_equal(net.weight.grad, np.zeros((1, 2)))
+    np.testing.assert_array_equal(net.bias.grad, [0.0])
+    owner(net).zero_grad(set_to_none=True)
+    assert net.weight.grad is None
+    owner(net).zero_grad(set_to_none=False)
+    assert net.weight.grad is None
+
+
+def test_a_step_takes_a_closure():
+    x = tg.Tensor([2.0])
+    sgd = optim.SGD([x], lr=0.25)
+
+    def closure():
+        sgd.zero_grad()
+        loss = (x * x).sum()
+        loss.backward()
+        return loss
+
+    assert float(sgd.step(closure)) == 4.0
+    np.testing.assert_array_equal(x.data, [1.0])
+    assert sgd.step() is None

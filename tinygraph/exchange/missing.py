@@ -85,7 +85,7 @@ def tables() -> dict[str, dict[str, str]]:
     from tinygraph.exchange.torch_names import PAIRS, SENTENCES
 
     found: dict[str, dict[str, str]] = {owner: {} for owner in SENTENCES}
-    found["Tensor"] |= {name: f"write {code}" for name, code in FUNCTIONS.items()}
+    found["Tensor"] |= {name: f"with functions of tinygraph, write {code}" for name, code in FUNCTIONS.items()}
     for call, code in PAIRS.items():
         owner, name = re.match(r"(\w+)\.(\w+)", call).groups()  # type: ignore[union-attr]
         found[OWNERS.get(owner, "Tensor")][name] = f"for PyTorch's {call} write {code}"

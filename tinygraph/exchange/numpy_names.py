@@ -16,6 +16,7 @@ from tinygraph.engine.errors import caller
 from tinygraph.engine.registry import NUMPY
 from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Value
+from tinygraph.exchange import torch_names
 from tinygraph.ops.keywords import SYNONYMS as TORCH
 
 __all__ = [
@@ -297,7 +298,9 @@ def refuse_arguments(who: str, function: str, refused: Mapping[str, Any], names:
     """
     parts = []
     for name, value in refused.items():
-        advice = ARGUMENTS.get(f"{function}.{name}") or ARGUMENTS.get(name)
+        tables = (torch_names.ARGUMENTS, ARGUMENTS) if "numpy" not in who else (ARGUMENTS,)
+        found = [table.get(key) for key in (f"{function}.{name}", name) for table in tables]
+        advice = next(filter(None, found), "")
         if not advice:
             advice = f"it takes {', '.join(names[1:])}" if names and names[1:] else "leave it out"
         shown = repr(value) if isinstance(value, str | int | float) or value is None else name
@@ -305,13 +308,14 @@ def refuse_arguments(who: str, function: str, refused: Mapping[str, Any], names:
     return TypeError(f"{who} takes {'; '.join(parts)}{caller()}")
 
 
-def refuse_keywords(method: str, function: Function, params: Mapping[str, Any]) -> None:
-    """Raise if a method of Tensor was called with a keyword that it does not have.
+def refuse_keywords(method: str, function: Function, params: Mapping[str, Any], owner: str = "Tensor") -> None:
+    """Raise if a method of Tensor, or a function, was called with a keyword that it does not have.
 
     Args:
         method: name of the method.
         function: the function that it calls.
         params: the keywords of the call.
+        owner: "Tensor", or "tinygraph" for a function.
 
     Raises:
         TypeError: there is such a keyword; the message says what to write instead.
@@ -323,7 +327,7 @@ def refuse_keywords(method: str, function: Function, params: Mapping[str, Any]) 
         return
     refused = {name: value for name, value in params.items() if name not in names and TORCH.get(name) not in names}
     if refused:
-        raise refuse_arguments(f"Tensor.{method}", method, refused, list(names)) from None
+        raise refuse_arguments(f"{owner}.{method}", method, refused, list(names)) from None
 
 
 def refuse(name: str) -> TypeError:

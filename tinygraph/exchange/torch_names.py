@@ -8,7 +8,26 @@ code can say; several names may share a sentence.
 
 from __future__ import annotations
 
-__all__ = ["PAIRS", "SENTENCES"]
+__all__ = ["ARGUMENTS", "PAIRS", "SENTENCES"]
+
+# What to write in place of an argument, as ``function.argument`` or, for any function, ``argument``.
+ARGUMENTS = {
+    "add.alpha": "write x + {value} * y",
+    "sub.alpha": "write x - {value} * y",
+    "subtract.alpha": "write x - {value} * y",
+    "div.rounding_mode": "a rounded quotient has no derivative to use: write numpy.floor(x.data / y.data)",
+    "divide.rounding_mode": "a rounded quotient has no derivative to use: write numpy.floor(x.data / y.data)",
+    "backward.create_graph": "write tinygraph.grad(loss, inputs, create_graph=True)",
+    "backward.inputs": "write tinygraph.grad(loss, inputs)",
+    "backward.grad_tensors": "write gradient={value}",
+    "view.dtype": "write .astype(dtype)",
+    "device": "arrays on a GPU are CuPy's: tinygraph.Tensor(tinygraph.asarray(array, 'cupy'))",
+    "generator": "tinygraph.manual_seed(0) seeds it; with a generator of your own, write tinygraph.tensor(numbers)",
+    "layout": "leave it out: arrays are dense",
+    "memory_format": "leave it out: an array may lie in memory in any order here",
+    "non_blocking": "leave it out",
+    "pin_memory": "leave it out",
+}
 
 PAIRS = {
     # Values

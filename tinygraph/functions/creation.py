@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, ArrayLike, Shape
-from tinygraph.ops.keywords import accept_dim
+from tinygraph.ops.keywords import accept_dim, explain_keywords
 from tinygraph.ops.shape import concatenate
 
 __all__ = [
@@ -69,6 +69,7 @@ def shape_from(sizes: tuple[Any, ...]) -> Shape:
     return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Sequence) else sizes
 
 
+@explain_keywords
 def tensor(data: ArrayLike, *, dtype: Dtype = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
     """Make a Tensor of a copy of ``data``, as ``torch.tensor``. `Tensor` itself copies nothing and wants gradients.
 
@@ -92,6 +93,7 @@ def tensor(data: ArrayLike, *, dtype: Dtype = None, requires_grad: bool = False,
     return Tensor(copy, name=name, requires_grad=requires_grad)
 
 
+@explain_keywords
 def from_numpy(array: Array) -> Tensor:
     """Make a constant of an array without copying it, as ``torch.from_numpy``.
 
@@ -107,6 +109,7 @@ def from_numpy(array: Array) -> Tensor:
     return Tensor(array, requires_grad=False)
 
 
+@explain_keywords
 def zeros(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of zeros.
 
@@ -124,6 +127,7 @@ def zeros(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tenso
     return Tensor(np.zeros(shape_from(size), dtype), requires_grad=requires_grad)
 
 
+@explain_keywords
 def ones(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of ones.
 
@@ -141,6 +145,7 @@ def ones(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tensor
     return Tensor(np.ones(shape_from(size), dtype), requires_grad=requires_grad)
 
 
+@explain_keywords
 def empty(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor whose elements are yet to be set: they may be anything.
 
@@ -158,6 +163,7 @@ def empty(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tenso
     return Tensor(np.empty(shape_from(size), dtype), requires_grad=requires_grad)
 
 
+@explain_keywords
 def full(size: Any, fill_value: Any, *, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of one number.
 
@@ -177,6 +183,7 @@ def full(size: Any, fill_value: Any, *, dtype: Dtype = None, requires_grad: bool
 
 
 @implements(np.zeros_like)
+@explain_keywords
 def zeros_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of zeros in the shape of another.
 
@@ -195,6 +202,7 @@ def zeros_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> T
 
 
 @implements(np.ones_like)
+@explain_keywords
 def ones_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of ones in the shape of another.
 
@@ -213,6 +221,7 @@ def ones_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Te
 
 
 @implements(np.full_like)
+@explain_keywords
 def full_like(x: Any, fill_value: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of one number in the shape of another.
 
@@ -231,6 +240,7 @@ def full_like(x: Any, fill_value: Any, dtype: Dtype = None, *, requires_grad: bo
     return Tensor(np.full_like(array_of(x), fill_value, dtype=dtype), requires_grad=requires_grad)
 
 
+@explain_keywords
 def arange(*bounds: float, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of evenly spaced numbers: ``arange(end)``, ``arange(start, end)``, ``arange(start, end, step)``.
 
@@ -248,6 +258,7 @@ def arange(*bounds: float, dtype: Dtype = None, requires_grad: bool = False) -> 
     return Tensor(np.arange(*bounds, dtype=dtype), requires_grad=requires_grad)
 
 
+@explain_keywords
 def linspace(start: float, end: float, steps: int, *, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of ``steps`` evenly spaced numbers from ``start`` to ``end``, both of them included.
 
@@ -267,6 +278,7 @@ def linspace(start: float, end: float, steps: int, *, dtype: Dtype = None, requi
     return Tensor(np.linspace(start, end, steps, dtype=dtype), requires_grad=requires_grad)
 
 
+@explain_keywords
 def eye(n: int, m: int | None = None, *, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Make the identity matrix.
 
@@ -286,6 +298,7 @@ def eye(n: int, m: int | None = None, *, dtype: Dtype = None, requires_grad: boo
     return Tensor(np.eye(n, m, dtype=np.float64 if dtype is None else dtype), requires_grad=requires_grad)
 
 
+@explain_keywords
 def randn(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Draw from the normal distribution of mean 0 and variance 1.
 
@@ -303,6 +316,7 @@ def randn(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tenso
     return drawn_leaf(lambda generator, shape: generator.standard_normal(shape), size, dtype, requires_grad)
 
 
+@explain_keywords
 def rand(*size: Any, dtype: Dtype = None, requires_grad: bool = False) -> Tensor:
     """Draw numbers from 0 (included) to 1 (not included), all equally likely.
 

@@ -14,6 +14,7 @@ import numpy as np
 from tinygraph.engine.arrays import backend_of
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Tensor
+from tinygraph.engine.types import Value
 from tinygraph.ops.elementwise import where
 from tinygraph.ops.shape import broadcast_to, expand_dims, reshape, swapaxes, transpose
 
@@ -29,7 +30,7 @@ def lengths_of(sizes: tuple[Any, ...], what: str) -> tuple[int, ...]:
 
 
 @implements(method="view")
-def view(x: Tensor, *shape: Any) -> Tensor:
+def view(x: Tensor, *shape: int | Sequence[int]) -> Value:
     """Lay the elements out in another shape, as `reshape`: ``x.view(2, -1)``.
 
     Args:
@@ -51,7 +52,7 @@ def view(x: Tensor, *shape: Any) -> Tensor:
 
 
 @implements(method="unsqueeze")
-def unsqueeze(x: Any, dim: int) -> Any:
+def unsqueeze(x: Value, dim: int) -> Value:
     """Insert an axis of length 1, as `expand_dims`.
 
     Args:
@@ -71,7 +72,7 @@ def unsqueeze(x: Any, dim: int) -> Any:
 
 
 @implements(method="expand")
-def expand(x: Tensor, *sizes: Any) -> Tensor:
+def expand(x: Tensor, *sizes: int | Sequence[int]) -> Value:
     """Copy along axes of length 1, and along new axes in front, as `broadcast_to`.
 
     Args:
@@ -96,7 +97,7 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
 
 
 @implements(method="transpose")
-def transpose_axes(x: Tensor, *axes: Any) -> Tensor:
+def transpose_axes(x: Tensor, *axes: Any) -> Value:
     """Reorder all axes, as NumPy: ``x.transpose(2, 0, 1)``; or swap two of several, as PyTorch: ``x.transpose(1, 2)``.
 
     Args:
@@ -123,7 +124,7 @@ def transpose_axes(x: Tensor, *axes: Any) -> Tensor:
 
 
 @implements(method="t")
-def t(x: Tensor) -> Tensor:
+def t(x: Tensor) -> Value:
     """Transpose a matrix; leave a vector or a number as it is.
 
     Args:
@@ -145,7 +146,7 @@ def t(x: Tensor) -> Tensor:
 
 
 @implements(method="masked_fill")
-def masked_fill(x: Any, mask: Any, value: Any) -> Any:
+def masked_fill(x: Value, mask: Value, value: Value) -> Value:
     """Put ``value`` where ``mask`` holds, as ``where(mask, value, x)``.
 
     Args:
@@ -258,7 +259,7 @@ def requires_grad_(x: Tensor, requires_grad: bool = True) -> Tensor:
 
 
 @implements(method="where")
-def where_method(x: Any, condition: Any, other: Any) -> Any:
+def where_method(x: Value, condition: Value, other: Value) -> Value:
     """Keep x where ``condition`` holds, and take ``other`` elsewhere: PyTorch's order of arguments.
 
     Args:
@@ -276,7 +277,7 @@ def where_method(x: Any, condition: Any, other: Any) -> Any:
 
 
 @implements(method="view_as reshape_as")
-def reshape_as(x: Tensor, other: Any) -> Tensor:
+def reshape_as(x: Tensor, other: Value) -> Value:
     """Lay the elements out in the shape of another array.
 
     Args:
@@ -294,7 +295,7 @@ def reshape_as(x: Tensor, other: Any) -> Tensor:
 
 
 @implements(method="expand_as")
-def expand_as(x: Tensor, other: Any) -> Tensor:
+def expand_as(x: Tensor, other: Value) -> Value:
     """Copy x to the shape of another array, as `broadcast_to`.
 
     Args:

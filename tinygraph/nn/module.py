@@ -303,10 +303,14 @@ class Module:
         function(self)
         return self
 
-    def zero_grad(self) -> None:
-        """Set the gradient of each parameter to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradient of each parameter.
+
+        Args:
+            set_to_none: whether a gradient becomes None; if not, one that is there becomes zeros.
+        """
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.grad = None if set_to_none or parameter.grad is None else np.zeros_like(parameter.grad)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set whether the parameters get gradients.

@@ -6,7 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-__all__ = ["accept_dim"]
+from tinygraph.engine.registry import numpy_names
+
+__all__ = ["accept_dim", "explain_keywords"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 SYNONYMS = {"dim": "axis", "keepdim": "keepdims", "unbiased": "correction"}  # PyTorch's name -> ours
@@ -32,9 +34,46 @@ def accept_dim(function: F) -> F:
     def call(*args: Any, **params: Any) -> Any:
         if params and not SYNONYMS.keys().isdisjoint(params):
             params = translated(function.__name__, params)
-        return function(*args, **params)
+        try:
+            return function(*args, **params)
+        except TypeError:
+            refuse_keywords(function, params)
+            raise
 
     return cast(F, call)
+
+
+def explain_keywords(function: F) -> F:
+    """Let a function say what to write for a keyword of NumPy's or PyTorch's that it does not have.
+
+    Args:
+        function: any function of `tinygraph`.
+
+    Returns:
+        A function that does the same; the TypeError of a call with a wrong keyword has the advice.
+
+    >>> @explain_keywords
+    ... def total(x, axis=None):
+    ...     return x.sum(axis)
+    >>> total(np.ones((2, 3)), axis=0)
+    array([2., 2., 2.])
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **params: Any) -> Any:
+        try:
+            return function(*args, **params)
+        except TypeError:
+            refuse_keywords(function, params)
+            raise
+
+    return cast(F, call)
+
+
+def refuse_keywords(function: Callable[..., Any], params: dict[str, Any]) -> None:
+    """Raise for a keyword that the function does not have; where all are known, the error was another."""
+    if params:
+        numpy_names().refuse_keywords(function.__name__, function, params, "tinygraph")
 
 
 def translated(name: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.tensor import Parameter, Tensor
 from tinygraph.engine.types import Array
@@ -165,18 +167,31 @@ class Optimizer:
         """
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
-    def step(self) -> None:
-        """Move every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient.
+
+        Args:
+            closure: called first, if given: it computes the gradients and returns the loss, as in PyTorch.
+
+        Returns:
+            What the closure returns, or None.
+        """
+        loss = None if closure is None else closure()
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     p.data = self.update(p.data, p.grad, self.state.setdefault(p, {}), group)
+        return loss
 
-    def zero_grad(self) -> None:
-        """Set the gradient of every parameter to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradient of every parameter.
+
+        Args:
+            set_to_none: whether a gradient becomes None; if not, one that is there becomes zeros.
+        """
         for group in self.param_groups:
             for p in group["params"]:
-                p.grad = None
+                p.grad = None if set_to_none or p.grad is None else np.zeros_like(p.grad)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the options and what is remembered, in PyTorch's layout: a number stands for each parameter."""
