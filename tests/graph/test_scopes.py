@@ -8,7 +8,7 @@ import pytest
 import tinygraph as tg
 from tinygraph import Tensor
 from tinygraph.graph.data import Graph
-from tinygraph.graph.scopes import fit, fold, scopes
+from tinygraph.graph.scopes import chunks, fit, fold, name_row, scopes
 from tinygraph.graph.simplify import inline
 from tinygraph.graph.snapshot import snapshot
 from tinygraph.nets import fully_connected
@@ -45,3 +45,55 @@ def test_a_net_of_the_texts_is_folded_and_its_data_stand_outside() -> None:
     assert [n.name for n in found.nodes if n.kind == "scope"] == ["block3…5"]
     data = found.find("x").id
     assert all(data not in s.members for s in scopes(found))
+
+
+def test_a_leaf_is_in_the_scope_that_its_consumers_share() -> None:
+    w = tg.Parameter([1.0, 2.0], name="w")
+    with tg.scope("data"):
+        x, c = Tensor([1.0, 2.0], name="x"), Tensor([3.0, 4.0], name="c", requires_grad=False)
+    with tg.scope("net"):
+        with tg.scope("a"):
+            h = x * w * c
+        with tg.scope("b"):
+            y = h * w + 5.0
+    graph = snapshot(y)
+    places = {graph.label(n.id): n.scope for n in graph.nodes if n.op is None}
+    assert places == {"x": ("data",), "c": ("data",), "w": ("net",), "5": ("net", "b")}
+
+
+def test_a_scope_that_is_entered_twice_has_two_entries() -> None:
+    y = Tensor([1.0, 2.0], name="x")
+    for name in ("a", "b", "a"):
+        with tg.scope("net", name):
+            y = np.tanh(np.exp(y))
+    graph = snapshot(y)
+    entries = scopes(graph)
+    assert [s.path for s in entries] == [("net",), ("net", "a"), ("net", "b"), ("net", "a")]
+    inside = [i for s in entries[1:] for i in s.members]
+    assert sorted(inside) == sorted(entries[0].members) == [n.id for n in graph.nodes if n.name != "x"]
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["blocks[1]", "blocks[2]", "blocks[11]"], "blocks[1…11]"),
+        (["block3", "block4"], "block3…4"),
+        (["norm", "norm"], "norm"),
+        (["left", "right"], "left … right"),
+    ],
+)
+def test_a_row_of_blocks_has_a_name(names: list[str], wanted: str) -> None:
+    assert name_row(names) == wanted
+
+
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_runs_of_ops_stand_for_all_ops(count: int) -> None:
+    h = Tensor([0.1, 0.2], name="x")
+    for k in range(50):
+        h = np.tanh(h * tg.Parameter([1.0, 1.0], name=f"w{k}"))
+    found = chunks(snapshot(h), count)
+    cards = [dict(n.params) for n in found.nodes if n.kind == "scope"]
+    assert len(cards) <= max(count, 50)
+    assert sum(card["ops"] for card in cards) == 100
+    assert sum(card["parameters"] for card in cards) == 100
+    assert found.nodes[-1].value == snapshot(h).nodes[-1].value

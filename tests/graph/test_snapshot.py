@@ -96,6 +96,15 @@ def test_passes_from_two_outputs_are_both_drawn():
     assert alone.startswith("an unnamed leaf.grad holds the sum of 2 backward passes")
 
 
+def test_of_many_summed_gradients_a_few_are_named():
+    xs = [tg.Tensor([1.0], name=f"x{i}") for i in range(9)]
+    y = tg.stack(xs).sum()
+    y.backward()
+    y.backward()
+    (note,) = tg.snapshot(y).notes
+    assert note.startswith("x0.grad, x1.grad, x2.grad and 6 more hold the sum of 2 backward passes; ")
+
+
 def test_the_seed_of_a_computed_value_is_not_its_gradient():
     x = tg.Tensor([1.0, 2.0], name="x")
     y = (x * x).named("y")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 
 import pytest
 
@@ -16,3 +17,18 @@ def test_a_second_ctrl_c_breaks_in():
         assert asked()
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_another_thread_hears_of_no_signal():
+    answers = []
+
+    def run():
+        with training.interruptible() as asked:
+            answers.append(asked())
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert answers == [False]
+    assert signal.getsignal(signal.SIGINT) is before

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import math
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,7 @@ def notes_on_sums(roots: list[Record], grads: dict[Record, Array]) -> list[str]:
     started = {root for root in roots if root.seed is not None}
     shown = collections.Counter(x for root in started for x in behind([root], differentiated_inputs))
     leaves_by_passes: dict[int, list[str]] = {}
-    for x in grads:
+    for x in sorted(grads, key=attrgetter("id")):
         if isinstance(x, Leaf) and x.grad is not None and x.passes > shown[x]:
             leaves_by_passes.setdefault(x.passes, []).append(f"{x.name or 'an unnamed leaf'}.grad")
     last = "the last one alone" if len(started) == 1 else "the last one from each output"
