@@ -42,6 +42,7 @@ from tinygraph.graph.data import Graph, Node, Summary
 
 __all__ = ["Bars", "Card", "Outline", "Table", "Text", "card_of"]
 
+WIDEST = 250.0  # of a title, in pixels
 FEW_PARTS = 9  # more contributions than this are not numbered
 TITLE, SMALL, BODY = 16.0, 9.0, 10.0  # font sizes
 CELL = 16.0  # height of a cell
@@ -204,9 +205,12 @@ def count_oddities(s: Summary) -> str:
 class Block(NamedTuple):
     """Items below each other around x = 0, from y = 0 down."""
 
-    items: list[Item]
+    items: Sequence[Item]
     width: float
     height: float
+
+
+EMPTY = Block((), 0, 0)
 
 
 def move_items(items: Sequence[Item], dx: float, dy: float) -> list[Item]:
@@ -352,8 +356,7 @@ def state_block(graph: Graph, node: Node) -> Block:
 
 def subtitle_runs(graph: Graph, node: Node, usual: str) -> Runs:
     """Write the second line: the op, the shape, what is broadcast."""
-    what = {"input": "input", "parameter": "parameter", "constant": "constant"}.get(node.kind, node.op or node.kind)
-    parts: list[Runs] = [words(what), words(shape_text(node.shape))]
+    parts: list[Runs] = [words(node.op or node.kind), words(shape_text(node.shape))]
     for e in node.inputs:
         if (
             e.copies > 1
@@ -386,111 +389,110 @@ def card_of(
 
     Args:
         graph: the graph.
-        i: which node.
+        i: id of the node.
         detail: 0 symbols, 1 summaries, 2 numbers.
         show: "forward" leaves out gradients, "backward" and "both" show them.
-        room: height that the value's block has at least, so that its row is even.
+        room: least height of the value's block, in pixels, so that cards of a row agree.
         usual: the dtype that need not be named.
-        badge: a last line, such as what the node keeps in memory.
+        badge: a last line, such as what the node keeps in memory; one that begins with "!" is a warning.
+
+    Returns:
+        The card; coordinates are from the middle of its top edge.
     """
-    if badge:
-        card = card_of(graph, i, detail, show, room, usual)
-        sick = badge.startswith("!")
-        last = Text(0, card.height + 9, words(badge.removeprefix("!")), SMALL, "bad" if sick else "ink")
-        across = max(card.width, width_of(last.runs, SMALL) + 18)
-        header = card.header + 18 if card.header == card.height else card.header
-        return dataclasses.replace(
-            card, width=across, height=card.height + 18, header=header, items=(*card.items, last)
-        )
     node = graph.nodes[i]
     family = "loss" if is_loss(graph, i) and node.family != "fused" else node.family
+    if badge:
+        return with_badge(card_of(graph, i, detail, show, room, usual), badge)
     if node.kind == "scope":
         return scope_card(graph, node, detail)
     if node.kind == "stub":
-        source = graph.nodes[dict(node.params)["source"]]
-        runs = (
-            definition_runs(graph, source.id)
-            if is_nameless(graph, source.id) and source.op
-            else label_runs(graph, source.id)
-        )
-        runs = clip_runs(runs, 12.0, 90)
-        return Card(
-            i,
-            max(width_of(runs, 12.0) + 18, 48.0),
-            40.0,
-            40.0,
-            "stub",
-            "stub",
-            (Text(0, 24, runs, 12.0, "muted"),),
-            (8, 14),
-            (26, 32),
-            0.0,
-            "",
-        )
+        return short_stub(graph, node)
     if detail == 0:
         return symbol_card(graph, node, family)
-    most = 250.0
-    title = clip_runs(heading_runs(graph, node), TITLE, most)
-    sub = clip_runs(subtitle_runs(graph, node, usual), SMALL, most)
-    header = 39.0
-    items: list[Item] = [Text(0, 19, title, TITLE, "ink"), Text(0, 32.5, sub, SMALL, "muted")]
-    across = max(width_of(title, TITLE) + 24, width_of(sub, SMALL) + 18, 84.0)
-    ran = any(graph.nodes[j].grad is not None for j in graph.outputs) or detail == 2
-    gradients = show != "forward" and ran and (node.requires_grad or detail == 2) and node.kind != "constant"
-    gradients = gradients and not is_unused_leaf(graph, node)
-    y = header + 3
-    plain = detail == 1 or not node.shape
-    if plain:
-        line = words(statistics_text(node.value)) if node.value else words("value not kept")
-        items.append(Text(0, y + 10, line, BODY, "value"))
+    ran = detail == 2 or any(graph.nodes[j].grad is not None for j in graph.outputs)
+    asked = show != "forward" and ran and node.kind != "constant" and (node.requires_grad or detail == 2)
+    gradients = asked and not is_unused_leaf(graph, node)
+    if detail == 1 or not node.shape:
+        return summary_card(graph, node, family, usual, gradients, room)
+    return number_card(graph, node, family, usual, gradients, room)
+
+
+def with_badge(card: Card, badge: str) -> Card:
+    """Add a last line to a card; one that begins with "!" is a warning."""
+    ink = "bad" if badge.startswith("!") else "ink"
+    last = Text(0, card.height + 9, words(badge.removeprefix("!")), SMALL, ink)
+    across = max(card.width, width_of(last.runs, SMALL) + 18)
+    header = card.header + 18 if card.header == card.height else card.header
+    return dataclasses.replace(card, width=across, height=card.height + 18, header=header, items=(*card.items, last))
+
+
+def short_stub(graph: Graph, node: Node) -> Card:
+    """Compose the card at the end of a line that goes on in another row: the name of the value."""
+    source = graph.nodes[dict(node.params)["source"]]
+    formula = is_nameless(graph, source.id) and source.op
+    runs = clip_runs(definition_runs(graph, source.id) if formula else label_runs(graph, source.id), 12.0, 90)
+    across = max(width_of(runs, 12.0) + 18, 48.0)
+    items = (Text(0, 24, runs, 12.0, "muted"),)
+    return Card(node.id, across, 40.0, 40.0, "stub", "stub", items, (8, 14), (26, 32), 0.0, "")
+
+
+def head_block(graph: Graph, node: Node, usual: str) -> tuple[Runs, Block]:
+    """Return the title of a card, and its head: the title above a line on op and shape."""
+    title = clip_runs(heading_runs(graph, node), TITLE, WIDEST)
+    below = clip_runs(subtitle_runs(graph, node, usual), SMALL, WIDEST)
+    across = max(width_of(title, TITLE) + 24, width_of(below, SMALL) + 18, 84.0)
+    return title, Block([Text(0, 19, title, TITLE, "ink"), Text(0, 32.5, below, SMALL, "muted")], across, 39.0)
+
+
+def summary_card(graph: Graph, node: Node, family: str, usual: str, gradients: bool, room: float) -> Card:
+    """Compose a card whose value and gradient are a line each."""
+    title, head = head_block(graph, node, usual)
+    lines = [(words(statistics_text(node.value) if node.value else "value not kept"), "value")]
+    if gradients:
+        lines.append((gradient_line(graph, node), "grad" if node.grad else "muted"))
+    items, across, y = head.items, head.width, head.height + 3
+    spans: list[Span] = []
+    for line, ink in lines:
+        items = [*items, Text(0, y + 10, line, BODY, ink)]
         across = max(across, width_of(line, BODY) + 18)
-        value = (y + 1, y + 14)
+        spans.append((y + 1, y + 14))
         y += 16
-        used = room
-        if gradients:
-            ink = "grad" if node.grad else "muted"
-            parts = contributions(graph, i)
-            shown = statistics_text(node.grad) if node.grad else STATE[node.grad_state]
-            shown = NOUGHT if is_rounding(graph, node) else shown
-            marks = "+".join(CIRCLED[: len(parts)]) if 1 < len(parts) <= FEW_PARTS and node.grad else ""
-            sign = f" = {marks} = " if marks else " = " if node.grad else "  "
-            runs = (
-                join_runs((*gradient_name(graph, i), *words(sign), *words(shown)))
-                if node.requires_grad
-                else words(shown)
-            )
-            items.append(Text(0, y + 10, runs, BODY, ink))
-            across = max(across, width_of(runs, BODY) + 18)
-            grad = (y + 1, y + 14)
-            y += 16
-        else:
-            grad = value
-        height = y + 3
-    else:
-        block = (
-            add_heading(words("value"), array_block(node.value, "value"), "value") if node.value else Block([], 0, 0)
-        )
-        used = max(block.height, room)
-        items += move_items(block.items, 0, y)
-        across = max(across, block.width + 24)
-        value = (y + 14, y + max(block.height, 20))
-        y += used + 4
-        grad = value
-        if gradients:
-            below = gradient_block(graph, node)
-            items += move_items(below.items, 0, y)
-            across = max(across, below.width + 24)
-            grad = (y + (14 if node.grad else 4), y + below.height - (4 if node.grad else 2))
-            y += below.height
-        height = y + 9
-    return Card(i, across, height, header, family, node.kind, tuple(items), value, grad, used, text_of(title))
+    return Card(node.id, across, y + 3, head.height, family, node.kind, tuple(items), spans[0], spans[-1], room,
+                text_of(title))  # fmt: skip
+
+
+def gradient_line(graph: Graph, node: Node) -> Runs:
+    """Write a gradient in one line: ``∂L/∂x = ①+② = 0 ± 1.29``, or why there is none."""
+    count = len(contributions(graph, node.id))
+    shown = statistics_text(node.grad) if node.grad else STATE[node.grad_state]
+    shown = NOUGHT if is_rounding(graph, node) else shown
+    marks = "+".join(CIRCLED[:count]) if 1 < count <= FEW_PARTS and node.grad else ""
+    sign = f" = {marks} = " if marks else " = " if node.grad else "  "
+    return join_runs((*gradient_name(graph, node.id), *words(sign + shown))) if node.requires_grad else words(shown)
+
+
+def number_card(graph: Graph, node: Node, family: str, usual: str, gradients: bool, room: float) -> Card:
+    """Compose a card whose value and gradient are tables of numbers, or statistics with a histogram."""
+    title, head = head_block(graph, node, usual)
+    y = head.height + 3
+    block = add_heading(words("value"), array_block(node.value, "value"), "value") if node.value else EMPTY
+    items = [*head.items, *move_items(block.items, 0, y)]
+    across = max(head.width, block.width + 24)
+    used = max(block.height, room)
+    value = grad = (y + 14, y + max(block.height, 20))
+    y += used + 4
+    if gradients:
+        below = gradient_block(graph, node)
+        items += move_items(below.items, 0, y)
+        across = max(across, below.width + 24)
+        grad = (y + 14, y + below.height - 4) if node.grad else (y + 4, y + below.height - 2)
+        y += below.height
+    return Card(node.id, across, y + 9, head.height, family, node.kind, tuple(items), value, grad, used, text_of(title))
 
 
 def symbol_card(graph: Graph, node: Node, family: str) -> Card:
     """Compose a card of detail 0: the name and how it is made."""
-    made = definition_runs(graph, node.id) if node.op else words({"input": "input"}.get(node.kind, node.kind))
-    if not node.op:
-        made = words(f"{node.kind} {shape_text(node.shape)}")
+    made = definition_runs(graph, node.id) if node.op else words(f"{node.kind} {shape_text(node.shape)}")
     if node.name:
         title, sub = name_runs(node.name), made
     elif node.op:
