@@ -21,6 +21,7 @@ from tinygraph.drawing.formats.notebook import bundle, line_html, picture_html
 from tinygraph.drawing.formats.svg import pixels, svg, svg_diff, svg_paths
 from tinygraph.drawing.formats.text import text, text_diff
 from tinygraph.drawing.formats.tikz import tikz
+from tinygraph.drawing.style.highlight import Show
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import Tensor
 from tinygraph.graph.data import Graph
@@ -52,7 +53,7 @@ SHEET = b"""
   width: length("width"), height: length("height"),
 )
 """
-BROUGHT = """
+GRAPHVIZ_OF_WHEEL = """
 import sys, pygraphviz
 found = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()).draw(format=sys.argv[1], prog="dot")
 sys.stdout.buffer.write(found if isinstance(found, bytes) else found.encode())
@@ -63,7 +64,7 @@ CELL_WIDTH = 1000.0  # pixels of a notebook's cell, about
 
 
 class EngineMissing(RuntimeError):
-    """What lays a picture out, or prints it, is not installed."""
+    """What lays a picture out, or prints it, is not installed; the message says how to get it."""
 
 
 def draw(
@@ -71,7 +72,7 @@ def draw(
     path: str | os.PathLike[str],
     *,
     detail: int | str = "auto",
-    show: Any = "both",
+    show: Show = "both",
     theme: str | None = None,
     width: float | str | None = None,
     depth: int | None = None,
@@ -127,7 +128,22 @@ def draw(
 def file_content(
     what: Drawable | Sequence[Tensor], ending: str, options: Mapping[str, Any] | None = None, engine: str = "lanes"
 ) -> bytes:
-    """Return what `draw` writes into a file with this ending."""
+    """Return what `draw` writes into a file.
+
+    Args:
+        what: as `draw` takes it.
+        ending: of the file, such as ".svg", in small letters.
+        options: those of `draw` that differ from the usual, by name.
+        engine: "lanes" or "dot".
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        TypeError: ``what`` cannot be drawn.
+        ValueError: the ending, the engine or an option is not known, or the format does not take this option.
+        EngineMissing: what this format or engine needs is not installed.
+    """
     shown = data_of(what)
     writers = WRITERS[type(shown)]
     options = dict(options or {})
@@ -144,11 +160,14 @@ def file_content(
     return print_picture(found, ending[1:]) if picture else (found.rstrip("\n") + "\n").encode()
 
 
-def data_of(what: Any) -> Graph | Difference | Paths:
+def data_of(what: object) -> Graph | Difference | Paths:
     """Return the data that a drawing shows; of tensors, a snapshot.
 
+    Args:
+        what: a Tensor, several in a list or tuple, or what can be drawn already.
+
     Raises:
-        TypeError: this cannot be drawn.
+        TypeError: it cannot be drawn.
     """
     if isinstance(what, Graph | Difference | Paths):
         return what
@@ -159,7 +178,7 @@ def data_of(what: Any) -> Graph | Difference | Paths:
     raise TypeError(f"draw takes a Tensor or several, a Graph, or what diff or paths found, not {kind or 'nothing'}")
 
 
-def call_writer(writer: Callable[..., str], what: Any, options: Mapping[str, Any], where: str) -> str:
+def call_writer(writer: Callable[..., str], what: object, options: Mapping[str, Any], where: str) -> str:
     """Call a writer with the options that it takes; refuse the others."""
     known = inspect.signature(writer).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
@@ -202,8 +221,8 @@ def run_graphviz(source: str, picture: str) -> bytes:
     """
     if program := shutil.which("dot"):
         command = [program, f"-T{picture}"]
-    elif importlib.util.find_spec("pygraphviz"):  # apart, for its libraries write warnings to the standard error
-        command = [sys.executable, "-c", BROUGHT, picture]
+    elif importlib.util.find_spec("pygraphviz"):  # in a process of its own: its libraries print warnings
+        command = [sys.executable, "-c", GRAPHVIZ_OF_WHEEL, picture]
     else:
         raise EngineMissing(
             "engine='dot' needs Graphviz: install its program `dot` (https://graphviz.org/download), or "
@@ -252,7 +271,12 @@ def text_beside(what: Drawable, shown: Graph | Difference | Paths) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole, and the folders that lead to it."""
+    """Write a file whole, or not at all; make the folders that lead to it.
+
+    Args:
+        path: where to.
+        content: all of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(content)

@@ -1,6 +1,6 @@
-"""A graph as DOT, through the graphviz package: cards with values and gradients, edges both ways, scopes as clusters.
+"""A graph in the DOT language: nodes with values and gradients, edges both ways, scopes as clusters.
 
-Labels are HTML-like, so that numbers stand in tables; every string of a user is escaped on its way in.
+Labels are HTML-like, so that numbers stand in tables. Every string of a user is escaped.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 import html
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tinygraph.drawing.formats.text import brief_value, definition, is_leaf, one_line, shape_and_dtype
 from tinygraph.drawing.layout.labels import is_unused_leaf
@@ -19,6 +19,9 @@ from tinygraph.drawing.style.numbers import short_number
 from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.graph.data import Edge, Graph, Node, Summary
 from tinygraph.graph.scopes import fit
+
+if TYPE_CHECKING:
+    import graphviz
 
 FORWARD, BACKWARD, LINE, INK, MUTED = (LIGHT[name] for name in ("value", "grad", "strong", "ink", "muted"))
 FILL = {"input": "data", "constant": "card", "shape": "elementwise", "linear": "elementwise", "window": "elementwise",
@@ -41,7 +44,7 @@ def to_dot(
         DOT source. The same graph gives the same source.
 
     Raises:
-        ValueError: ``show`` is neither.
+        ValueError: ``show`` is neither, or ``expand`` names no scope.
 
     >>> from tinygraph import Tensor, snapshot
     >>> print(snapshot((Tensor([1.0], name="x") * 3).named("y")).to_dot().splitlines()[0])
@@ -90,7 +93,7 @@ def caption(graph: Graph, title: str | None) -> str:
     )
 
 
-def add_clusters(dot: Any, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) -> None:
+def add_clusters(dot: graphviz.Digraph, graph: Graph, nodes: list[Node], scope: tuple[str, ...]) -> None:
     """Add the nodes of a scope, and its inner scopes as clusters."""
     inner: dict[str, list[Node]] = {}
     for node in nodes:
@@ -155,7 +158,7 @@ def array_table(s: Summary | None, color: str) -> str:
     return f'<table border="1" color="{color}" cellborder="0" cellspacing="0" cellpadding="2">{cells}</table>'
 
 
-def add_edges(dot: Any, graph: Graph, node: Node, edge: Edge, backward: bool) -> None:
+def add_edges(dot: graphviz.Digraph, graph: Graph, node: Node, edge: Edge, backward: bool) -> None:
     """Draw an operand's edge, and the one on which its gradient comes back."""
     a, b = f"n{edge.source}", f"n{node.id}"
     axes = graph.copied_axes(node.id, edge)

@@ -84,18 +84,26 @@ def html(
     Args:
         graph: from `snapshot`.
         title: a heading.
-        depth, expand: what is open at first; a click on a collapsed scope opens it.
-        options: as `svg` takes them.
+        depth: scopes deeper than this are collapsed at first; a click opens one.
+        expand: paths of scopes that are open at first.
+        options: the other options of `svg`.
 
     Returns:
         An HTML document. The same graph gives the same bytes.
+
+    Raises:
+        ValueError: an option is not known, or ``expand`` names no scope.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> html(snapshot((Tensor([1.0], name="x") * 3).named("y")), title="y").splitlines()[0]
+    '<!DOCTYPE html>'
     """
     options = {"theme": "auto", **options}
     drawn = inline(graph)
     known = paths_of(graph)
     pictures: list[str] = []
     paths: dict[str, int] = {}
-    waiting: list[tuple[str, ...]] = [tuple(expand)]
+    waiting: list[tuple[str, ...]] = [tuple(expand)]  # of each picture to draw, the scopes that are open
     while waiting and len(pictures) < STATES:
         opened = waiting.pop(0)
         pictures.append(svg(graph, title=None, depth=depth, expand=opened, **options))
@@ -115,7 +123,7 @@ def html(
 
 
 def html_of(draw: Callable[..., str]) -> Callable[..., str]:
-    """Return what writes the page of one SVG, with the options of what draws it."""
+    """Return a function that writes a page of one SVG; it takes the options of ``draw``, which writes the SVG."""
 
     @functools.wraps(draw)
     def write(what: Any, **options: Any) -> str:
@@ -127,7 +135,7 @@ def html_of(draw: Callable[..., str]) -> Callable[..., str]:
 
 
 def html_page(name: str, pictures: Sequence[str], paths: Mapping[str, int]) -> str:
-    """Write a page of some SVGs, of which the first is shown; ``paths`` says which of them opens which card."""
+    """Write a page of several SVGs, of which the first is shown; a click on the scope ``path`` shows ``paths[path]``."""
     states = "\n".join(f'<template id="state{n}">{picture}</template>' for n, picture in enumerate(pictures))
     where = json.dumps(paths, ensure_ascii=True).replace("<", "\\u003c")
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tinygraph.drawing.layout.grid import lane_kinds, links_of
 from tinygraph.drawing.layout.labels import definition_runs, is_loss, label_runs
-from tinygraph.drawing.style.conventions import MOST_CARDS, shape_text
+from tinygraph.drawing.style.conventions import MOST_CARDS, plural, shape_text
 from tinygraph.drawing.style.formula import text_of
 from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.graph.data import Graph, Node
@@ -44,14 +44,14 @@ def mermaid(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = (
 
     Args:
         graph: from `snapshot`.
-        depth: scopes deeper than this are collapsed; None lets scopes collapse as far as Mermaid needs.
+        depth: scopes deeper than this are collapsed; None collapses as many as Mermaid's limit asks for.
         expand: paths of scopes that stay open.
 
     Returns:
         Mermaid text, under 50,000 characters. The same graph gives the same text.
 
     Raises:
-        ValueError: it is too long at this depth.
+        ValueError: it is too long at this depth, or ``expand`` names no scope.
 
     >>> from tinygraph import Tensor, snapshot
     >>> mermaid(snapshot((Tensor([1.0], name="x") * 3).named("y"))).splitlines()[1]
@@ -100,7 +100,7 @@ def node_class(graph: Graph, node: Node) -> str:
 def node_line(graph: Graph, node: Node) -> str:
     """Write one node: its name, and how it is made."""
     if node.kind == "scope":
-        name, made = f"▸ {node.name}", f"{dict(node.params).get('ops', 0)} ops · {shape_text(node.shape)}"
+        name, made = f"▸ {node.name}", f"{plural(dict(node.params).get('ops', 0), 'op')} · {shape_text(node.shape)}"
     elif node.op is None:
         name, made = text_of(label_runs(graph, node.id)), f"{node.kind} {shape_text(node.shape)}"
     else:

@@ -1,4 +1,4 @@
-"""A graph as SVG, written by hand: a walk over the layout.
+"""A graph as SVG: each part of the layout becomes a few elements.
 
 Every string of a user goes through `escaped`; every coordinate through `at`, so that the same graph gives
 the same bytes.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinygraph.drawing.layout.card import (
     BODY,
@@ -33,11 +33,13 @@ from tinygraph.drawing.layout.labels import is_rounding
 from tinygraph.drawing.layout.place import lay_out, scale_to_fit
 from tinygraph.drawing.style.conventions import MOST_CARDS, NOUGHT, numeral, shape_text
 from tinygraph.drawing.style.formula import Run, clip_runs, font_size, name_runs, text_of, width_of, words
-from tinygraph.drawing.style.highlight import Highlight, read_show
+from tinygraph.drawing.style.highlight import Highlight, Show, read_show
 from tinygraph.drawing.style.text_width import wrap
 from tinygraph.drawing.style.themes import THEMES, style
+from tinygraph.engine.types import Array
 from tinygraph.graph.data import Graph, Node, Summary
 from tinygraph.graph.diff import Difference, diff
+from tinygraph.graph.paths import Paths
 from tinygraph.graph.scopes import fit, scopes
 from tinygraph.graph.simplify import inline
 
@@ -59,7 +61,7 @@ def svg(
     *,
     detail: int | str = "auto",
     theme: str = "light",
-    show: Any = "both",
+    show: Show = "both",
     width: float | str | None = None,
     depth: int | None = None,
     expand: Sequence[str] = (),
@@ -72,9 +74,9 @@ def svg(
         detail: 0 symbols, 1 summaries, 2 numbers; "auto" takes 2 up to 15 nodes, 1 up to 60, 0 above.
         theme: "light", "dark", "print" (line style carries everything), "transparent", or "auto", which
             follows the reader's ``prefers-color-scheme``.
-        show: "forward", "backward" or "both".
+        show: "forward", "backward", "both", "memory", "health", "path=x,y" or a tuple of names.
         width: of the picture, in pixels or as "506pt"; no text in it is smaller than 6 pt.
-        depth: scopes deeper than this are collapsed.
+        depth: scopes deeper than this are collapsed; None collapses as many as it takes to fit.
         expand: paths of scopes to leave open, such as ``"net/bn1"``.
         title: a heading.
 
@@ -82,7 +84,11 @@ def svg(
         An SVG document. The same graph gives the same bytes.
 
     Raises:
-        ValueError: an option is not known.
+        ValueError: an option is not known, or ``expand`` names no scope.
+
+    >>> from tinygraph import Tensor, snapshot
+    >>> svg(snapshot((Tensor([1.0], name="x") * 3).named("y")), detail=0).startswith("<svg")
+    True
     """
     check_options(detail, theme)
     drawn = fit(inline(graph), MOST_CARDS, depth, expand)
@@ -101,7 +107,7 @@ def svg(
     return Writer(graph, drawn, layout, theme, title, lens).document(width)
 
 
-def check_options(detail: Any, theme: str) -> None:
+def check_options(detail: int | str, theme: str) -> None:
     """Refuse options that are not known."""
     if detail not in (0, 1, 2, "auto"):
         raise ValueError(f"detail is {detail!r}; it must be 0, 1, 2 or 'auto'")
@@ -118,7 +124,7 @@ def pixels(width: float | str) -> float:
 
 
 def automatic_detail(count: int) -> int:
-    """Return the detail at which so many cards are legible."""
+    """Return the greatest detail at which ``count`` cards are legible."""
     return 2 if count <= 15 else 1 if count <= 60 else 0
 
 
@@ -144,6 +150,11 @@ def svg_diff(
 
     Raises:
         ValueError: an option is not known.
+
+    >>> from tinygraph import Tensor, diff, snapshot
+    >>> x = Tensor([1.0], name="x")
+    >>> svg_diff(diff(snapshot((x * 2).named("y")), snapshot((x + x).named("y")))).startswith("<svg")
+    True
     """
     check_options(detail, theme)
     drawn = diff(fit(inline(found.a), MOST_CARDS), fit(inline(found.b), MOST_CARDS))
@@ -170,19 +181,26 @@ def svg_diff(
     return document(body, w, y, theme, name, about, width)
 
 
-def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light", title: str | None = None) -> str:
+def svg_paths(
+    found: Paths | Sequence[tuple[Sequence[str], Array]], *, theme: str = "light", title: str | None = None
+) -> str:
     """Draw a gradient that was split by path: a table for each way, and their sum.
 
     Args:
         found: (names on the way, gradient) pairs, as `tinygraph.paths` returns them.
         theme: as in `svg`.
-        title: a heading.
+        title: what readers of the page hear; "The gradient, split by path" if not given.
 
     Returns:
         An SVG document.
 
     Raises:
         ValueError: there is no path.
+
+    >>> from tinygraph import Tensor, paths
+    >>> x = Tensor([1.0, 2.0], name="x")
+    >>> svg_paths(paths(x, (x * x).named("y"), np.ones(2))).startswith("<svg")
+    True
     """
     check_options("auto", theme)
     if not found:
@@ -214,7 +232,7 @@ def svg_paths(found: Sequence[tuple[Sequence[str], Any]], *, theme: str = "light
 
 
 def summary_of(shape: tuple[int, ...], values: Sequence[float]) -> Summary:
-    """Summarize numbers that are at hand."""
+    """Return the summary of numbers in C order, without a histogram."""
     mean = math.fsum(values) / max(len(values), 1)
     std = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / max(len(values), 1))
     low, high = min(values, default=0.0), max(values, default=0.0)
@@ -269,7 +287,7 @@ class Key(NamedTuple):
 
 
 class Writer:
-    """Writes one document."""
+    """Writes one document: the picture, then its legend and what its reader must know."""
 
     def __init__(
         self,
@@ -441,7 +459,7 @@ class Writer:
         self.put("</g>")
 
     def tip(self, node: Node) -> str:
-        """Write what hovering tells."""
+        """Write the text that is shown while the pointer rests on a card."""
         path = "/".join((*node.scope, node.name or f"#{node.id}"))
         facts = [path[:300], f"{node.op or node.kind} {shape_text(node.shape)} {node.dtype}"]
         if node.value is not None:

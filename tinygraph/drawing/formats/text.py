@@ -1,4 +1,4 @@
-"""A graph as text: a row a node, wires on the left that show which value goes where.
+"""A graph as text: each node is a row, and wires on the left lead from each value to those made from it.
 
 A wire runs down from the row that makes a value to the last row that uses it; so the number of wires at a
 row is the number of values that are alive there.
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tinygraph.drawing.layout.card import without_dust
 from tinygraph.drawing.layout.labels import dust_of, is_rounding, is_unused_leaf
-from tinygraph.drawing.style.conventions import CIRCLED, NOUGHT, STATE, numeral
+from tinygraph.drawing.style.conventions import CIRCLED, NOUGHT, STATE, numeral, plural
 from tinygraph.drawing.style.formula import SUBSCRIPT, is_enclosed, to_unicode
 from tinygraph.drawing.style.numbers import short_number
 from tinygraph.graph.data import Edge, Graph, Node, Summary
@@ -212,7 +212,8 @@ def definition(graph: Graph, i: int) -> str:
     for e in node.inputs:
         if graph.inlines(e.source):
             found[e.operand] = f"({formula_text(graph, e.source)})"
-        found[e.operand] += "↑" * (bool(graph.copied_axes(i, e)) and not graph.is_number(e.source))
+        if graph.copied_axes(i, e) and not graph.is_number(e.source):
+            found[e.operand] += "↑"
     return f"{label} = {to_unicode(node.tex, lambda hole: found.get(hole, hole))}"
 
 
@@ -223,7 +224,7 @@ def formula_text(graph: Graph, i: int) -> str:
 
 
 def origins(graph: Graph, i: int) -> str:
-    """Say where the gradient of node ``i`` comes from: the consumers and local derivatives, numbered."""
+    """Say where the gradient of node ``i`` comes from: a contribution of each consumer, numbered."""
     node = graph.nodes[i]
     if not node.requires_grad:
         return ""
@@ -264,7 +265,7 @@ def gradient_symbol(label: str) -> str:
 def shape_and_dtype(node: Node) -> str:
     """Write a shape as Python does, and the dtype where it is not the usual one."""
     usual = node.dtype in ("float64", "float32")
-    return "(" + ", ".join(map(str, node.shape)) + "," * (len(node.shape) == 1) + ")" + f" {node.dtype}" * (not usual)
+    return str(tuple(node.shape)) if usual else f"{tuple(node.shape)} {node.dtype}"
 
 
 def has_few(s: Summary, most: int) -> bool:
@@ -328,9 +329,9 @@ def header(graph: Graph, shown: list[int]) -> str:
     )
     copied = any(graph.copied_axes(n.id, e) and not graph.is_number(e.source) for n in graph.nodes for e in n.inputs)
     legend = " · ↑ broadcast, undone by Σ over axis ₀" if copied else ""
-    left += ", …" * (len(inputs) > 4)
-    right += ", …" * (len(graph.outputs) > 4)
-    return f"{count} op{'s' * (count != 1)} · {left}{' ' * bool(left)}→ {right}{legend}"
+    left += (", …" if len(inputs) > 4 else "") + (" " if left else "")
+    right += ", …" if len(graph.outputs) > 4 else ""
+    return f"{plural(count, 'op')} · {left}→ {right}{legend}"
 
 
 def headings(graph: Graph, shown: list[int]) -> list[tuple[int, str]]:

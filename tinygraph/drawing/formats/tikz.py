@@ -1,7 +1,7 @@
-"""A graph as TikZ that compiles alone: the geometry of the lanes, the op's own LaTeX, and node ids that are graph ids.
+"""A graph as TikZ: a document that compiles alone, in which the id of a node is its id in the graph.
 
-Labels of users become mathematics where they look like it; any other text is written character by character
-in what pdfLaTeX knows.
+A name that looks like mathematics is written as such; any other text is written character by character, with
+the commands that pdfLaTeX knows.
 """
 # ruff: noqa: E501 - a line of LaTeX reads best whole
 
@@ -92,11 +92,14 @@ def tikz(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) 
 
     Args:
         graph: from `snapshot`.
-        depth: scopes deeper than this are collapsed.
+        depth: scopes deeper than this are collapsed; None collapses as many as it takes to leave 200 cards.
         expand: paths of scopes that stay open.
 
     Returns:
         LaTeX, for pdfLaTeX, XeLaTeX or LuaLaTeX. The same graph gives the same text.
+
+    Raises:
+        ValueError: ``depth`` is negative, or ``expand`` names no scope.
 
     >>> from tinygraph import Tensor, snapshot
     >>> "(n2) at" in tikz(snapshot((Tensor([1.0], name="x") * 3).named("y")))

@@ -1,4 +1,4 @@
-"""Which axes carry the batch: followed from the inputs through every op by what the op does to axes."""
+"""Which axes of a value carry the batch: they are followed from the inputs through every op."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def follow_op(node: Node, operands: Sequence[tuple[frozenset[int], tuple[int, ..
 
 
 def follow_reshape(axis: int, old: Sequence[int], new: Sequence[int]) -> int | None:
-    """Return the axis that holds, after a reshape, what was in ``axis``; the slowest, if it was split."""
+    """Return where ``axis`` is after a reshape; if it was split, the outermost of its parts."""
     low = math.prod(old[axis + 1 :])
     high = low * old[axis]
     for k, n in enumerate(new):

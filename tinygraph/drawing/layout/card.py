@@ -1,6 +1,6 @@
-"""What stands on the card of a node, and where: text, tables and bars, measured, around the middle of its top edge.
+"""The card of a node: texts, tables and bars, and where they stand around the middle of its top edge.
 
-A card knows nothing of other cards: where it goes and what leads to it is the business of `lanes`.
+A card knows no other card. Its place on the page is found by the modules beside this one.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinygraph.drawing.layout.labels import (
     contributions,
@@ -118,10 +118,20 @@ Span = tuple[float, float]  # top and bottom
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """One node as it is drawn. Coordinates are from the middle of the top edge.
+    """One node as it is drawn. Coordinates are in pixels from the middle of the top edge.
 
-    ``value`` and ``grad`` are the heights (top, bottom) at which edges leave; ``room`` is how high the
-    block of the value is, so that a row of cards can agree on it.
+    Attributes:
+        node: id of the node.
+        width: of the card.
+        height: of the card.
+        header: height of the coloured head.
+        family: what colour the head has: the family of the op, or "input", "parameter", "loss", …
+        kind: of the node.
+        items: what stands on it.
+        value: top and bottom of the value; its lines leave there.
+        grad: top and bottom of the gradient.
+        room: height of the value's block; cards of a row agree on it.
+        title: its first line, as plain text.
     """
 
     node: int
@@ -140,8 +150,8 @@ class Card:
 # --------------------------------------------------------------------------------------------------------- numbers
 
 
-def tint(x: Any, largest: float) -> int:
-    """Return how strongly a cell is coloured, 0 … 6, by magnitude; -1 where it is no finite number."""
+def tint(x: object, largest: float) -> int:
+    """Return how strongly a cell is coloured, from 0 to 6, by magnitude; -1 where it is no finite number."""
     if isinstance(x, bool):
         return TINTS * x
     if not isinstance(x, int | float) or not math.isfinite(x):
@@ -150,7 +160,7 @@ def tint(x: Any, largest: float) -> int:
 
 
 def table_shape(shape: Sequence[int]) -> tuple[int, int] | None:
-    """Return how an array lies on paper as a table of at most 6×8, or None where it does not."""
+    """Return the rows and columns of an array written as a table, or None if it is larger than 6 × 8."""
     size = math.prod(shape)
     if not size or size > TABLE_ROWS * TABLE_COLUMNS:
         return None
@@ -188,7 +198,7 @@ def statistics_text(s: Summary) -> str:
 
 
 def without_dust(s: Summary) -> Summary:
-    """Write 0 where a mean is what rounding leaves of a zero."""
+    """Set the mean to 0 where it is only what rounding leaves of a zero."""
     largest = max(abs(s.min or 0.0), abs(s.max or 0.0))
     return dataclasses.replace(s, mean=0.0) if s.mean and abs(s.mean) < dust_of(s.dtype, largest) else s
 

@@ -1,4 +1,4 @@
-"""The labels on edges: what each says, and where along its line it may stand; rectangles that must not meet."""
+"""The labels on edges: what each says, and where along its line it may stand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHIP, CHIP_SIZE = 16.0, 9.5  # height of a chip, and its font size
 
 
 def chip_labels(graph: Graph, plan: CellPlan, show: str) -> dict[tuple[int, str], Runs]:
-    """Return what is written on edges: going back the local derivative and its reduction, going up the copy."""
+    """Return labels by (link, ink): forward what is copied or reduced, backward the local derivative and its sum."""
     found: dict[tuple[int, str], Runs] = {}
     for link in plan.links:
         node, source = graph.nodes[link.v], graph.nodes[link.edge.source]

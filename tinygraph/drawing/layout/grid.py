@@ -1,7 +1,7 @@
 """A cell for each node and a way for each edge, in a grid that has no sizes yet.
 
-A node's row lies in the lane of what carries the batch, or not; its column is its depth. An edge takes the
-plainest way along cells that are free, so that on paper it cannot run through a card.
+A node's row lies in the lane of its kind (one row for each example, shared by all, scalar); its column is its
+depth. An edge takes the simplest way along cells that are free, so that it cannot run through a card.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class ColumnFinder:
 def rows_of(
     graph: Graph, nodes: Sequence[int], links: Sequence[Link], lane: dict[int, int], column: dict[int, int]
 ) -> dict[int, int]:
-    """Return each node's row in its lane: an edge keeps its source's row free up to its target, others go below."""
+    """Return each node's row in its lane. An edge reserves its source's row up to its target; others go below."""
     same = defaultdict(list)
     into = defaultdict(list)
     for link in links:
@@ -298,7 +298,7 @@ class Way(NamedTuple):
 
 
 def choose_way(plan: CellPlan, link: Link) -> Way:
-    """Choose the plainest way between two cells that meets no card."""
+    """Choose the simplest way between two cells that meets no card."""
     ru, cu, rv, cv = plan.row[link.u], plan.column[link.u], plan.row[link.v], plan.column[link.v]
     down = rv > ru
     between = range(min(ru, rv) + 1, max(ru, rv))

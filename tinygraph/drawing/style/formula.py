@@ -1,4 +1,4 @@
-r"""The LaTeX of the ops, read once into a tree: what a picture, a terminal or a page writes is a walk over it.
+r"""The LaTeX of the ops, read once into a tree, from which pictures, terminals and pages write the formula.
 
 Labels of users never pass through LaTeX here: ``$x`` stays a hole in the tree until it is written, so a
 name with a backslash or a brace in it is only a name.
@@ -100,7 +100,7 @@ def _to_unicode(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
             out += fact(atom.text)
         elif atom.kind == "word":
             after = atoms[i + 1].kind if i + 1 < len(atoms) else ""
-            out += atom.text + " " * (after in ("hole", "word"))
+            out += f"{atom.text} " if after in ("hole", "word") else atom.text
         elif atom.kind == "group":
             out += inner
         elif atom.kind == "root":
@@ -111,7 +111,7 @@ def _to_unicode(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
             raised = inner.translate(table)
             small = all(c not in inner or c in "," for c in raised)
             out += raised if small else mark + (inner if len(inner) == 1 or is_enclosed(inner) else f"({inner})")
-            out += " " * (atom.kind == "sub" and i + 1 < len(atoms) and atoms[i + 1].kind == "hole")
+            out += " " if atom.kind == "sub" and i + 1 < len(atoms) and atoms[i + 1].kind == "hole" else ""
         elif atom.text in SPACED:
             binary = bool(out) and out[-1] not in "([ "
             out += f" {atom.text} " if binary else atom.text.replace("-", "−")

@@ -1,20 +1,30 @@
-"""What a picture puts forward: ``show`` is read here, and turned into marks on nodes and edges."""
+"""The option ``show``: it is read here, and turned into marks on nodes and edges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tinygraph.drawing.style.numbers import narrow_number
 from tinygraph.graph.data import Graph
 from tinygraph.graph.paths import route
 
-__all__ = ["Highlight", "read_show"]
+__all__ = ["Highlight", "Show", "read_show"]
 
 
 class Highlight(NamedTuple):
-    """What a picture puts forward: lines, a last line on some cards, cards that are outlined, what is not pale."""
+    """What a picture emphasizes.
+
+    Attributes:
+        show: which lines are drawn: "forward", "backward" or "both".
+        badges: a last line on some cards, by node; one that begins with "!" is a warning.
+        strong: nodes whose cards are outlined.
+        sick: those of them that are outlined as faults.
+        nodes: nodes that are not pale; None for all.
+        edges: edges (source, target) that are not pale; None for all.
+        caption: a line below the picture.
+    """
 
     show: str
     badges: Mapping[int, str] = MappingProxyType({})
@@ -25,11 +35,21 @@ class Highlight(NamedTuple):
     caption: str = ""
 
 
-def read_show(graph: Graph, show: Any) -> Highlight:
-    """Read ``show``: a word, a Lens, or the names of nodes that a path goes through.
+Show: TypeAlias = str | Sequence[str] | Highlight
+
+
+def read_show(graph: Graph, show: Show) -> Highlight:
+    """Read the option ``show``.
+
+    Args:
+        graph: the graph that is drawn.
+        show: a word, the names of nodes that a path goes through, or a Highlight, which is returned.
+
+    Returns:
+        What to emphasize.
 
     Raises:
-        ValueError: it is neither; or no such path.
+        ValueError: it is none of these, or no path goes through these nodes.
         KeyError: a name is none of the graph's.
     """
     if isinstance(show, Highlight):
@@ -71,7 +91,7 @@ def mark_health(graph: Graph) -> Highlight:
         for what, s in (("value", n.value), ("gradient", n.grad)):
             if s is None or graph.is_number(n.id):
                 continue
-            signs += [f"{s.nans} NaN in {what}"] * bool(s.nans) + [f"{s.infs} inf in {what}"] * bool(s.infs)
+            signs += [f"{count} {name} in {what}" for count, name in ((s.nans, "NaN"), (s.infs, "inf")) if count]
             if s.zeros and s.min == s.max == 0 and n.op:
                 signs.append(f"{what} all zero")
         if n.grad and n.grad.norm and n.grad.norm > 100 * usual:

@@ -1,7 +1,7 @@
-"""How wide text is: advance widths of DejaVu, which are wider than those of the fonts that stand in for it.
+"""How wide text is, by the advance widths of DejaVu, the widest of the fonts that a style names.
 
-So a box that fits the text by these figures fits it in Chromium, Firefox, rsvg and Inkscape, whichever of
-the fonts in a style is there. Widths are in hundredths of an em, rounded up.
+So a box that fits the text by these figures fits it in Chromium, Firefox, rsvg and Inkscape, whichever of these
+fonts is installed. Widths are in hundredths of an em, rounded up.
 """
 
 from __future__ import annotations

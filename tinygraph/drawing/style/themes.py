@@ -1,4 +1,4 @@
-"""What a picture is coloured with: a table for each theme, written as CSS rules, each for a class."""
+"""The style sheet of a picture: the colours of a theme as CSS rules, one for each class."""
 # ruff: noqa: E501 - a line of CSS reads best whole
 
 from __future__ import annotations
