@@ -16,7 +16,7 @@ from typing import Any
 from tinygraph.engine.lazy_import import Later
 from tinygraph.engine.types import Shape
 
-__all__ = ["Edge", "Graph", "Node", "Summary", "number", "param_text"]
+__all__ = ["Edge", "Graph", "Node", "Summary", "write_number", "write_param"]
 
 SCHEMA = "tinygraph/1"
 
@@ -202,7 +202,7 @@ class Graph:
         if node.name:
             return node.name
         if self.is_number(i) and node.value and node.value.values:
-            return number(node.value.values[0])
+            return write_number(node.value.values[0])
         return f"#{i}"
 
     def is_number(self, i: int) -> bool:
@@ -263,7 +263,7 @@ class Graph:
             with ``edge`` also ``n``, how many elements of the operand went into one of the result.
         """
         node = self.nodes[i]
-        found = {name: param_text(value) for name, value in node.params}
+        found = {name: write_param(value) for name, value in node.params}
         found |= {e.operand: spell(self.label(e.source)) for e in node.inputs}
         found |= {"out": spell(self.label(i)), "xs": ", ".join(spell(self.label(e.source)) for e in node.inputs)}
         if edge:
@@ -362,24 +362,24 @@ def fill(template: str, facts: dict[str, str]) -> str:
     return re.sub(r"[_^]\{\}", "", text)
 
 
-def number(x: Any) -> str:
+def write_number(x: Any) -> str:
     """Return a number in few characters, with up to six digits: 3, 0.5, 1e-05, True."""
     if isinstance(x, bool) or not isinstance(x, int | float):
         return str(x)
     return str(int(x)) if math.isfinite(x) and x == int(x) and abs(x) < 1e15 else f"{x:.6g}"
 
 
-def param_text(value: Any) -> str:
+def write_param(value: Any) -> str:
     """Return a parameter as a reader writes it: ``0``, ``0,2,3``, ``1:, 2``; None is an empty text."""
     if value is None:
         return ""
     if isinstance(value, dict):
         if "slice" in value:
-            start, stop, step = map(param_text, value["slice"])
+            start, stop, step = map(write_param, value["slice"])
             return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
         if "tuple" in value:
-            return param_text(value["tuple"])
+            return write_param(value["tuple"])
         return f"array{value['shape']}" if "array" in value else value.get("dtype") or value.get("float", "…")
     if isinstance(value, list | tuple):
-        return ",".join("None" if v is None else param_text(v) for v in value)
-    return number(value)
+        return ",".join("None" if v is None else write_param(v) for v in value)
+    return write_number(value)

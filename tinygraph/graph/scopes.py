@@ -120,7 +120,7 @@ def collapse(graph: Graph, groups: Iterable[Scope], about: Sequence[dict[str, An
     Args:
         graph: any graph.
         groups: entries from `scopes`, none inside another.
-        about: facts about each group that its card shows, beside those counted here; none unless given.
+        about: further facts for the card of each group, by name; none unless given.
 
     Returns:
         A graph in which each group is a node of kind "scope": its ``params`` count ops, nodes and elements of

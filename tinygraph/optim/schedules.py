@@ -1,6 +1,6 @@
 """Learning rates by epoch, with PyTorch's names and arguments. A schedule multiplies the rate that it finds.
 
-So several may work on one optimizer: a warm-up beside a decay.
+So several may work on one optimizer, such as a warm-up and a decay.
 """
 
 from __future__ import annotations

@@ -118,12 +118,12 @@ def load(path: str | Path) -> dict[str, Any]:
     if text is None:
         return StateDict(arrays)
     try:
-        beside = json.loads(text)
-        about = beside["about"]
+        described = json.loads(text)
+        about = described["about"]
         state: dict[str, Any] = StateDict(about=about.pop("")) if "" in about else {}
         for key in sorted(about, key=len):  # outer before inner
             insert(state, key, StateDict(about=about[key]))
-        for key, value in (*beside["values"].items(), *arrays.items()):
+        for key, value in (*described["values"].items(), *arrays.items()):
             insert(state, key, value)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the text beside the arrays is not what tinygraph writes: {error!r}") from error

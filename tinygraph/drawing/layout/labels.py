@@ -12,7 +12,7 @@ from typing import Any
 
 from tinygraph.drawing.style.formula import Run, Runs, formula_runs, join_runs, name_runs, number_runs, text_of, words
 from tinygraph.drawing.style.text_width import shorten
-from tinygraph.graph.data import Edge, Graph, Node, param_text
+from tinygraph.graph.data import Edge, Graph, Node, write_param
 
 __all__ = [
     "axes_words", "contributions", "definition_runs", "dust_of", "gradient_name", "is_loss", "is_nameless",
@@ -70,7 +70,7 @@ def fact_runs(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]
     """
     node = graph.nodes[i]
     found: dict[str, Runs] = {
-        name: (Run(re.sub(r"array\[.*?\]", "…", param_text(value)), "roman"),) for name, value in node.params
+        name: (Run(re.sub(r"array\[.*?\]", "…", write_param(value)), "roman"),) for name, value in node.params
     }
     unnamed = {e.source for e in node.inputs if is_nameless(graph, e.source)}
     for e in node.inputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygraph.graph.data import number
+from tinygraph.graph.data import write_number
 
 __all__ = ["narrow_number", "short_number"]
 
@@ -29,7 +29,7 @@ def short_number(x: Any, largest: float = 0.0) -> str:
         return {"inf": "∞", "-inf": "−∞"}.get(str(x), "NaN")
     x = float(f"{x:.12g}")  # or half of a last digit would go up on one machine and down on another
     digits = 3 if abs(x) >= 1e-3 * largest else 1
-    return number(float(f"{x:.{digits}g}") + 0.0).replace("-", "−")
+    return write_number(float(f"{x:.{digits}g}") + 0.0).replace("-", "−")
 
 
 def narrow_number(x: Any, largest: float = 0.0) -> str:
