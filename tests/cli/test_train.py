@@ -27,7 +27,9 @@ def test_train_on_digits(tmp_path, capsys):
     assert command("mlp", "--data", "digits", "--epochs", 2, "--out", tmp_path) == 0
     out, err = capsys.readouterr()
     assert out.startswith("epoch 1/2  loss ")
-    assert err == ""
+    assert not [
+        line for line in err.splitlines() if "compiling fused kernels" not in line
+    ]  # it is said once, if at all
     history = json.loads((tmp_path / "history.json").read_text())
     assert history[1]["test_accuracy"] > 0.7
     assert (tmp_path / "curves.svg").read_text().lstrip().startswith("<?xml")

@@ -52,6 +52,9 @@ def run(options: argparse.Namespace) -> int:
     for action in actions_of(options.parser):
         if action.type is Path or action.dest in ("what", "a", "b"):
             action.complete = shtab.DIRECTORY if action.metavar == "DIR" else shtab.FILE  # type: ignore[attr-defined]
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action._choices_actions:  # a menu has room for a line, not for the whole description
+                action.choices[command.dest].description = command.help
     print(shtab.complete(options.parser, options.shell))
     return 0
 
