@@ -36,10 +36,9 @@ from tinygraph.drawing.style.formula import Run, clip_runs, font_size, name_runs
 from tinygraph.drawing.style.highlight import Highlight, Show, read_show
 from tinygraph.drawing.style.text_width import wrap
 from tinygraph.drawing.style.themes import THEMES, style
-from tinygraph.engine.types import Array
 from tinygraph.graph.data import Graph, Node, Summary
 from tinygraph.graph.diff import Difference, diff
-from tinygraph.graph.paths import Paths
+from tinygraph.graph.paths import Path
 from tinygraph.graph.scopes import fit, scopes
 from tinygraph.graph.simplify import inline
 
@@ -181,13 +180,11 @@ def svg_diff(
     return document(body, w, y, theme, name, about, width)
 
 
-def svg_paths(
-    found: Paths | Sequence[tuple[Sequence[str], Array]], *, theme: str = "light", title: str | None = None
-) -> str:
+def svg_paths(found: Sequence[Path], *, theme: str = "light", title: str | None = None) -> str:
     """Draw a gradient that was split by path: a table for each way, and their sum.
 
     Args:
-        found: (names on the way, gradient) pairs, as `tinygraph.paths` returns them.
+        found: what `tinygraph.paths` found: the names on each way, and its part of the gradient.
         theme: as in `svg`.
         title: what readers of the page hear; "The gradient, split by path" if not given.
 
