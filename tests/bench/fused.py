@@ -1,7 +1,7 @@
 """Time the fused normalizations, forward and backward, against PyTorch's on the CPU.
 
-Each library works in a process of its own, since their threads slow each other down in one. The processes take
-turns, so that what else the machine does falls on all of them; the figure is a ratio of medians.
+Each library runs in a process of its own, because in one process their threads slow each other down. The processes
+take turns, so that other work on the machine slows all of them; the figure is a ratio of medians.
 
     python tests/bench/fused.py [--rounds 7] [--only "layer_norm 1024"]
 """
@@ -42,7 +42,8 @@ class Row(NamedTuple):
     bar: float
 
 
-def ours(family: str, shape: Sequence[int]) -> Callable[[], Any]:
+def make_our_call(family: str, shape: Sequence[int]) -> Callable[[], Any]:
+    """Return a function that runs our fused op both ways."""
     import numpy as np
 
     from tinygraph import Tensor, fused, grad
@@ -55,7 +56,8 @@ def ours(family: str, shape: Sequence[int]) -> Callable[[], Any]:
     return lambda: grad(getattr(fused, family)(*inputs, axis=axis), inputs, dy)
 
 
-def torchs(family: str, shape: Sequence[int]) -> Callable[[], Any]:
+def make_torch_call(family: str, shape: Sequence[int]) -> Callable[[], Any]:
+    """Return a function that runs PyTorch's op both ways."""
     import torch
 
     torch.set_num_threads(THREADS)
@@ -70,12 +72,12 @@ def torchs(family: str, shape: Sequence[int]) -> Callable[[], Any]:
     return lambda: torch.autograd.grad(forward(), (x, gamma, beta), dy)
 
 
-def work(library: str) -> None:
+def answer_requests(library: str) -> None:
     """Answer each ``[family, shape, seconds]`` on stdin with the median time of a call."""
-    make = torchs if library == "torch" else ours
+    make_call = make_torch_call if library == "torch" else make_our_call
     for line in sys.stdin:
         family, shape, seconds = json.loads(line)
-        call, times = make(family, shape), []
+        call, times = make_call(family, shape), []
         for _ in range(5):
             call()
         end = time.perf_counter() + seconds
@@ -97,6 +99,7 @@ class Worker:
         )
 
     def time(self, *call: Any) -> float:
+        """Return the median seconds of a call: of a family, a shape, for some seconds."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps(call) + "\n")
         self.process.stdin.flush()
@@ -106,10 +109,11 @@ class Worker:
         return float(json.loads(answer))
 
     def close(self) -> None:
+        """End the process."""
         self.process.communicate()
 
 
-def rows(
+def measure_rows(
     routes: Sequence[str] = ("numpy", "numba"), rounds: int = 7, seconds: float = 0.2, only: str = ""
 ) -> Iterator[Row]:
     """Yield a row for each function, shape and route, as it is measured."""
@@ -139,10 +143,10 @@ def main() -> None:
     parser.add_argument("--worker", choices=("torch", "numpy", "numba"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work(options.worker)
+        answer_requests(options.worker)
         return
     print(f"{'':30}{'route':8}{'ratio':>6} {'rounds':>13}{'ours':>11}{'PyTorch':>11}{'bar':>6}")
-    for row in rows(rounds=options.rounds, seconds=options.seconds, only=options.only):
+    for row in measure_rows(rounds=options.rounds, seconds=options.seconds, only=options.only):
         spread = f"{row.low:.2f} … {row.high:.2f}"
         times = f"{row.seconds * 1e6:8.0f} µs{row.peer_seconds * 1e6:8.0f} µs"
         print(

@@ -1,9 +1,9 @@
 """Time the fused normalizations on a GPU, both ways, against PyTorch's and against the device's copy bandwidth.
 
 Each call is timed twice. *Device*: calls queue up behind a long copy, so that events around them time the device
-alone. *Call*: from an idle device, what one call takes until the device is idle again. The traffic that cannot be
-avoided is three arrays forward (x for the statistics, x again, y) and five backward; layer norm, whose rows stay in
-the cache, needs two and three. Its rate is compared with that of a copy of a gigabyte.
+alone. *Call*: the time from an idle device until it is idle again. Batch norm must read or write at least three arrays
+forward (x for the statistics, x again, y) and five backward; layer norm, whose rows stay in the cache, two and three.
+The bytes of those in a second are compared with those of a copy of a gigabyte.
 
     PYTHONPATH=. python tests/bench/gpu.py [--json gpu.json] [--rounds 50] [--only batch_norm]
 """
@@ -29,7 +29,7 @@ SHAPES = [
 ARRAYS = {"batch_norm": {"forward": 3, "backward": 5}, "layer_norm": {"forward": 2, "backward": 3}}
 
 
-def timed(call: Callable[[], Any], delay: Callable[[], Any], rounds: int) -> tuple[float, float]:
+def time_call(call: Callable[[], Any], delay: Callable[[], Any], rounds: int) -> tuple[float, float]:
     """Return the median seconds of a call on the device, and from an idle device to an idle one."""
     import cupy
 
@@ -54,7 +54,8 @@ def timed(call: Callable[[], Any], delay: Callable[[], Any], rounds: int) -> tup
     return statistics.median(queued), statistics.median(alone)
 
 
-def ours(family: str, shape: Sequence[int]) -> dict[str, Callable[[], Any]]:
+def make_our_calls(family: str, shape: Sequence[int]) -> dict[str, Callable[[], Any]]:
+    """Return functions that run our fused op forward, and backward."""
     import cupy
 
     from tinygraph import Tensor, fused, grad
@@ -69,7 +70,8 @@ def ours(family: str, shape: Sequence[int]) -> dict[str, Callable[[], Any]]:
     return {"forward": forward, "backward": lambda: grad(y, inputs, dy)}
 
 
-def torchs(family: str, shape: Sequence[int]) -> dict[str, Callable[[], Any]]:
+def make_torch_calls(family: str, shape: Sequence[int]) -> dict[str, Callable[[], Any]]:
+    """Return functions that run PyTorch's op forward, and backward."""
     import torch
 
     channels = shape[1] if family == "batch_norm" else shape[-1]
@@ -84,7 +86,8 @@ def torchs(family: str, shape: Sequence[int]) -> dict[str, Callable[[], Any]]:
     return {"forward": forward, "backward": lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True)}
 
 
-def free() -> None:
+def free_memory() -> None:
+    """Give back what both libraries have allocated."""
     import cupy
     import torch
 
@@ -92,7 +95,7 @@ def free() -> None:
     cupy.get_default_memory_pool().free_all_blocks()
 
 
-def rows(rounds: int, only: str) -> Iterator[dict[str, Any]]:
+def measure_rows(rounds: int, only: str) -> Iterator[dict[str, Any]]:
     """Yield the copy's row, then one for each function, shape and direction."""
     import cupy
 
@@ -100,7 +103,7 @@ def rows(rounds: int, only: str) -> Iterator[dict[str, Any]]:
     target = cupy.empty_like(source)
     copy = lambda: cupy.copyto(target, source)
     delay = lambda: [copy() for _ in range(6)]  # some milliseconds
-    seconds, _ = timed(copy, delay, rounds)
+    seconds, _ = time_call(copy, delay, rounds)
     bandwidth = 2 * source.nbytes / seconds
     yield {"name": "copy 1 GiB", "seconds": seconds, "bandwidth": bandwidth}
     for family, shape in SHAPES:
@@ -108,9 +111,9 @@ def rows(rounds: int, only: str) -> Iterator[dict[str, Any]]:
         if only not in name:
             continue
         found = {}
-        for library, make in (("ours", ours), ("torch", torchs)):
-            found[library] = {k: timed(call, delay, rounds) for k, call in make(family, shape).items()}
-            free()
+        for library, make in (("ours", make_our_calls), ("torch", make_torch_calls)):
+            found[library] = {k: time_call(call, delay, rounds) for k, call in make(family, shape).items()}
+            free_memory()
         for way, arrays in ARRAYS[family].items():
             (mine, mine_alone), (peer, peer_alone) = found["ours"][way], found["torch"][way]
             rate = arrays * 4 * math.prod(shape) / mine
@@ -139,7 +142,7 @@ def main() -> None:
         f"{'':30}{'':9}{'device':>10}{'PyTorch':>10}{'ratio':>7}{'of copy':>9}{'PyTorch':>9}{'call':>10}{'PyTorch':>10}"
     )
     found, us = [], 1e6
-    for row in rows(options.rounds, options.only):
+    for row in measure_rows(options.rounds, options.only):
         found.append(row)
         if "way" not in row:
             print(f"{row['name']:39}{row['seconds'] * us:7.0f} µs{row['bandwidth'] / 1e12:27.2f} TB/s", flush=True)

@@ -70,7 +70,7 @@ CUDA_CASES = [
 def test_cuda_kernels_run_on_the_cpu(name, shape, axis, dtype, offset, cupy_on_cpu):
     x, gamma, beta, g = inputs = make_batch(name, shape, axis, dtype, offset)
     x, gamma, beta, g = map(cupy_on_cpu.asarray, inputs)
-    assert routes.route(x) == "cupy"
+    assert routes.choose_route(x) == "cupy"
     op = FUSED[name].op
     y, *extras = op.forward(x, gamma, beta, axis=axis, eps=1e-5)
     found = [y, *op.backward(g, (x, gamma, beta), extras, axis=axis, eps=1e-5)]
@@ -111,7 +111,7 @@ def test_cuda_kernels(name, shape, axis, dtype, offset):
     cupy = pytest.importorskip("cupy")
     inputs = make_batch(name, shape, axis, dtype, offset if dtype is not np.float16 else 0.0)
     on_device = list(map(cupy.asarray, inputs))
-    assert routes.route(on_device[0]) == "cupy"
+    assert routes.choose_route(on_device[0]) == "cupy"
     found = [a.get() for a in passes(FUSED[name], on_device, axis=axis)]
     tolerance = 1e-10 if dtype is np.float64 and offset else TOLERANCE[dtype]
     for what, a, b in zip(("y", "dx", "dγ", "dβ"), found, wanted(name, inputs, axis=axis), strict=True):

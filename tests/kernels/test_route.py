@@ -16,26 +16,26 @@ def test_the_route_follows_type_and_size(monkeypatch):
     monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
     large, small = np.ones(routes.COMPILED, np.float32), np.ones(routes.COMPILED - 1, np.float32)
     compiled = "numba" if (jit.load_numba() is not None) else "numpy"
-    assert routes.route(large) == compiled and routes.route(small) == "numpy"
-    assert routes.route(large.astype(np.float64)) == compiled
-    assert routes.route(large.astype(np.float16)) == "numpy"
-    assert routes.route(large.astype(">f4")) == "plain"
-    assert routes.route(np.ones(9999, np.longdouble)) == "plain"
-    assert routes.route(Decoy(large)) == "plain"
-    assert routes.route(large.view(type("Mine", (np.ndarray,), {}))) == "plain"
+    assert routes.choose_route(large) == compiled and routes.choose_route(small) == "numpy"
+    assert routes.choose_route(large.astype(np.float64)) == compiled
+    assert routes.choose_route(large.astype(np.float16)) == "numpy"
+    assert routes.choose_route(large.astype(">f4")) == "plain"
+    assert routes.choose_route(np.ones(9999, np.longdouble)) == "plain"
+    assert routes.choose_route(Decoy(large)) == "plain"
+    assert routes.choose_route(large.view(type("Mine", (np.ndarray,), {}))) == "plain"
     for wish in ("plain", "numpy"):
         monkeypatch.setenv("TINYGRAPH_FUSED", wish)
-        assert routes.route(large) == routes.route(small) == wish
+        assert routes.choose_route(large) == routes.choose_route(small) == wish
     monkeypatch.setenv("TINYGRAPH_FUSED", "cobol")
     with pytest.raises(ValueError, match="TINYGRAPH_FUSED is 'cobol'; there are plain, numpy, numba"):
-        routes.route(large)
+        routes.choose_route(large)
 
 
 def test_without_numba_numpy_takes_over(monkeypatch, fresh):
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
-    assert routes.route(np.ones(routes.COMPILED)) == "numpy"
+    assert routes.choose_route(np.ones(routes.COMPILED)) == "numpy"
     monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
     with pytest.raises(ModuleNotFoundError, match="pip install numba"):
-        routes.route(np.ones(routes.COMPILED))
+        routes.choose_route(np.ones(routes.COMPILED))

@@ -15,7 +15,7 @@ import numpy as np
 from tinygraph.engine.types import Array, Shape
 from tinygraph.functions.checks import check_batch, check_eps, check_shapes, check_variance
 from tinygraph.fused import reference
-from tinygraph.kernels.route import route
+from tinygraph.kernels.route import choose_route
 
 Axes: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[Array, Array] | Array  # two arrays, or one with two rows: mean and 1/σ; dγ and dβ
@@ -99,7 +99,7 @@ class Plan(NamedTuple):
             if p is not None and getattr(p, "shape", None) != self.parameter_shape:
                 check_shapes(self.name, x, self.parameter_shape, gamma=gamma, beta=beta)
         check_eps(self.name, eps)
-        name = route(x)
+        name = choose_route(x)
         if name != "plain":
             y = self.allocate(x)
             out = y.reshape(self.lengths)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygraph.engine.types import Array
 from tinygraph.kernels.jit import Kernel
-from tinygraph.kernels.route import route
+from tinygraph.kernels.route import choose_route
 from tinygraph.kernels.threads import share
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def can_compile(products: int, *arrays: Any) -> bool:
         and type(first) is np.ndarray
         and first.dtype.char in "fd"
         and all(type(a) is np.ndarray and a.dtype == first.dtype for a in arrays)
-        and route(first) == "numba"
+        and choose_route(first) == "numba"
     )
 
 

@@ -28,10 +28,10 @@ COMPILED = 1 << 12  # elements from which a compiled kernel is faster than NumPy
 ROUTES = ("plain", "numpy", "numba")  # those that ``TINYGRAPH_FUSED`` may name
 
 
-def route(x: Any) -> str:
+def choose_route(x: Any) -> str:
     """Return which kernel takes an array: "plain", "numpy", "numba" or "cupy".
 
-    >>> route(np.ones(3, np.float32))
+    >>> choose_route(np.ones(3, np.float32))
     'numpy'
     """
     return route_of(x.__class__, x.dtype, x.size >= COMPILED, os.environ.get("TINYGRAPH_FUSED", ""))

@@ -1,7 +1,8 @@
-// Batch norm: sums of parts of channels, each about a value of its own; what follows from all parts; then the output.
+// Batch norm in three steps: sums of parts of each channel, about one of its values (`..._sums`); statistics and
+// coefficients from the sums of all parts (`settle`, `resolve`); then the output (`..._scale`, `..._combine`).
 #include "../../kernels/common.cuh"
 
-// Threads of block (c, s) share channel c of (n, channels, run), in the s-th of gridDim.y parts, and call f(offset).
+// The threads of block (c, s) call f(offset) for the s-th of gridDim.y parts of channel c of (n, channels, run).
 template <typename F> __device__ inline void over_runs(Size n, Size channels, Size run, F f) {
     Size packs = run / W, total = n * packs, each = (total + gridDim.y - 1) / gridDim.y;
     Size start = blockIdx.y * each, stop = min(start + each, total), q = start + threadIdx.x;
@@ -80,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(256) runs_combine(
     });
 }
 
-// Blocks of 32 × 8 threads: a thread keeps to W columns of (rows, columns); `each` rows to a block.
+// Blocks of 32 × 8 threads share (rows, columns): each thread has W columns, and every eighth of the block's rows.
 template <typename F> __device__ inline void over_rows(Size rows, Size columns, Size column, F f) {
     Size each = (rows + gridDim.y - 1) / gridDim.y, stop = min((blockIdx.y + 1) * each, rows);
     if (column < columns) {
@@ -181,7 +182,7 @@ extern "C" __global__ void __launch_bounds__(256) rows_combine(
     });
 }
 
-// Blocks of 32 channels × 8: add up the parts of each channel, those of all its columns; thread row 0 gets the sums.
+// Blocks of 32 × 8 threads add up the parts of 32 channels, over all columns of each. Only threads with y = 0 get sums.
 __device__ inline bool gather(
     const double* part, Size parts, Size folds, Size channels, Size repeats, double& s, double& t) {
     Size c = blockIdx.x * 32 + threadIdx.x, columns = folds * channels * repeats;

@@ -1,7 +1,7 @@
-// Layer norm: blockDim.x threads to a row, blockDim.y rows to a block; a row that is read again is in the cache.
+// Layer norm: a block has blockDim.y rows, with blockDim.x threads each. A row's second read finds it in the cache.
 #include "../../kernels/common.cuh"
 
-// Add up what the threads of a row found; all of them get the sums.
+// Add up the sums of the threads of a row; each thread gets the totals.
 __device__ inline void over_row(double& s, double& t) {
     for (int o = min(blockDim.x, 32) / 2; o; o >>= 1) {
         s += __shfl_xor_sync(~0u, s, o);
@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(512) forward(
     }
 }
 
-// A thread adds to dγ and dβ at columns of its own: in shared memory where there is room, else in `part`.
+// A thread adds up dγ and dβ of its own columns: in shared memory if they fit, else in `part`.
 extern "C" __global__ void __launch_bounds__(512) backward(
     const T* __restrict__ x, const T* __restrict__ dy, const A* __restrict__ gamma,
     const double* __restrict__ mean, const double* __restrict__ rstd, T* __restrict__ dx, A* part,
@@ -110,7 +110,7 @@ extern "C" __global__ void __launch_bounds__(512) backward(
             }
 }
 
-// Blocks of 32 columns × 8: add up the parts.
+// Blocks of 32 × 8 threads add up the parts of 32 columns.
 extern "C" __global__ void gather(const A* __restrict__ part, Size parts, Size columns, A* out) {
     Size column = blockIdx.x * 32 + threadIdx.x;
     double s = 0;
