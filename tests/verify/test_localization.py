@@ -1,6 +1,7 @@
 """A check that fails names the op, the operand and the line of its derivative; or says that none is wrong, and why."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,20 @@ def test_a_line_that_adds_up_the_copies_itself():
     assert gradcheck(plus, (X, W[0])) and gradgradcheck(plus, (X, W[0]))
     found = f"the derivative line of plus_twice for b {place('line of plus twice')} is 2 × too large; {ALL}"
     assert message(gradcheck, plus_twice, (X, W[0])).startswith(f"gradcheck: {found}. So")
+
+
+def test_arrays_of_a_device_are_checked_there(device_array, monkeypatch):
+    put = lambda values, backend, dtype: device_array(values.astype(dtype))
+    monkeypatch.setattr(sys.modules["tinygraph.verify.inputs"], "asarray", put)
+    swish = double_slope()
+    found = f"the derivative line of swish for x {place('line of swish')} is 2 × too large; {ALL}"
+    for check in (gradcheck, gradgradcheck):
+        text = message(check, lambda x: swish(x * 1.0), device_array(X))
+        assert text.startswith(f"{check.__name__}: {found}. So")
+    assert "relu has a kink in x at element [0, 0], where x is 0: the" in message(
+        gradcheck, lambda x: tg.relu(x) * 1.0, device_array(KINKED)
+    )
+    assert CUT in message(gradcheck, by_detach, device_array(X))
 
 
 # ---- no derivative is wrong, and the check fails all the same ----

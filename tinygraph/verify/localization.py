@@ -87,8 +87,8 @@ def explain_first(check: Check, worst: Comparison, limits: Limits, rng: np.rando
     with np.errstate(all="ignore"):
         faults = [fault for alone in node_checks(check) for fault in first_faults(alone, limits.rtol, rng)]
     if any(fault.wrong for fault in faults):
-        return joined(faults)
-    return joined(faults, cut_gradients(check, rng)) or kink_at(check, worst, limits, rng)
+        return join_faults(faults)
+    return join_faults(faults, cut_gradients(check, rng)) or kink_at(check, worst, limits, rng)
 
 
 def explain_second(
@@ -105,8 +105,8 @@ def explain_second(
         if not any(fault.wrong for fault in faults):
             faults += [f for alone in node_checks(first) for f in second_faults(alone, second_order(alone), rtol, rng)]
     if any(fault.wrong for fault in faults):
-        return joined(faults)
-    return joined(faults, cut_gradients(second, rng)) or kink_at(second, worst, limits, rng)
+        return join_faults(faults)
+    return join_faults(faults, cut_gradients(second, rng)) or kink_at(second, worst, limits, rng)
 
 
 def explain_kernel(check: Check, rng: np.random.Generator) -> str:
@@ -196,17 +196,17 @@ def fault_of(check: Check, found: Comparison, atol: Array, rtol: float, subject:
     kinks = (excess > 1) & ~singular & found.kinks(atol, rtol)
     wrong = (excess > 1) & ~kinks & ~singular
     if wrong.any():
-        spared = kinks | singular
-        kept = dataclasses.replace(
+        excluded = kinks | singular
+        rest = dataclasses.replace(
             found,
-            analytic=np.where(spared, 0, found.analytic),
-            numeric=np.where(spared, 0, found.numeric),
+            analytic=np.where(excluded, 0, found.analytic),
+            numeric=np.where(excluded, 0, found.numeric),
         )
-        return Fault(check.report(kept, np.where(spared, 0, excess), subject), True)
+        return Fault(check.report(rest, np.where(excluded, 0, excess), subject), True)
     row, column = np.unravel_index((kinks if kinks.any() else singular).argmax(), excess.shape)
     x, array = check.inputs[found.input], check.arrays[found.input]
     place = int(found.elements[column])
-    where = f"in {x} at element {index_of(place, array)}, where {x} is {array.reshape(-1)[place]:.6g}"
+    where = f"in {x} at element {index_of(place, array)}, where {x} is {float(array.reshape(-1)[place]):.6g}"
     if not kinks.any():
         return Fault(f"{function} has no finite derivative {where}", False)
     left, right, given = (float(side[row, column]) for side in (found.left, found.right, found.analytic))
@@ -259,7 +259,7 @@ def same_constant(a: Value, b: Value) -> bool:
     return a.dtype.kind != "f" or np.array_equal(a, b, equal_nan=True)
 
 
-def joined(faults: Sequence[Fault], more: Sequence[str] = ()) -> str:
+def join_faults(faults: Sequence[Fault], more: Sequence[str] = ()) -> str:
     """Write faults in a sentence: those that are wrong if there are any, and each derivative once."""
     shown = [fault for fault in faults if fault.wrong] or faults
     first = {fault.derivative: fault.text for fault in reversed(shown)}
