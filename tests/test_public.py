@@ -1,36 +1,109 @@
 """The public names: all there, all documented, each with an example, and importing them is light."""
 
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
 import inspect
+import re
 import subprocess
 import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import tinygraph
 
-NAMES = sorted(set(tinygraph.__all__) - {"OPS", "fused"} | {"abs", "max", "min", "sum"})
+HIDDEN = {"abs", "max", "min", "sum"}  # public, and not in ``__all__``: these are Python's
+NAMES = sorted(set(tinygraph.__all__) - {"OPS", "fused"} | HIDDEN)
+MODULES = ("fused", "nn", "nn.functional", "nn.init", "optim", "data", "nets", "checkpoint", "training")
+SECTION = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Source):(.*)$", re.M)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def public() -> Iterator[tuple[str, Any]]:
+    """Yield every public function and class, with its path; an error class needs no arguments."""
+    yield from ((name, getattr(tinygraph, name)) for name in NAMES)
+    for path in MODULES:
+        module = importlib.import_module(f"tinygraph.{path}")
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if not inspect.ismodule(thing) and (path == "fused" or name not in NAMES):
+                yield f"{path}.{name}", thing
+
+
+PUBLIC = {
+    path: thing
+    for path, thing in public()
+    if callable(thing) and not (inspect.isclass(thing) and issubclass(thing, Exception))
+}
+
+
+def sections(thing: Any) -> dict[str, str]:
+    """The sections of a docstring by title, the text before them under ''; a class has its own docstring."""
+    text = inspect.cleandoc((vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__) or "")
+    found, title = {"": ""}, ""
+    for line in text.partition(">>>")[0].splitlines():
+        if (head := SECTION.match(line)) and not line.startswith(" "):
+            title = head[1]
+            found[title] = f"    {head[2].strip()}\n" if head[2].strip() else ""
+        elif title and line and not line.startswith(" "):
+            title = ""
+        else:
+            found[title] += f"{line}\n"
+    return found
+
+
+def entries(section: str) -> list[str]:
+    """What stands before the colon of each entry of a section."""
+    return [line.partition(":")[0].strip() for line in section.splitlines() if re.match(r"    \S", line)]
+
+
+def arguments(thing: Any) -> list[str]:
+    """The names of a callable's arguments."""
+    return list(inspect.signature(thing).parameters)
+
+
+def raises(thing: Any) -> bool:
+    """Whether a function raises in its own body, and not only in what it calls."""
+    function: Callable[..., Any] = inspect.unwrap(getattr(getattr(thing, "op", thing), "function", thing))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return any(isinstance(node, ast.Raise) and node.exc is not None for node in ast.walk(tree))
+
+
+def returns(thing: Any) -> bool:
+    """Whether a function is annotated to return something."""
+    return inspect.signature(thing).return_annotation not in ("None", None, inspect.Signature.empty)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
 def test_public_name_is_documented(name):
-    thing = getattr(tinygraph, name)
-    text = inspect.getdoc(thing)
-    assert text, f"{name} has no docstring"
-    first = text.splitlines()[0]
+    thing = PUBLIC[name]
+    found = sections(thing)
+    first = found[""].partition("\n")[0]
+    assert first, f"{name} has no docstring"
     assert first[0].isupper() or name in ("hvp", "jvp", "vjp"), first
-    if inspect.isfunction(thing) and name not in ("sample",):
-        assert ">>>" in text, f"{name} has no example"
+    assert ">>>" in thing.__doc__, f"{name} has no example"
+    wanted, given = arguments(thing), entries(found.get("Args", "") + found.get("Attributes", ""))
+    assert not [entry for entry in given if re.search(r"\w, *\*{0,2}\w", entry.partition("(")[0])], (
+        f"{name}: split {given}"
+    )
+    given = [entry.partition(" (")[0].strip("\\*") for entry in given]
+    assert not [x for x in wanted if x not in given], f"{name}{tuple(wanted)} explains {given}"
+    if inspect.isfunction(thing):
+        assert not returns(thing) or found.keys() & {"Returns", "Yields"}, f"{name} does not say what it returns"
+        assert not raises(thing) or "Raises" in found, f"{name} does not say when it raises"
 
 
 def test_star_import_leaves_builtins_alone():
-    import builtins
-
     assert not set(tinygraph.__all__) & set(dir(builtins))
 
 
 def test_all_is_complete():
     of = {n: getattr(tinygraph, n) for n in dir(tinygraph) if not n.startswith("_")}
-    public = {n for n, v in of.items() if not inspect.ismodule(v)} - {"abs", "max", "min", "sum"}
+    public = {n for n, v in of.items() if not inspect.ismodule(v)} - HIDDEN
     assert public == set(tinygraph.__all__) - {"fused"}
 
 

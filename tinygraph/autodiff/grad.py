@@ -60,6 +60,7 @@ def backward(self: Tensor, gradient: ArrayLike | Tensor | None = None, retain_gr
     """Add the gradient of this tensor in each leaf into the leaf's ``.grad``.
 
     Args:
+        self: the tensor to differentiate.
         gradient: upstream gradient, of this tensor's shape; 1 for a scalar.
         retain_graph: keep the graph, so that it can be drawn and walked again, until this tensor is
             dropped; False frees it on the way.

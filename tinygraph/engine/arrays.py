@@ -30,7 +30,15 @@ def scatter_add(target: Any, key: Any, values: Any) -> None:
 
 
 def asarray(values: Any, backend: str = "numpy", dtype: Any = None) -> Any:
-    """Return ``values`` as an array of a backend, "numpy" or "cupy".
+    """Return ``values`` as an array of a backend.
+
+    Args:
+        values: an array of any backend, or what ``numpy.asarray`` takes.
+        backend: "numpy", or "cupy" for an array on the GPU.
+        dtype: type of an element; that of ``values`` unless given.
+
+    Returns:
+        The array; ``values`` itself where nothing has to change.
 
     Raises:
         ModuleNotFoundError: CuPy is asked for and not installed; the message says how to install it.

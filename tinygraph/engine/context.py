@@ -57,6 +57,9 @@ def scope(*names: str) -> contextlib.AbstractContextManager[None]:
     Args:
         names: of the boxes, outer before inner.
 
+    Returns:
+        A context for a ``with`` statement.
+
     >>> from tinygraph import Tensor
     >>> with scope("net"), scope("bn1"):
     ...     y = Tensor([1.0]) * 2
@@ -68,6 +71,9 @@ def scope(*names: str) -> contextlib.AbstractContextManager[None]:
 
 def no_grad() -> contextlib.AbstractContextManager[None]:
     """Compute without recording: results inside are constants, as with ``torch.no_grad()``.
+
+    Returns:
+        A context for a ``with`` statement.
 
     >>> from tinygraph import Tensor
     >>> x = Tensor([3.0])
@@ -81,6 +87,12 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
 
 def composite(function: F) -> F:
     """Mark a function made of ops: in a drawing its nodes share a box that bears its name.
+
+    Args:
+        function: the function; its name becomes the scope.
+
+    Returns:
+        A function that does the same inside that scope.
 
     >>> from tinygraph import Tensor
     >>> @composite

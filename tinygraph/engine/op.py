@@ -69,6 +69,19 @@ class Op:
 
     ``operands`` and ``params`` name the arguments. ``lines``, ``partials`` and ``asks`` have one entry an operand:
     the derivative line, its LaTeX, and the names that the line asks for. ``code`` is the source of the call.
+
+    Args:
+        function: the function with its signature: arguments without a default are operands.
+        forward: what computes the value: ``function``, or a ufunc.
+        tex: LaTeX of the result, ``$x`` standing for the operand x.
+        rules: for each operand, the LaTeX of its local derivative and its derivative line.
+        says: one English sentence.
+        onnx: its name in ONNX.
+        family: as for `op`.
+        samples: calls that tests make.
+
+    >>> tg.mul.op.operands, tg.mul.op.asks
+    (('x', 'y'), (('y',), ('x',)))
     """
 
     function: Function

@@ -26,7 +26,20 @@ class Sample(NamedTuple):
 
 
 def sample(*shapes: tuple[int, ...], low: float = -2.0, high: float = 2.0, **params: Any) -> Sample:
-    """Describe an example call: ``sample((4, 3), low=0.5, axis=0)``."""
+    """Describe a call of an op, for the tests that check its value and its derivatives.
+
+    Args:
+        shapes: one for each operand.
+        low: the least value that an element may take.
+        high: the greatest one.
+        params: the parameters of the call.
+
+    Returns:
+        The description, for ``samples=`` of `op`.
+
+    >>> sample((4, 3), low=0.5, axis=0)
+    Sample(shapes=((4, 3),), low=0.5, high=2.0, params={'axis': 0})
+    """
     return Sample(shapes, low, high, params)
 
 

@@ -224,6 +224,11 @@ class Tensor(TensorMethods):
 class Parameter(Tensor):
     """A leaf that an optimizer moves; drawings show it as a parameter.
 
+    Args:
+        array: as for `Tensor`.
+        name: what drawings and errors call it. In a `nn.Module`, the name of the attribute unless given.
+        requires_grad: False freezes it: it becomes a constant.
+
     >>> Parameter(np.ones(3, np.float32), name="γ")
     Parameter([1., 1., 1.], name='γ', dtype=float32)
     """

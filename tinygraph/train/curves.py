@@ -22,6 +22,8 @@ def curves(history: Sequence[Epoch], path: str | os.PathLike[str], title: str = 
 
     Raises:
         ModuleNotFoundError: Matplotlib is not installed; the message says how to install it.
+
+    >>> curves(run.history, "curves.svg", "LeNet")  # doctest: +SKIP
     """
     try:
         from matplotlib.figure import Figure

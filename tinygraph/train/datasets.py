@@ -73,6 +73,10 @@ def fashion_mnist(root: str | Path | None = None, download: bool = False) -> tup
         ModuleNotFoundError: ``download``, and pooch is not installed.
 
     Source: Xiao, Rasul and Vollgraf 2017, https://github.com/zalandoresearch/fashion-mnist; licence MIT.
+
+    >>> fashion_mnist("an empty folder")
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     folder = Path(root) if root is not None else DEBIAN
     if root is None and not DEBIAN.is_dir():
@@ -177,6 +181,10 @@ def cifar10(root: str | Path) -> tuple[Pair, Pair]:
         ValueError: the folder holds the pickled version, or a file is truncated or corrupt.
 
     Source: A. Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
+
+    >>> cifar10("an empty folder")
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     folder = Path(root)
     folder = folder / "cifar-10-batches-bin" if (folder / "cifar-10-batches-bin").is_dir() else folder

@@ -171,6 +171,11 @@ class Recipe(NamedTuple):
         epochs: number of epochs.
         examples: how many of the training set are used; None takes all.
         prepare: ``prepare(training images)`` makes the transform of a batch.
+
+    >>> from tinygraph.nets import RECIPES
+    >>> recipe = RECIPES["lenet"]
+    >>> recipe.batch, recipe.epochs
+    (256, 10)
     """
 
     says: str

@@ -59,6 +59,11 @@ class Profile:
     Attributes:
         seconds: length of the whole block, in seconds. What the entries leave of it is the recording, and the code of
             the caller. With several threads the entries may add up to more.
+
+    >>> with tg.profile() as p:
+    ...     y = Tensor(np.ones(3)) * 2
+    >>> p.seconds > 0
+    True
     """
 
     def __init__(self) -> None:
