@@ -249,6 +249,13 @@ def as_torch(array: np.ndarray, requires_grad: bool = False) -> Any:
     return torch.from_numpy(array.copy()).requires_grad_(requires_grad)
 
 
+def as_numpy(tensor: Any) -> np.ndarray | None:
+    """Return a tensor of PyTorch as an array. Its tensors of nothing but zeros may have no memory to read."""
+    if tensor is None or tensor._is_zerotensor():
+        return None if tensor is None else np.zeros(tensor.shape)
+    return tensor.detach().numpy()
+
+
 def scatter(x: Any, key: Any, shape: Sequence[int]) -> Any:
     """Add ``x`` into zeros of ``shape`` at the places ``key``, in PyTorch."""
     return torch.zeros(shape, dtype=x.dtype).index_put((key,), x, accumulate=True)
@@ -388,6 +395,8 @@ def take_extreme_of_two(d: Draft) -> Line:
 @form(1)
 def add_in_logarithms(d: Draft) -> Line:
     x, y = pair(d)
+    if max(np.abs(array_named(d, name)).max() for name in (x, y)) > 100:
+        raise UnfitError  # PyTorch's second derivative overflows to NaN where the two are far apart
     return f"tg.logaddexp({x}, {y})", f"torch.logaddexp({x}, {y})", False
 
 
@@ -739,14 +748,14 @@ def run_theirs(program: Program, noise: np.random.Generator | None = None) -> Re
         if noise is not None and not step.exact:
             value = value * as_torch(np.asarray(1 + 1e-15 * noise.standard_normal(value.shape)))
         values[step.name] = value
-    found: Results = {f"value of {step.name}": values[step.name].numpy(force=True) for step in program.steps}
+    found: Results = {f"value of {step.name}": as_numpy(values[step.name]) for step in program.steps}
     outputs = {name: y for name in program.outputs() if (y := values[name]).requires_grad}
     if not outputs:
         return found
     seeds = {n: as_torch(program.upstream(n, y.shape), True) for n, y in outputs.items()}
     inner = [name for name in program.names() if values[name].requires_grad]
     grads = pull(outputs, seeds, {name: values[name] for name in inner})
-    arrays = {name: None if g is None else g.numpy(force=True) for name, g in grads.items()}
+    arrays = {name: as_numpy(g) for name, g in grads.items()}
     found |= {f"gradient of {name}": g for name, g in arrays.items()}
     for name in leaves:
         g = arrays[name]
@@ -757,7 +766,7 @@ def run_theirs(program: Program, noise: np.random.Generator | None = None) -> Re
         weights = {n: as_torch(program.upstream(f"second {n}", g.shape)) for n, g in deep.items()}
         wanted = {**leaves, **{f"upstream of {name}": w for name, w in seeds.items()}}
         second = pull(deep, weights, wanted)
-        found |= {f"second derivative to {n}": None if g is None else g.numpy(force=True) for n, g in second.items()}
+        found |= {f"second derivative to {n}": as_numpy(g) for n, g in second.items()}
     return found
 
 
