@@ -212,7 +212,7 @@ class Draft:
     def constant(self, array: np.ndarray) -> str:
         """Return the name of a new array that both libraries take as it is."""
         name = f"c{len(self.constants)}"
-        self.constants[name] = array
+        self.constants[name] = np.asarray(array)
         return name
 
     def check_kink(self, gaps: np.ndarray, *names: str) -> None:
@@ -518,6 +518,26 @@ def cut(d: Draft) -> Line:
     places = sorted({int(n) for n in d.rng.integers(1, shape[axis], 2)})
     j = int(d.rng.integers(0, len(places) + 1))
     return f"tg.split({x}, {places}, {axis})[{j}]", f"torch.tensor_split({x}, {places}, {axis})[{j}]", True
+
+
+@form(1)
+def take_apart(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 0 and max(a.shape) <= 40)
+    shape = d.arrays[x].shape
+    axis = int(d.rng.integers(0, len(shape)))
+    ours, theirs = f"[*tg.unbind({x}, {axis})]", f"[*torch.unbind({x}, {axis})]"
+    part = d.choice(("[0]", "[-1]"))
+    return d.choice((
+        (f"tg.stack({ours}[::-1], axis={axis})", f"torch.stack({theirs}[::-1], {axis})", True),
+        (f"{ours}{part} * {ours}[0]", f"{theirs}{part} * {theirs}[0]", True),
+    ))  # fmt: skip
+
+
+@form(1)
+def fill_where_masked(d: Draft) -> Line:
+    x = d.pick()
+    mask = d.constant(d.rng.random(d.arrays[x].shape) < 0.4)
+    return f"tg.masked_fill({x}, {mask}, -1.0)", f"{x}.masked_fill({mask}, -1.0)", True
 
 
 @form(1)
