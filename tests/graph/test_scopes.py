@@ -59,6 +59,13 @@ def test_a_leaf_is_in_the_scope_that_its_consumers_share() -> None:
     graph = snapshot(y)
     places = {graph.label(n.id): n.scope for n in graph.nodes if n.op is None}
     assert places == {"x": ("data",), "c": ("data",), "w": ("net",), "5": ("net", "b")}
+    (dx,) = tg.grad(y, x, np.ones(2), create_graph=True)
+    both = snapshot(y, dx)
+    w_users = {both.nodes[i].scope[0] for i, _ in both.consumers[both.find("w").id]}
+    assert w_users == {"net", "grad"}  # and those in "grad" do not count
+    assert both.find("w").scope == ("net",)
+    alone = snapshot(dx)
+    assert alone.find("w").scope[:1] == ("grad",)
 
 
 def test_a_scope_that_is_entered_twice_has_two_entries() -> None:
