@@ -226,7 +226,7 @@ def time_turn(worker: Worker, steps: int) -> float:
     """Wait until the other library's threads sleep, let this one warm up, and return the seconds of a step."""
     time.sleep(QUIET)
     worker.ask(repeat=-(-steps // 10))
-    return max(worker.ask(repeat=steps), 1e-6)
+    return max(float(worker.ask(repeat=steps)), 1e-6)
 
 
 def table(results: Iterable[Result]) -> str:

@@ -136,7 +136,16 @@ class NLLLoss(Loss):
         return self.weigh(log_p, target)
 
     def weigh(self, log_p: Value, target: Value, smoothing: float = 0.0) -> Value:
-        """Return the loss with weights; ``smoothing`` is the share of each target spread evenly over all classes."""
+        """Return the loss, in which each class and each target counts as the options say.
+
+        Args:
+            log_p: logarithms of probabilities, (C,), (N, C) or (N, C, …).
+            target: classes, as in ``forward``.
+            smoothing: share of each target that is spread evenly over all classes, 0 … 1.
+
+        Returns:
+            The loss in nats, 0-d; with reduction "none", of the shape of the target.
+        """
         name, labels = type(self).__name__, self.array_of_target(target)
         if labels.dtype.kind not in "iu":
             raise ValueError(f"{name}: the target must be classes, which are integers, not {labels.dtype}")

@@ -42,14 +42,27 @@ class StateDict(dict[str, Array]):
 
 
 class IncompatibleKeys(NamedTuple):
-    """The keys that `Module.load_state_dict` missed, and the keys that the module has no place for."""
+    """The keys that did not match in `Module.load_state_dict`.
+
+    Args:
+        missing_keys: the module's keys that were not given.
+        unexpected_keys: the given keys that the module does not have.
+
+    >>> IncompatibleKeys([], ["bias"]).unexpected_keys
+    ['bias']
+    """
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class RemovableHandle(NamedTuple):
-    """The means to remove a hook: call ``remove()``, or use it in a ``with`` block and leave the block."""
+    """The means to remove a hook: call ``remove()``, or use it in a ``with`` block and leave the block.
+
+    Args:
+        hooks: the hooks of a module by number.
+        number: the number of this hook.
+    """
 
     hooks: dict[int, Hook]
     number: int
