@@ -40,7 +40,7 @@ OWNERS = {
 
 
 def theirs(torch):
-    tensors = {name: torch.tensor(array) for name, array in ARRAYS.items()}
+    tensors = {name: torch.tensor(array, requires_grad=name in "xymvz") for name, array in ARRAYS.items()}
     return {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "a": ARRAYS["x"], **tensors}
 
 
@@ -60,11 +60,20 @@ def plain(value):
 @pytest.mark.parametrize("call", PAIRS)
 def test_what_is_advised_gives_the_same(call):
     torch = pytest.importorskip("torch")
+    names, others = theirs(torch), ours()
     with np.errstate(all="ignore"):
-        expected, found = plain(eval(call, theirs(torch))), plain(eval(PAIRS[call], ours()))
-    parts = zip(expected, found, strict=True) if isinstance(expected, list) else [(expected, found)]
+        expected, found = eval(call, names), eval(PAIRS[call], others)
+    parts = zip(expected, found, strict=True) if isinstance(expected, tuple | list) else [(expected, found)]
     for theirs_part, ours_part in parts:
-        np.testing.assert_allclose(ours_part, theirs_part, rtol=1e-9)
+        np.testing.assert_allclose(plain(ours_part), plain(theirs_part), rtol=1e-9)
+        if not (isinstance(ours_part, tg.Tensor) and ours_part.requires_grad and ours_part.dtype == np.float64):
+            continue
+        weights = np.random.default_rng(1).standard_normal(ours_part.shape)
+        (theirs_part * torch.tensor(weights)).sum().backward(retain_graph=True)
+        (ours_part * weights).sum().backward()
+    for name in "xymvz":
+        if others[name].grad is not None:
+            np.testing.assert_allclose(others[name].grad, names[name].grad.numpy(), rtol=1e-7, atol=1e-12)
 
 
 def test_a_pair_is_of_a_name_that_is_not_here():

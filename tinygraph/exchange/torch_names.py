@@ -105,7 +105,7 @@ PAIRS = {
     "x.repeat(2, 1)": "tg.concatenate([x, x])",
     "x.repeat_interleave(2, 0)": "x[np.repeat(np.arange(len(x)), 2)]",
     "x.roll(1, 0)": "tg.concatenate([x[-1:], x[:-1]])",
-    "x.scatter_add(0, i, y)": "x + tg.scatter(y[:, :1], (i, [[0]]), x.shape)",
+    "x.scatter_add(0, i, y[:, :1])": "x + tg.scatter(y[:, :1], (i, [[0]]), x.shape)",
     "x.select(0, 1)": "x[1]",
     "x.swapdims(0, 1)": "x.swapaxes(0, 1)",
     "x.take(j)": "x.flatten()[j]",
@@ -221,7 +221,7 @@ PAIRS = {
     "F.kl_div(x.log(), y, reduction='sum')": "(y * (y.log() - x.log())).sum()",
     "F.l1_loss(x, y)": "(x - y).abs().mean()",
     "F.smooth_l1_loss(x, y)": "tg.where((x - y).abs() < 1, 0.5 * (x - y) ** 2, (x - y).abs() - 0.5).mean()",
-    "F.soft_margin_loss(x, y)": "tg.logaddexp(0.0, -y * x).mean()",
+    "F.soft_margin_loss(x, y.detach())": "tg.logaddexp(0.0, -y.data * x).mean()",
     # The same as modules
     "nn.BCELoss()(x, y)": "-(y * x.log() + (1 - y) * (1 - x).log()).mean()",
     "nn.CosineSimilarity()(x, y)": "(x * y).sum(1) / ((x * x).sum(1) * (y * y).sum(1)).sqrt()",
