@@ -75,7 +75,7 @@ template <typename... P> void launch(void (*f)(P...), unsigned* grid, unsigned* 
 """
 
 
-class ndarray(np.ndarray):  # noqa: N801
+class ndarray(np.ndarray):  # noqa: N801 - NumPy's name
     """NumPy's, under CuPy's name: contiguous memory has an address."""
 
     data = property(lambda self: SimpleNamespace(ptr=self.ctypes.data))  # type: ignore[assignment]

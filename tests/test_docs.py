@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -89,3 +90,11 @@ def test_the_code_of_the_nets_runs_in_order(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "net.npz").exists()
     assert names["run"].epoch == 2
     assert capsys.readouterr().out.startswith("Epoch(loss=")
+
+
+def test_the_reference_is_what_its_command_writes(tmp_path):
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    here = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert reference.main(tmp_path / "reference.md") == here, "run `python docs/reference.py`, and look at what changed"

@@ -202,7 +202,7 @@ def test_an_error_within_a_line_names_op_operand_and_line():
     plus = add_op(lambda g: g[:, :, 0])
     with pytest.raises(IndexError, match=r"too many indices.*the derivative of plus in b, test_backward\.py:\d+"):
         plus(Tensor(ROWS), Tensor(B)).sum().backward()
-    plus = add_op(lambda g: nowhere)  # noqa: F821
+    plus = add_op(lambda g: nowhere)  # noqa: F821 - that is the error
     with pytest.raises(RuntimeError, match=r"'nowhere' is not defined .*the derivative of plus in b"):
         plus(Tensor(ROWS), Tensor(B)).sum().backward()
 

