@@ -78,7 +78,7 @@ def reference() -> Iterator[str]:
     for name in filter(has_module, MODULES):
         module = importlib.import_module(f"tinygraph.{name}")
         yield from ["", f"## tinygraph.{name}", "", *prose(inspect.getdoc(module) or "")]
-        for member in sorted(public_names(module), key=str.lower):
+        for member in sorted(public_names(module), key=lambda name: (name.lower(), name)):
             yield from entry(member, getattr(module, member))
 
 
@@ -100,7 +100,9 @@ def public_names(module: ModuleType) -> list[str]:
 def sections_of_tinygraph() -> dict[str, list[str]]:
     """Return the names of `tinygraph` itself by section."""
     found: dict[str, list[str]] = {title: [] for title in SECTIONS.values()}
-    for name in sorted(set(tg.__all__) - NO_FUNCTIONS | {"abs", "max", "min", "sum"}, key=str.lower):
+    for name in sorted(
+        set(tg.__all__) - NO_FUNCTIONS | {"abs", "max", "min", "sum"}, key=lambda name: (name.lower(), name)
+    ):
         place = getattr(getattr(tg, name), "__module__", "").removeprefix("tinygraph.")
         title = next(title for start, title in SECTIONS.items() if place.startswith(start))
         found[title].append(name)
