@@ -20,14 +20,14 @@ import pytest
 
 import tinygraph as tg
 from tests import gallery
-from tests.test_svg import hostile_graph
+from tests.drawing.graphs import hostile_graph
 from tinygraph.drawing.formats.html import html
 from tinygraph.drawing.formats.mermaid import mermaid
 from tinygraph.drawing.formats.svg import svg
 from tinygraph.graph.data import Graph
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 MERMAID = Path(os.environ.get("MERMAID_JS", ROOT / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"))
 QUIET = ("gpu", "quic", "background-networking", "component-update", "sync", "extensions")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
