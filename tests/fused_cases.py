@@ -44,7 +44,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    """Forget what is known of Numba, and what it made."""
+    """Forget whether Numba is installed, and all compiled kernels."""
     kernels = [k for m in PACKAGES.values() for k in every_kernel(m)]
     before, patience = [dict(k.compiled) for k in kernels], jit.Kernel.patience
     for kernel in kernels:
@@ -60,7 +60,7 @@ def fresh() -> Iterator[None]:
 
 @pytest.fixture
 def threads_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Have so many threads share all work."""
+    """Return a function that sets the number of threads, which then share all work."""
     caches = (threads.start_helpers, batch.layout.Layout.tiles)
 
     def start(count: int) -> None:
@@ -91,9 +91,9 @@ def make_batch(
     name: str, shape: tuple[int, ...], axis: Any, dtype: Any = np.float64, offset: float = 0.0
 ) -> list[np.ndarray]:
     """x, γ, β and an upstream gradient."""
-    rng, kept = np.random.default_rng(0), parameters(name, shape, axis)
+    rng, lengths = np.random.default_rng(0), parameters(name, shape, axis)
     draw = lambda n, m: (rng.standard_normal(n) + m).astype(dtype)
-    return [draw(shape, offset), draw(kept, 0.3), draw(kept, 0.0), draw(shape, 0.1)]
+    return [draw(shape, offset), draw(lengths, 0.3), draw(lengths, 0.0), draw(shape, 0.1)]
 
 
 def passes(function: Any, inputs: list[Any], **params: Any) -> list[np.ndarray]:

@@ -163,7 +163,7 @@ def test_operands_are_left_alone(name, shape, axis, way):
     for p, q in zip(inputs, before, strict=True):
         np.testing.assert_array_equal(p, q)
     compiled = [f for kernel in every_kernel(PACKAGES[name]) for f in kernel.compiled.values()]
-    assert all(len(f.signatures) == 1 for f in compiled), "compiled once more for what is read-only"
+    assert all(len(f.signatures) == 1 for f in compiled), "compiled once more for read-only arrays"
 
 
 @SMALL

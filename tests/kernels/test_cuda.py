@@ -46,7 +46,7 @@ def cupy_on_cpu(tmp_path_factory, monkeypatch):
         pytest.skip("g++ is not there")
     folder = tmp_path_factory.getbasetemp() / "cuda"
     folder.mkdir(exist_ok=True)
-    monkeypatch.setitem(sys.modules, "cupy", cuda_on_cpu.pretended(folder))
+    monkeypatch.setitem(sys.modules, "cupy", cuda_on_cpu.pretend_cupy(folder))
     monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
     cuda.processor_count.cache_clear()
     yield sys.modules["cupy"]

@@ -17,7 +17,7 @@ def wait(counters):
 
 
 def test_a_thread_that_waits_long_yields_its_core():
-    """To a function of ours in place of the system's, which does what is waited for."""
+    """A function of ours stands in for the system's, and finishes the piece that the thread waits for."""
     pytest.importorskip("numba")
     from llvmlite import binding
 

@@ -90,7 +90,7 @@ class Plan(NamedTuple):
         """Put the axes of a result back into the order of x."""
         return y.transpose(self.inverse) if self.inverse else y
 
-    def forward(self, x: Array, gamma: Any, beta: Any, eps: float) -> tuple[Any, ...]:
+    def forward(self, x: Array, gamma: Array | None, beta: Array | None, eps: float) -> tuple[Any, ...]:
         """Return y, and the fields of `Saved`.
 
         Where the variance of a channel overflows the sums of a kernel, the reference computes all channels.
@@ -111,8 +111,8 @@ class Plan(NamedTuple):
         y, *statistics = reference.forward(self.name, x, gamma, beta, self.averaged, self.repeated, eps)
         return y, *Saved((statistics[0], statistics[1]), False, "plain", self)
 
-    def backward(self, g: Array, operands: Any, saved: Saved) -> tuple[Any, Any, Any]:
-        """Return the gradients in x, γ and β; None for what is no array."""
+    def backward(self, g: Array, operands: Any, saved: Saved) -> tuple[Array, Array | None, Array | None]:
+        """Return the gradients in x, γ and β; None for a parameter that is None or a plain number."""
         x, gamma, beta = operands
         if saved.route == "plain":
             mean, rstd = saved.statistics
@@ -134,15 +134,15 @@ class Saved(NamedTuple):
     plan: Plan
 
 
-def backward(g: Array, operands: Any, extras: tuple[Any, ...], **_: Any) -> tuple[Any, Any, Any]:
+def backward(g: Array, operands: Any, extras: tuple[Any, ...], **_: Any) -> tuple[Array, Array | None, Array | None]:
     """Return the gradients of an op whose forward is `Plan.forward`."""
     saved = Saved(*extras)
     return saved.plan.backward(g, operands, saved)
 
 
-def match_parameter(dp: Array, p: Any) -> Any:
-    """Give the gradient of a parameter its shape and dtype; None for what is no array."""
-    if not hasattr(p, "dtype"):
+def match_parameter(dp: Array, p: Array | None) -> Array | None:
+    """Give the gradient of a parameter the shape and dtype of the parameter; None where that is no array."""
+    if p is None or not hasattr(p, "dtype"):
         return None
     return (dp if dp.shape == p.shape else dp.reshape(p.shape)).astype(p.dtype)
 
@@ -153,7 +153,9 @@ def match_parameter(dp: Array, p: Any) -> Any:
 def adapt_to_cpu(forward: Pass, backward: Pass) -> Route:
     """Make a route of kernels that take contiguous arrays of one dtype, and a parameter for every channel."""
 
-    def run_forward(x: Array, gamma: Any, beta: Any, eps: float, y: Array, dtype: Any) -> Any:
+    def run_forward(
+        x: Array, gamma: Array | None, beta: Array | None, eps: float, y: Array, dtype: np.dtype[Any]
+    ) -> Any:
         out = y if y.dtype == dtype else np.empty(y.shape, dtype)
         parameters = per_channel(gamma, x, 1, dtype), per_channel(beta, x, 0, dtype)
         found = forward(contiguous(x, dtype), *parameters, float(eps), out)
@@ -161,7 +163,9 @@ def adapt_to_cpu(forward: Pass, backward: Pass) -> Route:
             y[...] = out
         return found
 
-    def run_backward(x: Array, dy: Array, gamma: Any, statistics: Any, far: bool, dx: Array, dtype: Any) -> Any:
+    def run_backward(
+        x: Array, dy: Array, gamma: Array | None, statistics: Pair, far: bool, dx: Array, dtype: np.dtype[Any]
+    ) -> Any:
         out = dx if dx.dtype == dtype else np.empty(dx.shape, dtype)
         gamma = per_channel(gamma, x, 1, dtype)
         sums = backward(contiguous(x, dtype), contiguous(dy, dtype), gamma, statistics, far, out)
@@ -206,7 +210,7 @@ def mean_and_rstd(s: Any, q: Any, n: int, eps: float) -> tuple[Any, Any]:
     return mean, 1 / np.sqrt(np.maximum(q / n - mean * mean, 0.0) + eps)
 
 
-def is_far(mean: Array, rstd: Array, limit: float) -> Any:
+def is_far(mean: Array, rstd: Array, limit: float) -> bool:
     """Whether x must be centred before it is summed: a mean is ``limit`` σ from 0, or a square was too large."""
     return not ((np.abs(mean * rstd) <= limit).all() and rstd.all())
 
@@ -217,12 +221,12 @@ def has_overflow(statistics: Array) -> bool:
     return bool((np.isfinite(mean) & ~(rstd > 0)).any())
 
 
-def contiguous(x: Array, dtype: Any) -> Array:
+def contiguous(x: Array, dtype: np.dtype[Any]) -> Array:
     """Return an array contiguous, in a dtype."""
     return marked_writable(x.astype(dtype, "C", copy=False))
 
 
-def per_channel(p: Any, x: Array, default: float, dtype: Any) -> Array:
+def per_channel(p: Array | None, x: Array, default: float, dtype: np.dtype[Any]) -> Array:
     """Return a parameter with a value for each channel of x."""
     if p is None:
         return np.full(x.shape[1], default, dtype)

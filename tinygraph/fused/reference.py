@@ -5,7 +5,7 @@ Both normalizations are here at once: they differ only in the axes along which �
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ Axes: TypeAlias = tuple[int, ...]
 
 
 def forward(
-    name: str, x: Array, gamma: Any, beta: Any, averaged: Axes, repeated: Axes, eps: float
+    name: str, x: Array, gamma: Array | None, beta: Array | None, averaged: Axes, repeated: Axes, eps: float
 ) -> tuple[Array, Array, Array]:
     """Normalize over the axes ``averaged``; return y, the mean and 1/σ."""
     centred = as_float64(x)
@@ -32,8 +32,15 @@ def forward(
 
 
 def backward(
-    g: Array, x: Array, gamma: Any, beta: Any, mean: Array, rstd: Array, averaged: Axes, repeated: Axes
-) -> tuple[Array, Any, Any]:
+    g: Array,
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    mean: Array,
+    rstd: Array,
+    averaged: Axes,
+    repeated: Axes,
+) -> tuple[Array, Array | None, Array | None]:
     """Return the gradients of `forward` in x, γ and β."""
     g, rstd = as_float64(g), align_with(rstd, x.shape, averaged)
     x_hat = (as_float64(x) - align_with(mean, x.shape, averaged)) * rstd
@@ -50,6 +57,6 @@ def as_float64(x: Array) -> Array:
     return x.astype(np.result_type(x.dtype, np.float64))
 
 
-def align_with(p: Any, shape: Shape, repeated: Axes) -> Any:
+def align_with(p: Array, shape: Shape, repeated: Axes) -> Array:
     """Give p length 1 along the axes ``repeated``, so that it broadcasts against ``shape``."""
     return p.reshape([1 if a in repeated else n for a, n in enumerate(shape)])

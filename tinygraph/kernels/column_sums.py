@@ -14,7 +14,7 @@ from tinygraph.engine.types import Array
 
 __all__ = ["DEPTH", "DOT_LENGTH", "column_sums", "ones"]
 
-LARGE = 1 << 14  # elements; smaller matrices are summed in NumPy's order, so that what is exact by hand is exact here
+LARGE = 1 << 14  # elements; smaller matrices are summed in NumPy's order, so that small examples are exact
 DEPTH = 1024  # rows
 DOT_LENGTH = 8192  # elements of a dot product; for longer ones OpenBLAS wakes its threads
 

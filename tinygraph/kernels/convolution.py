@@ -28,7 +28,7 @@ Geometry: TypeAlias = tuple[Array, Array, int, int]  # taps, places, elements fr
 
 
 def can_compile(products: int, *arrays: Any) -> bool:
-    """Whether arrays of a convolution with so many products go through compiled code."""
+    """Whether compiled code computes a convolution of these arrays, which needs ``products`` multiplications."""
     first = arrays[0]
     return (
         products >= LEAST
@@ -104,7 +104,7 @@ class Windows(NamedTuple):
 
 
 def cut_images(count: int) -> list[slice]:
-    """Cut a batch of so many images into tiles."""
+    """Cut a batch of ``count`` images into tiles."""
     return [slice(start, start + IMAGES) for start in range(0, count, IMAGES)]
 
 

@@ -59,7 +59,7 @@ class Launch:
             kernel.max_dynamic_shared_size_bytes = shared
         kernel(grid, block, tuple(0 if a is None else a for a in args), shared_mem=shared)
 
-    def parameter(self, p: Any) -> Any:
+    def parameter(self, p: Array | None) -> Array | None:
         """Return a parameter as kernels take it: contiguous, in the precision of the sums; None stays None."""
         import cupy
 

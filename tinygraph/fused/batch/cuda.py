@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygraph.engine.types import Array, Shape
 from tinygraph.fused.batch.layout import Layout
-from tinygraph.fused.normalization import Route
+from tinygraph.fused.normalization import Pair, Route
 from tinygraph.kernels.cuda import Launch
 
 
@@ -49,7 +49,7 @@ class Grid(NamedTuple):
 
 
 def part_count(wanted: int, length: int, least: int) -> int:
-    """Return how many parts to make of a length: as wanted, if each is at least so long and CUDA has so many."""
+    """Return how many parts to make of a length: at most ``wanted``, each at least ``least`` long."""
     return min(max(1, wanted), -(-length // least), 65535)
 
 
@@ -64,7 +64,9 @@ def prepare(x: Array, dtype: np.dtype[Any], *others: Array) -> tuple[Launch, Gri
     return launch, grid, cupy.empty((grid.sums[1], 2, grid.columns))
 
 
-def forward(x: Array, gamma: Any, beta: Any, eps: float, y: Array, dtype: np.dtype[Any]) -> tuple[Array, bool]:
+def forward(
+    x: Array, gamma: Array | None, beta: Array | None, eps: float, y: Array, dtype: np.dtype[Any]
+) -> tuple[Array, bool]:
     """Write y, and return mean and 1/σ of each channel."""
     import cupy
 
@@ -80,7 +82,7 @@ def forward(x: Array, gamma: Any, beta: Any, eps: float, y: Array, dtype: np.dty
 
 
 def backward(
-    x: Array, dy: Array, gamma: Any, statistics: Any, far: bool, dx: Array, dtype: np.dtype[Any]
+    x: Array, dy: Array, gamma: Array | None, statistics: Pair, far: bool, dx: Array, dtype: np.dtype[Any]
 ) -> tuple[Array, Array]:
     """Write dx, and return dγ and dβ."""
     import cupy

@@ -37,7 +37,7 @@ SHORT = 512  # a run of fewer values is prefetched an image ahead in small block
 Parameters: TypeAlias = tuple[Array, Array, float]  # γ, β, ε
 
 
-def sum_rows(x: Array, dy: Any, scratch: Array, out: Array) -> None:
+def sum_rows(x: Array, dy: Array | None, scratch: Array, out: Array) -> None:
     """Take Σdy and Σdy x over rows: over 64 of them in their own precision, over all in float64. dy None is x."""
     (rows, width), s, p = x.shape, scratch[0], scratch[1]
     out[:] = 0
@@ -55,7 +55,7 @@ def sum_rows(x: Array, dy: Any, scratch: Array, out: Array) -> None:
             out[1, j] += p[j]
 
 
-def add_rows(x: Array, dy: Any, i: int, count: int, s: Array, p: Array) -> None:
+def add_rows(x: Array, dy: Array | None, i: int, count: int, s: Array, p: Array) -> None:
     """Add ``count`` rows to the sums, which are loaded and stored once for all of them."""
     for j in range(s.size):
         a, b = s[j], p[j]
@@ -99,7 +99,7 @@ def settle(p: Array, sums: Array, n: int, parameters: Parameters, start: int, fo
         found[0, c], found[1, c], p[0, c], p[1, c] = statistics(
             sums[0, c], sums[1, c], n, gamma[start + c], beta[start + c], eps
         )
-    return bool(is_far(found[0], found[1], FAR))
+    return is_far(found[0], found[1], FAR)
 
 
 def resolve(p: Array, sums: Array, n: int, gamma: Array, found: Array, out: Array) -> None:
@@ -178,7 +178,7 @@ def differentiate_rows(
     leave(team, OUTPUTS, parts)
 
 
-def sum_runs(x: Array, dy: Any, start: int, stop: int, out: Array) -> None:
+def sum_runs(x: Array, dy: Array | None, start: int, stop: int, out: Array) -> None:
     """Take Σdy and Σdy x of channels: over 4096 values in their own precision, over all in float64. dy None is x."""
     ahead = x.shape[2] < SHORT and (stop - start) * x.shape[2] < 2 * SPAN
     out[:] = 0

@@ -30,7 +30,7 @@ def normalize(x: Array, gamma: Array, beta: Array, eps: float, y: Array, found: 
         out += p[1, tile.columns]
 
     share(scale, layout.tiles(), x.size)
-    return bool(is_far(found[0], found[1], FAR))
+    return is_far(found[0], found[1], FAR)
 
 
 @np.errstate(invalid="ignore")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.types import Array
-from tinygraph.fused.normalization import Route
+from tinygraph.fused.normalization import Pair, Route
 from tinygraph.kernels.cuda import Launch
 
 SHARED_MEMORY = 96 << 10  # bytes that a block may take of a multiprocessor's
@@ -19,7 +19,9 @@ def block_of(length: int, width: int) -> tuple[int, int]:
     return threads, max(1, 256 // threads)
 
 
-def forward(x: Array, gamma: Any, beta: Any, eps: float, y: Array, dtype: np.dtype[Any]) -> tuple[Array, bool]:
+def forward(
+    x: Array, gamma: Array | None, beta: Array | None, eps: float, y: Array, dtype: np.dtype[Any]
+) -> tuple[Array, bool]:
     """Write y, and return mean and 1/σ of each row."""
     import cupy
 
@@ -33,7 +35,7 @@ def forward(x: Array, gamma: Any, beta: Any, eps: float, y: Array, dtype: np.dty
 
 
 def backward(
-    x: Array, dy: Array, gamma: Any, statistics: Any, far: bool, dx: Array, dtype: np.dtype[Any]
+    x: Array, dy: Array, gamma: Array | None, statistics: Pair, far: bool, dx: Array, dtype: np.dtype[Any]
 ) -> tuple[Array, Array]:
     """Write dx, and return dγ and dβ."""
     import cupy

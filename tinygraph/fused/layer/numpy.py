@@ -37,7 +37,7 @@ def normalize(x: Array, gamma: Array, beta: Array, eps: float, y: Array, found: 
         out += slope
 
     share(scale, tiles, x.size)
-    return bool(is_far(mean, rstd, NEAR))
+    return is_far(mean, rstd, NEAR)
 
 
 @np.errstate(invalid="ignore")
