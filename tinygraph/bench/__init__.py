@@ -326,6 +326,8 @@ def chart(results: Iterable[Result], path: str | os.PathLike[str]) -> None:
 
     Raises:
         ModuleNotFoundError: Matplotlib is not installed; the message says how to install it.
+
+    >>> chart(results, "bench.svg")  # doctest: +SKIP
     """
     try:
         from matplotlib.figure import Figure

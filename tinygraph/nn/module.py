@@ -62,6 +62,13 @@ class RemovableHandle(NamedTuple):
     Args:
         hooks: the hooks of a module by number.
         number: the number of this hook.
+
+    >>> from tinygraph import nn
+    >>> net = nn.Linear(4, 3)
+    >>> handle = net.register_forward_hook(lambda module, args, out: print(out.shape))
+    >>> y = net(np.ones((5, 4), np.float32))
+    (5, 3)
+    >>> handle.remove()
     """
 
     hooks: dict[int, Hook]
