@@ -37,6 +37,13 @@ def scatter(x: Any, key: Any, shape: Any) -> Any:
     return x.new_zeros(int(np.prod(shape))).index_add(0, places.reshape(-1), x.reshape(-1)).reshape(shape)
 
 
+def assemble(*xs: Any, keys: Any, shape: Any) -> Any:
+    out = xs[0].new_zeros(shape)
+    for x, key in zip(xs, keys, strict=True):
+        out[key] += x
+    return out
+
+
 def pad(x: Any, pad_width: Any) -> Any:
     widths = np.broadcast_to(pad_width, (x.ndim, 2))[::-1].ravel().tolist()
     return F.pad(x, widths)
@@ -96,6 +103,9 @@ THEIRS: dict[str, Callable[..., Any]] = {
     "index": lambda x, key: x[placed(key)],
     "scatter": scatter,
     "join": lambda *xs, axis=0: torch.cat(xs, axis),
+    "whole": lambda x: x.clone(),
+    "clone": torch.clone,
+    "assemble": assemble,
     "pad": pad,
     "sum": reduced(torch.sum),
     "mean": reduced(torch.mean),
