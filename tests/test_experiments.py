@@ -166,5 +166,5 @@ def test_cifar10_is_taken_where_it_is(experiment, tmp_path):
     six = experiment("six_layers")
     sets = six.split(experiment("report").images(tmp_path)[0], 100)
     assert sets[0][0].shape == (100, 3, 32, 32)
-    curves = six.trained(sets, [20], nn.BatchNorm1d, epochs=1)
+    curves = six.train_net(sets, [20], nn.BatchNorm1d, epochs=1)
     assert len(curves.loss) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from report import BLUE, GRAY, GREEN, ORANGE, Report, band, images, main, panels, table
-from six_layers import HIDDEN, split, trained
+from six_layers import HIDDEN, split, train_net
 
 from tinygraph import nn
 
@@ -23,7 +23,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     sets = split(images(data)[0], 200 if short else 1000)
     seeds, epochs = range(1 if short else 3), 2 if short else 10
     train = lambda norm, size: [
-        trained(sets, HIDDEN, norm, seed=seed, lr=10**-3.5, batch=size, epochs=epochs) for seed in seeds
+        train_net(sets, HIDDEN, norm, seed=seed, lr=10**-3.5, batch=size, epochs=epochs) for seed in seeds
     ]
     runs = {("none", 5): train(None, 5)}
     runs |= {(name, size): train(norm, size) for name, norm in NORMS.items() for size in SIZES}

@@ -61,11 +61,11 @@ def differences(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dy: np.ndarr
     for a in inputs:
         grads.append(np.empty_like(a))
         for i in np.ndindex(a.shape):
-            kept, sides = a[i], []
+            old, sides = a[i], []
             for step in (h, -h):
-                a[i] = kept + step
+                a[i] = old + step
                 sides.append(tg.batch_norm(*inputs, eps=EPS))
-            a[i] = kept
+            a[i] = old
             grads[-1][i] = ((sides[0] - sides[1]) * dy).sum() / (2 * h)
     return tuple(grads)
 

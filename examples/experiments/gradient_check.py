@@ -35,7 +35,7 @@ def loss_of(net: nn.Module, x: np.ndarray, labels: np.ndarray, reg: float) -> tg
     return nn.CrossEntropyLoss()(net(x), labels) + 0.5 * reg * penalty
 
 
-def checked(n: int, reg: float, data: Path | None, h: float = 1e-6) -> dict[str, tuple[float, float, float]]:
+def check_parameters(n: int, reg: float, data: Path | None, h: float = 1e-6) -> dict[str, tuple[float, float, float]]:
     """Return for each parameter the greatest relative and absolute error, and its largest gradient."""
     x, labels = pixels(data, n)
     net = fully_connected((15, 20, 30, 10), weight_scale=5e-2, seed=0).to(np.float64)
@@ -59,7 +59,7 @@ def checked(n: int, reg: float, data: Path | None, h: float = 1e-6) -> dict[str,
 
 def run(short: bool = False, data: Path | None = None) -> Report:
     """Check each parameter of the net at both batch sizes, with both regularizations."""
-    found = {(n, reg): checked(n, reg, data) for n in ((2,) if short else (2, 50)) for reg in REGULARIZATIONS}
+    found = {(n, reg): check_parameters(n, reg, data) for n in ((2,) if short else (2, 50)) for reg in REGULARIZATIONS}
     rows = []
     for name in next(iter(found.values())):
         row = [f"`{name.replace('.norm.weight', ' γ').replace('.norm.bias', ' β').replace('.linear', '')}`"]

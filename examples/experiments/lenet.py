@@ -20,7 +20,7 @@ from tinygraph.training import Training
 ROUTES = {"from primitives": False, "fused": True}
 
 
-def trained(fused: bool, train: tuple, test: tuple, epochs: int) -> tuple[Training, list[float]]:
+def train_net(fused: bool, train: tuple, test: tuple, epochs: int) -> tuple[Training, list[float]]:
     """Train a net as the text does; return also, after each epoch, the test accuracy by the batches' own statistics."""
     recipe = RECIPES["lenet"]
     net = recipe.build(train[0].shape[1:], 10, "batch", fused, seed=0)
@@ -49,7 +49,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     """Train both; compare what they come to, and how fast."""
     train, test = images(data, 2048 if short else None)
     test = tuple(array[: 1000 if short else None] for array in test)
-    runs = {name: trained(fused, train, test, 2 if short else 10) for name, fused in ROUTES.items()}
+    runs = {name: train_net(fused, train, test, 2 if short else 10) for name, fused in ROUTES.items()}
     figure, axes = panels(1, 3, (9, 3))
     rows, found = [], {}
     for (name, (done, by_batch)), color, style in zip(runs.items(), (BLUE, ORANGE), ("-", "--"), strict=True):

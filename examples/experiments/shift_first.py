@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from by_hand import relative_error
 from report import BLUE, ORANGE, Report, band, images, main, panels, table
-from six_layers import HIDDEN, split, trained
+from six_layers import HIDDEN, split, train_net
 
 import tinygraph as tg
 from tinygraph import nn
@@ -67,7 +67,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     sets = split(images(data)[0], 500 if short else 1000)
     seeds, epochs = range(1 if short else 5), 2 if short else 10
     runs = {
-        name: [trained(sets, HIDDEN, norm, seed=seed, epochs=epochs) for seed in seeds]
+        name: [train_net(sets, HIDDEN, norm, seed=seed, epochs=epochs) for seed in seeds]
         for name, norm in (("γ·x̂ + β", nn.BatchNorm1d), ("γ·(x̂ + β)", ShiftFirst))
     }
     figure, axes = panels(1, 2, (8, 3))

@@ -34,7 +34,7 @@ def split(train: tuple, examples: int) -> tuple[tuple, tuple]:
     return tuple(array[:examples] for array in train), tuple(array[-1000:] for array in train)
 
 
-def trained(
+def train_net(
     sets: tuple[tuple, tuple], hidden: list[int], norm: Callable[[int], nn.Module] | None, *, seed: int = 0,
     weight_scale: float = 2e-2, lr: float = 1e-3, batch: int = 50, epochs: int = 10,
 ) -> Curves:  # fmt: skip
@@ -60,7 +60,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     sets = split(images(data)[0], 500 if short else 1000)
     seeds, epochs = range(1 if short else 5), 3 if short else 10
     runs = {
-        name: [trained(sets, HIDDEN, norm, seed=seed, epochs=epochs) for seed in seeds]
+        name: [train_net(sets, HIDDEN, norm, seed=seed, epochs=epochs) for seed in seeds]
         for name, norm in (("with batch norm", nn.BatchNorm1d), ("without", None))
     }
     figure, axes = panels(1, 3, (9, 3))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from report import BLUE, ORANGE, Report, images, main, panels, table
-from six_layers import split, trained
+from six_layers import split, train_net
 
 from tinygraph import nn
 
@@ -22,7 +22,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     scales = np.logspace(-4, 0, 3 if short else 20)
     figures: dict[str, np.ndarray] = {}
     for name, norm in (("with", nn.BatchNorm1d), ("without", None)):
-        runs = [trained(sets, HIDDEN, norm, weight_scale=float(s), epochs=2 if short else 10) for s in scales]
+        runs = [train_net(sets, HIDDEN, norm, weight_scale=float(s), epochs=2 if short else 10) for s in scales]
         figures[name] = np.array([(max(r.validation), max(r.train), np.mean(r.loss[-100:])) for r in runs])
     figure, axes = panels(1, 3, (9, 3))
     for name, color, style in (("with", BLUE, "o-"), ("without", ORANGE, "s--")):
@@ -36,7 +36,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     shown = range(len(scales)) if short else range(0, len(scales), 2)
     rows = []
     for k in (*shown, *([] if len(scales) - 1 in shown else [len(scales) - 1])):
-        pairs = [f"{figures['with'][k, i]:.3f} / {written(figures['without'][k, i])}" for i in range(3)]
+        pairs = [f"{figures['with'][k, i]:.3f} / {write_number(figures['without'][k, i])}" for i in range(3)]
         rows.append((f"{scales[k]:.1e}", *pairs))
     head = (
         "weight scale",
@@ -47,7 +47,7 @@ def run(short: bool = False, data: Path | None = None) -> Report:
     return Report(table(head, rows), figure, {"scales": scales, **figures})
 
 
-def written(x: float) -> str:
+def write_number(x: float) -> str:
     """Write a figure that may be very large."""
     return f"{x:.3f}" if x < 100 else f"{x:.1e}"
 
