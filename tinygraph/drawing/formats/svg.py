@@ -91,19 +91,21 @@ def svg(
     """
     check_options(detail, theme)
     drawn = fit(inline(graph), MOST_CARDS, depth, expand)
-    lens = read_show(drawn, show)
+    highlight = read_show(drawn, show)
     count = sum(not drawn.is_number(n.id) for n in drawn.nodes)
     most = None if width is None else pixels(width)
     levels = [detail] if isinstance(detail, int) else list(range(automatic_detail(count), -1, -1))
     for level in levels:
-        layout = lay_out(drawn, level, lens.show, chips=count <= 60, boxes=scopes(drawn), badges=lens.badges, most=most)
+        layout = lay_out(
+            drawn, level, highlight.show, chips=count <= 60, boxes=scopes(drawn), badges=highlight.badges, most=most
+        )
         room = most or math.inf
         if layout.width <= room and layout.height < 1.5 * room and (most or scale_to_fit(layout, PAGE) > LEGIBLE):
             break
     if most is not None and layout.width > most:
         note = f"{width} is too narrow for letters of 6 pt: this drawing needs {layout.width:.0f} px"
-        lens = lens._replace(caption=f"{lens.caption}; {note}" if lens.caption else note)
-    return Writer(graph, drawn, layout, theme, title, lens).document(width)
+        highlight = highlight._replace(caption=f"{highlight.caption}; {note}" if highlight.caption else note)
+    return Writer(graph, drawn, layout, theme, title, highlight).document(width)
 
 
 def check_options(detail: int | str, theme: str) -> None:
@@ -168,9 +170,9 @@ def svg_diff(
         strong = frozenset(own)
         said = f"{len(whole) - len(alone)} of {len(whole)} nodes are in both; those of {name} alone are outlined"
         edges = frozenset((e.source, i) for i in own for e in graph.nodes[i].inputs)
-        lens = Highlight("both", strong=strong, nodes=strong, edges=edges, caption=said)
+        highlight = Highlight("both", strong=strong, nodes=strong, edges=edges, caption=said)
         layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph), most=most)
-        parts.append(Writer(whole, graph, layout, theme, name, lens, f"{len(parts)}-"))
+        parts.append(Writer(whole, graph, layout, theme, name, highlight, f"{len(parts)}-"))
     w, y, body = max(p.width for p in parts), 0.0, []
     for part in parts:
         body += [f'<g transform="translate({at((w - part.width) / 2)} {at(y)})">', *part.body(), "</g>"]
@@ -293,16 +295,16 @@ class Writer:
         layout: Layout,
         theme: str,
         title: str | None,
-        lens: Highlight,
+        highlight: Highlight,
         prefix: str = "",
     ) -> None:
         self.graph, self.drawn, self.layout, self.theme = graph, drawn, layout, theme
-        self.title, self.lens, self.prefix = title, lens, prefix
+        self.title, self.highlight, self.prefix = title, highlight, prefix
         self.out: list[str] = []
         keys, room = self.legend(), layout.width - 30
         wide = [key.words for key in keys if key.width - KEY_GAP > room]
-        self.rows = self.wrapped([key for key in keys if key.words not in wide], layout.width - 40)
-        self.captions = [line for said in (*wide, *self.said()) for line in wrap(said, 9.5, room)]
+        self.rows = self.wrap_keys([key for key in keys if key.words not in wide], layout.width - 40)
+        self.captions = [line for said in (*wide, *self.write_captions()) for line in wrap(said, 9.5, room)]
         self.head = 46.0 if title else 8.0
         self.width = layout.width
         self.height = self.head + layout.height + 26.0 + 20.0 * len(self.rows) + 15.0 * len(self.captions)
@@ -395,15 +397,15 @@ class Writer:
         """Draw the lines of an edge and their heads."""
         link = route.link
         source = link.edge.source
-        back = self.lens.edges is not None and (source, link.v) not in self.lens.edges
+        back = self.highlight.edges is not None and (source, link.v) not in self.highlight.edges
         fade = ' class="faint"' if back else ""
         self.put(f'<g id="{self.prefix}e{source}-{link.v}-{link.k}"{fade}>')
         if route.forward:
-            points, head = shortened(route.forward, 9.0)
+            points, head = cut_end(route.forward, 9.0)
             self.put(f'<path class="value-line" d="{curve(points)}"/>')
             self.put(f'<path class="value" d="{arrow(head, route.forward[-1], 4.2)}"/>')
         if route.backward:
-            points, head = shortened(route.backward, 10.0)
+            points, head = cut_end(route.backward, 10.0)
             self.put(f'<path class="grad-line" d="{curve(points)}"/>')
             self.put(f'<path class="grad-head" d="{arrow(head, inset(head, route.backward[-1]), 4.4)}"/>')
         self.put("</g>")
@@ -411,7 +413,7 @@ class Writer:
     def chip(self, chip: Chip) -> None:
         """Draw a label on an edge."""
         x0, y0, x1, y1 = chip.rect
-        hushed = self.lens.edges is not None and chip.ends not in self.lens.edges
+        hushed = self.highlight.edges is not None and chip.ends not in self.highlight.edges
         self.put(
             f'<g class="chip"><rect class="card" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="6"/>'
         )
@@ -426,10 +428,14 @@ class Writer:
         w, h, head = card.width, card.height, card.header
         radius = 11.0
         thick = "strong" if card.kind in ("parameter", "scope") else "edge"
-        thick = ("marked" if card.node in self.lens.sick else "chosen") if card.node in self.lens.strong else thick
+        thick = (
+            ("marked" if card.node in self.highlight.sick else "chosen")
+            if card.node in self.highlight.strong
+            else thick
+        )
         dash = " dashed" if card.kind in ("constant", "stub") else ""
         name = f"n{node.id}" if node else f"stub{placed.card.node}-{at(placed.y)}"
-        back = self.lens.nodes is not None and card.node not in self.lens.nodes
+        back = self.highlight.nodes is not None and card.node not in self.highlight.nodes
         fade = " faint" if back else ""
         scope = (
             f' data-scope="{xml_text("/".join((*node.scope, node.name or "")))}" tabindex="0"'
@@ -556,7 +562,7 @@ class Writer:
         line = line_of(Text(room, 0.5, words(said), 9.5, "muted", "start"))
         return Key(room + width_of(words(said), 9.5) + KEY_GAP, draw + line, said)
 
-    def wrapped(self, keys: Sequence[Key], room: float) -> list[list[Key]]:
+    def wrap_keys(self, keys: Sequence[Key], room: float) -> list[list[Key]]:
         """Break the legend into lines."""
         rows: list[list[Key]] = [[]]
         used = 0.0
@@ -568,7 +574,7 @@ class Writer:
             used += key.width
         return [row for row in rows if row]
 
-    def said(self) -> list[str]:
+    def write_captions(self) -> list[str]:
         """Say how much of the graph is shown, and what its reader must know."""
         shown = sum(p.card.kind != "stub" for p in self.layout.cards)
         count = len(self.graph.nodes)
@@ -579,7 +585,7 @@ class Writer:
             where = [f"{inside} inside {folded} collapsed card{'s' * (folded > 1)} ▸"] if folded else []
             where += ["the others inside the formulas"] if count > shown + inside - folded else []
             lines.append(f"{count} nodes, {shown} shown; {', '.join(where)}")
-        return [*([self.lens.caption] if self.lens.caption else []), *lines, *self.graph.notes]
+        return [*([self.highlight.caption] if self.highlight.caption else []), *lines, *self.graph.notes]
 
 
 def sources(graph: Graph, node: Node) -> str:
@@ -599,20 +605,20 @@ def line_of(item: Text, extra: str = "") -> str:
         face, parts, height = "sans", [], 0.0
         for run in item.runs:
             lift = run.rise * size
-            dy = f' dy="{at2(height - lift)}"' if abs(height - lift) > 0.01 else ""
-            small = f' font-size="{at2(font_size(run, size))}"' if run.scale != 1 else ""
+            dy = f' dy="{small_length(height - lift)}"' if abs(height - lift) > 0.01 else ""
+            small = f' font-size="{small_length(font_size(run, size))}"' if run.scale != 1 else ""
             parts.append(f'<tspan class="{run.face}"{dy}{small}>{xml_text(run.text)}</tspan>')
             height = lift
         body = "".join(parts)
     return f'<text class="{face} {item.ink}" x="{at(item.x)}" y="{at(item.y)}" font-size="{at(size)}"{anchor}{extra}>{body}</text>'
 
 
-def at2(x: float) -> str:
+def small_length(x: float) -> str:
     """Write a small length."""
     return f"{x:.2f}".rstrip("0").rstrip(".")
 
 
-def shortened(points: Sequence[Point], by: float) -> tuple[list[Point], Point]:
+def cut_end(points: Sequence[Point], by: float) -> tuple[list[Point], Point]:
     """Cut the end of a line to make room for its head; return the line and where the head begins."""
     (x0, y0), (x1, y1) = points[-2], points[-1]
     length = abs(x1 - x0) + abs(y1 - y0) or 1.0
