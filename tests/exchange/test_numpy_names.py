@@ -12,7 +12,7 @@ import pytest
 import tinygraph as tg
 from tinygraph import Tensor, nn
 from tinygraph.engine.registry import NUMPY
-from tinygraph.exchange.numpy_names import ARGUMENTS, FUNCTIONS, STEPS
+from tinygraph.exchange.numpy_names import ARGUMENTS, FUNCTIONS, STEPS, parameters_of
 
 A = np.arange(1.0, 7).reshape(2, 3)
 MASK = A > 2
@@ -52,7 +52,11 @@ READ = [
 
 @pytest.mark.parametrize("call", READ)
 def test_arguments_are_read_as_numpy_reads_them(call):
-    np.testing.assert_array_equal(call(x).data, call(A))
+    try:
+        expected = call(A)
+    except TypeError:
+        pytest.skip("this NumPy has no such argument yet")
+    np.testing.assert_array_equal(call(x).data, expected)
 
 
 def test_what_has_no_derivative_to_record_gives_a_plain_value():
@@ -118,7 +122,7 @@ def test_other_errors_of_a_method_stay_as_they_are():
 def test_each_argument_of_numpy_is_here_or_has_an_answer(function):
     ours = inspect.signature(NUMPY[function]).parameters
     first = 1 if function is not np.where else 3
-    for name, parameter in list(inspect.signature(function).parameters.items())[first:]:
+    for name, parameter in list(parameters_of(function, NUMPY[function]).items())[first:]:
         if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and name not in ours:
             known = ARGUMENTS.keys() & {name, f"{function.__name__}.{name}"}
             assert known or (function.__name__.endswith("_like") and name == "shape"), name

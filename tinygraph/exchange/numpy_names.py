@@ -259,14 +259,26 @@ def translate(
     return args if variadic else args[: len(places)], taken
 
 
+# What the functions in C take: older releases of NumPy do not say it themselves.
+SIGNATURES: dict[str, Function] = {
+    "concatenate": lambda arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind": None,
+    "where": lambda condition, x=None, y=None, /: None,
+}
+
+
+def parameters_of(function: Function, ours: Function) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a NumPy function; of one that does not say them those in `SIGNATURES`, or else ours."""
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:
+        return inspect.signature(SIGNATURES.get(function.__name__, ours)).parameters
+
+
 @functools.cache
 def compare(function: Function, ours: Function) -> tuple[Mapping[str, inspect.Parameter], list[str], dict[str, str]]:
     """Return NumPy's parameters, the names of ours, and what ours are called in the first places that mean the same."""
     our = inspect.signature(ours).parameters
-    try:
-        theirs = inspect.signature(function).parameters
-    except ValueError:  # some functions in C have none
-        theirs = our
+    theirs = parameters_of(function, ours)
     places: dict[str, str] = {}
     for a, b in zip(theirs.values(), our.values(), strict=False):
         is_operand = b.default is b.empty or not places
