@@ -181,7 +181,7 @@ class Draft:
             self.constants = before
             return
         array = value.numpy()
-        if not array.size or array.size > self.largest or not np.abs(array).max() < GREATEST:
+        if not 0 < array.size <= self.largest or array.ndim > 8 or not np.abs(array).max() < GREATEST:
             self.constants = before
             return
         step = Step(name, ours, theirs, False)
