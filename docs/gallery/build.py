@@ -66,7 +66,7 @@ def batch_norm_fused() -> Graph:
 
 
 def batch_norm_diff() -> Any:
-    """Composed beside fused: what both have steps back, what the one has in place of the other is outlined."""
+    """Composed beside fused: what both share is pale, what differs is outlined."""
     return tg.diff(batch_norm(), batch_norm_fused(), names=("composed", "fused"))
 
 
@@ -77,7 +77,7 @@ def batch_norm_paths() -> Any:
 
 
 def batch_norm_spatial() -> Graph:
-    """Spatial batch norm by transpose and reshape: a pixel a row, so the batch norm of matrices does the rest."""
+    """Spatial batch norm by transpose and reshape: each pixel becomes a row of a matrix."""
     normal = normals()
     return backward(weighted(tg.batch_norm_spatial(Tensor(normal(8, 3, 4, 4), name="x"), *affine(3))))
 
@@ -94,7 +94,7 @@ def layer_norm() -> Graph:
 
 
 def mlp() -> Graph:
-    """A net of two layers with batch norm between them. The bias before it is never used: its gradient is zero."""
+    """A net of two layers with batch norm between them. The bias before it has no effect: its gradient is zero."""
     normal = normals()
     x = Tensor(normal(6, 4), name="x")
     with scope("hidden"):
@@ -139,7 +139,7 @@ def convolution() -> Graph:
 
 
 def diamonds(count: int = 4) -> Graph:
-    """A chain of diamonds: two ways from each value to the next, 2⁴ from x to L, and one gradient a value."""
+    """A chain of diamonds: two ways from each value to the next, 2⁴ from x to L, and one gradient for each value."""
     h = Tensor([1.0, -0.5, 2.0], name="x")
     for n in range(count):
         h = (h * 0.5 + np.tanh(h)).named(f"h{n + 1}")
@@ -161,7 +161,7 @@ def gradient_graph() -> Graph:
 
 
 def deep(blocks: int = 12) -> Graph:
-    """Twelve equal blocks: the first stands open, the others fold into one card with their course."""
+    """Twelve equal blocks: the first is open, the others fold into one card, with their values from block to block."""
     normal = normals(3)
     h = Tensor(normal(32, 8), name="x")
     for n in range(blocks):
