@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from tests.cases import Case, close, gradients, inner
 from tinygraph import Tensor, grad
 from tinygraph.autodiff import backward as walk
-from tinygraph.autodiff.lazy_product import Summand, undo_broadcast
+from tinygraph.kernels.lazy_product import Summand, undo_broadcast
 from tinygraph.ops import elementwise, linear, reduce
 from tinygraph.ops.shape import broadcast_to, index, scatter, sum_to
 

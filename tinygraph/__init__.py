@@ -8,7 +8,6 @@ import typing
 
 from tinygraph import fused, moved
 from tinygraph.autodiff.grad import grad
-from tinygraph.engine.arrays import asarray
 from tinygraph.engine.context import composite, no_grad, scope
 from tinygraph.engine.op import Op, op
 from tinygraph.engine.registry import OPS, sample
@@ -45,6 +44,7 @@ from tinygraph.functions.recording import enable_grad, is_grad_enabled, set_grad
 from tinygraph.functions.softmax import cross_entropy, log_softmax, softmax
 from tinygraph.functions.statistics import std, var
 from tinygraph.kernels import malloc
+from tinygraph.kernels.arrays import asarray
 from tinygraph.ops.convolution import conv2d, conv_transpose2d
 from tinygraph.ops.elementwise import (
     abs,

@@ -17,8 +17,8 @@ MOVED = {
         "tinygraph.verify.comparison",
         "tinygraph.verify.gradients",
     ),
-    "tinygraph.device": ("tinygraph.engine.arrays",),
-    "tinygraph.fusion": ("tinygraph.autodiff.fused_op",),
+    "tinygraph.device": ("tinygraph.kernels.arrays",),
+    "tinygraph.fusion": ("tinygraph.fused.fused_op",),
     "tinygraph.ops.window": ("tinygraph.ops.convolution", "tinygraph.ops.pooling"),
 }
 

@@ -8,8 +8,8 @@ import pytest
 import tinygraph as tg
 from tests.wrong_ops import BETA, GAMMA, LINES, RANDOM, W, X, normalize, registry_as_it_was
 from tinygraph import DegenerateCheck, Tensor, compare, gradcheck, gradgradcheck
-from tinygraph.autodiff.fused_op import fused
 from tinygraph.engine.op import op
+from tinygraph.fused.fused_op import fused
 from tinygraph.verify.gradients import GradcheckError
 
 

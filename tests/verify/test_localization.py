@@ -10,9 +10,9 @@ import pytest
 import tinygraph as tg
 from tests.wrong_ops import W, X, registry_as_it_was
 from tinygraph import Tensor, gradcheck, gradgradcheck
-from tinygraph.autodiff.fused_op import fused
 from tinygraph.engine.op import op
 from tinygraph.engine.variadic import Variadic
+from tinygraph.fused.fused_op import fused
 from tinygraph.verify.differences import Check
 from tinygraph.verify.gradients import GradcheckError
 from tinygraph.verify.inputs import random_numbers

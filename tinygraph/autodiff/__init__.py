@@ -1,1 +1,1 @@
-"""Differentiate: gradients carried back, asked for, and defined for fused ops."""
+"""Differentiate: gradients carried back, and asked for."""

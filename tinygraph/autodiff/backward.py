@@ -11,16 +11,15 @@ from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygraph.autodiff.lazy_product import SMALL, Summand, undo_broadcast
 from tinygraph.engine.context import within
-from tinygraph.engine.errors import explain
+from tinygraph.engine.errors import explain, written_at
 from tinygraph.engine.tensor import Record, Tensor
 from tinygraph.engine.types import Array, Value
+from tinygraph.kernels.lazy_product import SMALL, Summand, undo_broadcast
 from tinygraph.ops.shape import sum_to
 
 __all__ = ["order_of", "walk", "walk_recorded"]
@@ -121,8 +120,8 @@ def place_of_line(node: Record, i: int) -> str:
     """Say whose derivative line that of operand ``i`` is, and where it is written."""
     op: Any = node.op
     k = min(i, len(op.lines) - 1)  # a variadic op has one line for all operands
-    code = (op.lines[k] or op.backward).__code__  # a fused op has one function in place of lines
-    return f"the derivative of {op.name} in {op.operands[k]}, {Path(code.co_filename).name}:{code.co_firstlineno}, of "
+    function = op.lines[k] or op.backward  # a fused op has one function in place of lines
+    return f"the derivative of {op.name} in {op.operands[k]}{written_at(function)} of "
 
 
 def freed_error(node: Record) -> RuntimeError:

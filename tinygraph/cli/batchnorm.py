@@ -123,7 +123,7 @@ def where_to_look(options: argparse.Namespace) -> str:
 
 def to_backend(arrays: Iterable[Array], options: argparse.Namespace) -> list[Array]:
     """Return arrays in the dtype and on the backend that the options name."""
-    from tinygraph.engine.arrays import asarray
+    from tinygraph.kernels.arrays import asarray
 
     try:
         return [asarray(a, options.backend, options.dtype) for a in arrays]

@@ -1,1 +1,1 @@
-"""Record: a Tensor and the node that made it, ops and their calls, what differs between NumPy and CuPy."""
+"""Record: a Tensor and the node that made it, ops and their calls."""

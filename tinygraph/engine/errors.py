@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -50,3 +51,11 @@ def caller() -> str:
     while frame.f_back and frame.f_code.co_filename.startswith(INSIDE):
         frame = frame.f_back
     return f" at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def written_at(function: Any) -> str:
+    """Return where a function is written: `` (layers.py:12)``; nothing where that is not known."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return f" ({Path(code.co_filename).name}:{code.co_firstlineno})" if code else ""

@@ -11,16 +11,17 @@ import dataclasses
 import functools
 import inspect
 import linecache
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from tinygraph.engine.arrays import scalar
 from tinygraph.engine.context import CONTEXT
 from tinygraph.engine.errors import explain
 from tinygraph.engine.registry import OPS, Sample, implements
 from tinygraph.engine.tensor import Leaf, Record, Tensor, serial
+from tinygraph.engine.types import Array
 
 __all__ = ["Op", "op"]
 
@@ -107,7 +108,7 @@ class Op:
         self.lines = tuple(line for _, line in rules)
         self.asks = tuple(tuple(inspect.signature(line).parameters)[1:] if line else () for line in self.lines)
         self.elementwise = self.family == "elementwise"
-        self.builtin = self.function.__module__.startswith("tinygraph.")  # its lines may get a smaller g
+        self.builtin = (self.function.__module__ or "").startswith("tinygraph.")  # its lines may get a smaller g
         self.plain = type(self).lines_for is Op.lines_for  # ``lines`` are the whole derivative
         self.differentiable = any(self.lines) or self.definition is not None
         self.check_rules()
@@ -257,6 +258,21 @@ def either(op: Op, ours: str, value: Any, theirs: str, given: Any) -> Any:
     return given
 
 
+def scalar(value: float, beside: Any) -> Any:
+    """Return a Python number as an array of the dtype beside it: NumPy takes those in half the time."""
+    if type(beside) is not np.ndarray or beside.dtype.kind != "f" or (not value and math.copysign(1, value) < 0):
+        return value  # -0.0 would share its place with 0.0
+    return read_only(value, beside.dtype)
+
+
+@functools.lru_cache(maxsize=4096)
+def read_only(value: float, dtype: Any) -> Array:
+    """Return a number as an array that is made once."""
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return array
+
+
 # The names that a call uses beside its own arguments; the underscore keeps them apart from those.
 NAMES: dict[str, Any] = {
     "_Tensor": Tensor,
@@ -303,7 +319,7 @@ def op(
             derivative line need not undo broadcasting: its gradient is summed to the operand's shape.
         samples: calls that tests make.
         replace: allow the name of an op that tinygraph has.
-        kind: `Op`; or `Variadic`, for any number of operands; `tinygraph.autodiff.fused_op.fused` makes fused ops.
+        kind: `Op`; or `Variadic`, for any number of operands; `tinygraph.fused.fused_op.fused` makes fused ops.
         rules: for each operand ``(LaTeX of the local derivative, derivative line)``, or None if no gradient goes
             there. A line takes ``g``, the upstream gradient in the result's shape, and by name what it needs.
 

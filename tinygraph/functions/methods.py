@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.engine.arrays import backend_of
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import Value
+from tinygraph.kernels.arrays import backend_of
 from tinygraph.ops.elementwise import where
 from tinygraph.ops.shape import broadcast_to, expand_dims, reshape, swapaxes, transpose
 

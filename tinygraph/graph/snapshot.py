@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from tinygraph.autodiff.backward import walk
-from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.tensor import Leaf, Record, Tensor
 from tinygraph.engine.types import Array
 from tinygraph.graph.data import Edge, Graph, Node, Summary
 from tinygraph.graph.records import behind, differentiated_inputs, kept_arrays
 from tinygraph.graph.scopes import with_leaf_scopes
 from tinygraph.graph.values import encode, summarize
+from tinygraph.kernels.arrays import to_numpy
 
 __all__ = ["snapshot"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import ArrayLike
 from tinygraph.graph.data import Summary
+from tinygraph.kernels.arrays import to_numpy
 
 __all__ = ["WEAK", "decode", "encode", "summarize"]
 

@@ -1,1 +1,1 @@
-"""What runs fast beneath ops: threads, compiled loops, BLAS, and the choice among them."""
+"""What runs beneath ops: the backends and what differs between them, sums, threads, compiled loops."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import Array, ArrayLike, Shape
 from tinygraph.functions.creation import random_generator
+from tinygraph.kernels.arrays import asarray, backend_of
 
 if TYPE_CHECKING:
     from tinygraph.nn.module import Module

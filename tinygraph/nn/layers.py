@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.tensor import Parameter, array_of
 from tinygraph.engine.types import Shape, Value
 from tinygraph.functions.creation import random_generator
+from tinygraph.kernels.arrays import asarray, backend_of
 from tinygraph.nn import init
 from tinygraph.nn.module import Module
 from tinygraph.ops.convolution import Pair, conv2d, pair

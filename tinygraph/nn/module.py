@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygraph.drawing.formats.notebook import bundle, folded_html, line_html, table_html
-from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.context import scope
 from tinygraph.engine.tensor import Parameter, array_of
 from tinygraph.engine.types import Array, Value
 from tinygraph.exchange.missing import missing_name
+from tinygraph.kernels.arrays import asarray, backend_of
 
 __all__ = ["IncompatibleKeys", "Module", "ModuleList", "RemovableHandle", "Sequential", "StateDict"]
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.engine.arrays import scratch
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import sample
 from tinygraph.engine.types import Array, Shape, Value
+from tinygraph.kernels.arrays import scratch
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d"]
 

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygraph.engine.arrays import scatter_add
 from tinygraph.engine.op import Op, op
 from tinygraph.engine.registry import OPS, implements, sample
 from tinygraph.engine.tensor import Record, Tensor, array_of
 from tinygraph.engine.types import Shape, Value
 from tinygraph.engine.variadic import Variadic
+from tinygraph.kernels.arrays import scatter_add
 from tinygraph.ops.keywords import accept_dim
 
 # Some lines call an op that is defined further down, where mypy does not know its type yet: "has-type".

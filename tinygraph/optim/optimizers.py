@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.tensor import Parameter, Tensor
 from tinygraph.engine.types import Array
+from tinygraph.kernels.arrays import asarray, backend_of
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm_", "decay_weights_only"]
 

@@ -15,11 +15,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Array
 from tinygraph.graph.files import partial_files, whole_file
+from tinygraph.kernels.arrays import to_numpy
 from tinygraph.nn.module import StateDict
 
 __all__ = ["load", "save"]

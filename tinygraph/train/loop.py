@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tinygraph.engine.arrays import asarray
 from tinygraph.engine.context import no_grad
 from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Array, Value
+from tinygraph.kernels.arrays import asarray
 from tinygraph.nn.losses import CrossEntropyLoss
 from tinygraph.nn.module import Module
 from tinygraph.optim.optimizers import Optimizer

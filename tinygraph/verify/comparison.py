@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tinygraph.engine.arrays import synchronize, to_numpy
 from tinygraph.engine.context import no_grad
 from tinygraph.engine.errors import describe
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, ArrayLike
 from tinygraph.functions.transforms import pull
+from tinygraph.kernels.arrays import synchronize, to_numpy
 from tinygraph.verify.certificate import DIFFERENCES, ORDERS, Certificate, Figure, write_error
 from tinygraph.verify.engines import TINYGRAPH, Engine, Values, find_torch_twin, make_torch_engine, name_function
 from tinygraph.verify.inputs import Function, argument_names, array_like, as_tuple, draw_normal, random_numbers

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.engine.arrays import to_numpy
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array
 from tinygraph.functions.checks import axes_of
 from tinygraph.functions.transforms import pull
 from tinygraph.graph.records import behind, differentiated_inputs, kept_arrays
+from tinygraph.kernels.arrays import to_numpy
 from tinygraph.verify.inputs import Function, as_tuple
 
 __all__ = ["TINYGRAPH", "Engine", "Values", "find_torch_twin", "make_torch_engine", "name_function"]

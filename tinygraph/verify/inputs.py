@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygraph.engine.arrays import asarray, backend_of
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import Array, ArrayLike, Shape, Value
+from tinygraph.kernels.arrays import asarray, backend_of
 
 __all__ = ["Function", "Inputs", "argument_names", "array_like", "as_tuple", "draw_normal", "random_numbers"]
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from tinygraph.engine.arrays import to_numpy
+from tinygraph.engine.errors import written_at
 from tinygraph.engine.op import Op
 from tinygraph.engine.tensor import Leaf, Record
 from tinygraph.engine.types import Array, Value
 from tinygraph.functions.transforms import pull
 from tinygraph.graph.records import behind
+from tinygraph.kernels.arrays import to_numpy
 from tinygraph.verify.differences import Check, Comparison, Limits, index_of
 from tinygraph.verify.inputs import Function, draw_normal
 
@@ -269,14 +268,6 @@ def join_faults(faults: Sequence[Fault], more: Sequence[str] = ()) -> str:
 def name_operand(op: Op, i: int) -> str:
     """Return what operand ``i`` of an op is called: ``x``, or ``xs[1]``."""
     return f"{op.operands[0]}[{i}]" if op.variadic else op.operands[i]
-
-
-def written_at(function: Function | None) -> str:
-    """Return where a function is written: `` (layers.py:12)``; nothing where that is not known."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    code = getattr(function, "__code__", None)
-    return f" ({Path(code.co_filename).name}:{code.co_firstlineno})" if code else ""
 
 
 def root_mean_square(array: Array) -> float:

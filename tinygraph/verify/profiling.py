@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from tinygraph.autodiff.lazy_product import Summand
 from tinygraph.drawing.formats.notebook import bundle, line_html, table_html
-from tinygraph.engine.arrays import synchronize
 from tinygraph.engine.context import CONTEXT
 from tinygraph.engine.op import Function, Op
 from tinygraph.engine.registry import OPS
 from tinygraph.engine.tensor import Record
 from tinygraph.graph.data import Graph
+from tinygraph.kernels.arrays import synchronize
+from tinygraph.kernels.lazy_product import Summand
 
 __all__ = ["Profile", "profile"]
 

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.autodiff.fused_op import fused
 from tinygraph.engine.registry import sample
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import Array, Shape, Value
 from tinygraph.functions import normalization as composites
 from tinygraph.functions.checks import Axis, axes_of
 from tinygraph.fused.batch import cuda, numba, numpy
+from tinygraph.fused.fused_op import fused
 from tinygraph.fused.normalization import Axes, Plan, Saved, backward
 
 ROUTES = {"numpy": numpy.ROUTE, "numba": numba.ROUTE, "cupy": cuda.ROUTE}

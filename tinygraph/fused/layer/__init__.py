@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.autodiff.fused_op import fused
 from tinygraph.engine.registry import sample
 from tinygraph.engine.types import Shape, Value
 from tinygraph.functions import normalization as composites
 from tinygraph.functions.checks import Axis, axes_of
+from tinygraph.fused.fused_op import fused
 from tinygraph.fused.layer import cuda, numba, numpy
 from tinygraph.fused.normalization import Axes, Plan, backward
 

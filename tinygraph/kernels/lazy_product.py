@@ -123,8 +123,8 @@ def plan_sum(source: Shape, shape: Shape, factors: tuple[Shape, ...]) -> Sum:
     ndim, lead = len(source), len(source) - len(shape)
     axes_of = [range(ndim - len(lengths), ndim) for lengths in factors]  # as axes of ``source``
     length = [1] * ndim
-    for lengths, axes in zip(factors, axes_of):
-        for i, n in zip(axes, lengths):
+    for lengths, axes in zip(factors, axes_of, strict=True):
+        for i, n in zip(axes, lengths, strict=True):
             length[i] = n if n != 1 else length[i]
     copied = [i for i, n in enumerate(source) if i < lead or shape[i - lead] == 1 != n]
     present = {i for axes in axes_of for i in axes}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from typing import Any
 
 import numpy as np
@@ -75,17 +73,3 @@ def synchronize(array: Any) -> None:
 def scratch(array: Any) -> int:
     """Return how many bytes of scratch an op had best use at a time: what stays in a core's cache, or fills a GPU."""
     return 1 << 28 if backend_of(array) == "cupy" else 1 << 21
-
-
-def scalar(value: float, beside: Any) -> Any:
-    """Return a Python number as an array of the dtype beside it: NumPy takes those in half the time."""
-    if type(beside) is not np.ndarray or beside.dtype.kind != "f" or (not value and math.copysign(1, value) < 0):
-        return value  # -0.0 would share its place with 0.0
-    return _scalar(value, beside.dtype)
-
-
-@functools.lru_cache(maxsize=4096)
-def _scalar(value: float, dtype: Any) -> np.ndarray:
-    array = np.array(value, dtype)
-    array.flags.writeable = False
-    return array

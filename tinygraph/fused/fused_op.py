@@ -58,7 +58,7 @@ class Fused(Op):
         stop = {x.node for x in operands if isinstance(x, Tensor)}
         grads = {y.node: g}
         walk_recorded([n for n in order_of([y.node], stop) if n not in stop], grads)
-        return [grads.get(x.node) if want else None for x, want in zip(operands, wanted)]
+        return [grads.get(x.node) if want else None for x, want in zip(operands, wanted, strict=True)]
 
     def saved_expression(self, i: int) -> str:
         """Keep all operands, and what the kernel wants to see again."""
