@@ -9,6 +9,7 @@ import tinygraph as tg
 from tests.batch import by_hand
 from tests.cases import Case
 from tinygraph.graph.data import Graph
+from tinygraph.graph.simplify import inline
 
 
 def test_copies_and_labels():
@@ -19,6 +20,10 @@ def test_copies_and_labels():
     assert graph.copied_axes(graph.find("x̂").id, edge) == (0,)
     assert graph.local(graph.find("μ").id, graph.find("μ").inputs[0]) == "1/4"
     assert graph.sentence(graph.find("x̂").id) == "Divides x_c by σ."
+    total = tg.snapshot(tg.Tensor([1.0, 2.0], name="x").sum())
+    assert total.sentence(1) == "Adds up x over all axes."
+    product = inline(tg.snapshot((tg.Tensor([1.0], name="x") * np.array([2.0])).sum().named("L")))
+    assert "$" not in product.sentence(product.find("L").id)
 
 
 def test_round_trip_of_every_op(op_case: Case):

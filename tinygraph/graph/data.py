@@ -248,7 +248,8 @@ class Graph:
         Args:
             i: id of the node.
         """
-        return fill(self.nodes[i].says, self.facts(i))
+        facts = self.facts(i)
+        return fill(self.nodes[i].says, facts | {"axis": facts.get("axis") or "all axes"})
 
     def facts(self, i: int, spell: Callable[[str], str] = str, edge: Edge | None = None) -> dict[str, str]:
         """Return the text for each hole in the templates of a node.

@@ -96,7 +96,8 @@ def merge(graph: Graph, inner: Node, outer: Node) -> Node | None:
             name = holes[f.operand][1:]
             edges.append(dataclasses.replace(f, operand=name, partial=chain, copies=f.copies * edge.copies))
     op, tex = f"{inner.op}, {outer.op}", fill_some(outer.tex, here)
-    return dataclasses.replace(outer, op=op, tex=tex, inputs=tuple(edges), saved=outer.saved + inner.saved)
+    says = "" if f"${edge.operand}" in outer.says else outer.says  # the operand is no value of its own any more
+    return dataclasses.replace(outer, op=op, tex=tex, says=says, inputs=tuple(edges), saved=outer.saved + inner.saved)
 
 
 def name_holes(graph: Graph, inner: Node, outer: Node, edge: Edge) -> dict[str, str]:
