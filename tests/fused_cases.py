@@ -61,10 +61,10 @@ def fresh() -> Iterator[None]:
 @pytest.fixture
 def threads_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """Return a function that sets the number of threads, which then share all work."""
-    caches = (threads.start_helpers, batch.layout.Layout.tiles)
+    caches = (threads.start_helpers, batch.tiling.Tiling.tiles)
 
     def start(count: int) -> None:
-        for module in (threads, batch.layout, batch.numba):
+        for module in (threads, batch.tiling, batch.numba):
             for name in {"SHARED", "PIECE", "LARGE"} & vars(module).keys():
                 monkeypatch.setattr(module, name, 256)
         for cache in caches:

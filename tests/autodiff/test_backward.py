@@ -198,6 +198,17 @@ def test_a_gradient_of_a_third_shape_is_an_error_that_names_op_operand_and_line(
         grad(add_op(lambda g: g, "linear")(x, b), [b], ROWS, create_graph=create_graph)
 
 
+def test_a_line_may_return_a_number_for_a_number():
+    @tg.op("2 $x", x=("2", lambda g: 2.0))
+    def doubled(x):
+        return x * 2
+
+    x = Tensor(3.0)
+    y = x * 1.0
+    doubled(y).backward()
+    assert x.grad == 2.0
+
+
 def test_an_error_within_a_line_names_op_operand_and_line():
     plus = add_op(lambda g: g[:, :, 0])
     with pytest.raises(IndexError, match=r"too many indices.*the derivative of plus in b \(test_backward\.py:\d+\) of"):

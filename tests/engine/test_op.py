@@ -102,6 +102,14 @@ def test_pytorchs_names_of_parameters(name):
         function(x, axis=1, dim=1)
 
 
+def test_an_op_may_have_a_parameter_of_pytorchs_name():
+    @tg.op("$x", x=("", lambda g: g))
+    def two_parameters(x, axis=0, dim=1):
+        return x + axis + 10 * dim
+
+    np.testing.assert_array_equal(two_parameters(Tensor(ROWS), axis=2, dim=3).data, ROWS + 32)
+
+
 def test_joining_takes_dim():
     np.testing.assert_array_equal(
         tg.concatenate([Tensor(ROWS), ROWS], dim=1).data, np.concatenate([ROWS, ROWS], axis=1)

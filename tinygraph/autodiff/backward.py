@@ -64,7 +64,7 @@ def walk(
                 grads[x] = gx
                 if x.op is not None:
                     insort(ready, x, key=AGE)
-            elif x.shape and gx.size >= SMALL and is_alone(grads, x) and gx.dtype == grads[x].dtype:
+            elif grads[x].size >= SMALL and is_alone(grads, x) and gx.dtype == grads[x].dtype:
                 grads[x] += gx
             else:
                 grads[x] = grads[x] + gx
@@ -98,10 +98,10 @@ def call_checked(node: Record, i: int, line: Line, g: Array, *args: Any) -> Any:
         gx = line(g, *args)
     except Exception as error:
         raise explain(error, place_of_line(node, i), (g, *args)) from error
-    return fit(node, i, gx)
+    return fit_to_operand(node, i, gx)
 
 
-def fit(node: Record, i: int, gx: Value) -> Value:
+def fit_to_operand(node: Record, i: int, gx: Value) -> Value:
     """Return the gradient of operand ``i`` in the operand's shape.
 
     It may have that already. In the shape of the result it is summed over the copies that broadcasting made.
@@ -109,7 +109,7 @@ def fit(node: Record, i: int, gx: Value) -> Value:
     op: Any = node.op
     shape, wanted = np.shape(gx), node.inputs[i].shape
     if shape == wanted:
-        return gx
+        return gx if hasattr(gx, "shape") else np.asarray(gx)
     if op.elementwise and shape == node.shape:
         return sum_to(gx, wanted)
     allowed = f"{wanted}, as the operand" + (f", or {node.shape}, as the result" if op.elementwise else "")
@@ -157,5 +157,5 @@ def walk_recorded(order: Iterable[Record], grads: dict[Record, Tensor], only: Co
             for i, (x, gx) in enumerate(zip(node.inputs, op.pull_recorded(node, grads[node], wanted))):
                 if gx is not None:
                     if gx.shape != x.shape:
-                        gx = sum_to(gx, x.shape) if op.builtin else fit(node, i, gx)
+                        gx = sum_to(gx, x.shape) if op.builtin else fit_to_operand(node, i, gx)
                     grads[x] = grads[x] + gx if x in grads else gx

@@ -103,6 +103,9 @@ class Op:
         self.signature = inspect.signature(self.function).parameters
         self.operands = tuple(filter(self.is_operand, self.signature))
         self.params = {name: p.default for name, p in self.signature.items() if name not in self.operands}
+        self.torch = {
+            ours: theirs for ours, theirs in TORCH.items() if ours in self.params and theirs not in self.signature
+        }
         rules = [self.rules.get(x) or ("", None) for x in self.operands]
         self.partials = tuple(tex for tex, _ in rules)
         self.lines = tuple(line for _, line in rules)
@@ -158,7 +161,7 @@ class Op:
 
     def source_of_call(self) -> str:
         """Write the source of this op's call from its signature, with no loop or test that this op does not need."""
-        torch = [GIVEN.format(ours=p, theirs=TORCH[p]) for p in self.params if p in TORCH]
+        torch = [GIVEN.format(ours=ours, theirs=theirs) for ours, theirs in self.torch.items()]
         parts = {name: "\n    ".join(part) if isinstance(part, list) else part for name, part in self.parts().items()}
         return CALL.format(
             name=self.name,
@@ -193,8 +196,7 @@ class Op:
         """Return the signature without annotations, every default as None, and PyTorch's names beside NumPy's."""
         bare = [p.replace(annotation=p.empty, default=p.default if p.default is p.empty else None)
                 for p in self.signature.values()]  # fmt: skip
-        theirs = [inspect.Parameter(TORCH[p], inspect.Parameter.KEYWORD_ONLY, default=None)
-                  for p in self.params if p in TORCH]  # fmt: skip
+        theirs = [inspect.Parameter(p, inspect.Parameter.KEYWORD_ONLY, default=None) for p in self.torch.values()]
         return inspect.Signature(bare + theirs)
 
     def compile_call(self) -> Function:

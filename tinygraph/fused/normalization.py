@@ -22,7 +22,7 @@ Pair: TypeAlias = tuple[Array, Array] | Array  # two arrays, or one with two row
 Pass: TypeAlias = Callable[..., Any]
 
 
-class Route(NamedTuple):
+class Passes(NamedTuple):
     """The kernels of one library.
 
     ``forward(x, gamma, beta, eps, y, dtype)`` writes y and returns (mean, 1/σ), and whether means are far from 0. It
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     """All that shape and dtype decide: how an array becomes what a kernel takes, and its results come back."""
 
     name: str  # of the op
-    routes: Mapping[str, Route]
+    routes: Mapping[str, Passes]
     averaged: Axes  # the axes that are averaged over
     repeated: Axes  # the axes along which γ and β are the same
     parameter_shape: Shape  # of γ and β
@@ -51,7 +51,7 @@ class Plan(NamedTuple):
     def of(
         cls,
         name: str,
-        routes: Mapping[str, Route],
+        routes: Mapping[str, Passes],
         shape: Shape,
         dtype: np.dtype[Any],
         averaged: Axes,
@@ -150,7 +150,7 @@ def match_parameter(dp: Array, p: Array | None) -> Array | None:
 # What the kernels for NumPy and Numba share.
 
 
-def adapt_to_cpu(forward: Pass, backward: Pass) -> Route:
+def adapt_to_cpu(forward: Pass, backward: Pass) -> Passes:
     """Make a route of kernels that take contiguous arrays of one dtype, and a parameter for every channel."""
 
     def run_forward(
@@ -173,10 +173,10 @@ def adapt_to_cpu(forward: Pass, backward: Pass) -> Route:
             dx[...] = out
         return sums
 
-    return Route(run_forward, run_backward)
+    return Passes(run_forward, run_backward)
 
 
-def centre_where_far(normalize: Pass, differentiate: Pass, axis: int) -> Route:
+def centre_where_far(normalize: Pass, differentiate: Pass, axis: int) -> Passes:
     """Make a route of kernels that lose digits far from 0: there they get x minus its mean, rounded to x's dtype.
 
     ``normalize(x, gamma, beta, eps, y, statistics)`` writes the last two and returns whether a mean is far from 0;

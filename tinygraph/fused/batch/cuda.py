@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygraph.engine.types import Array, Shape
-from tinygraph.fused.batch.layout import Layout
-from tinygraph.fused.normalization import Pair, Route
+from tinygraph.fused.batch.tiling import Tiling
+from tinygraph.fused.normalization import Pair, Passes
 from tinygraph.kernels.cuda import Launch
 
 
-class Grid(NamedTuple):
+class LaunchGrid(NamedTuple):
     """How blocks of 256 threads share (N, C, L): as rows or as runs, in parts for sums and in more for outputs."""
 
     kind: str  # "rows" or "runs", as the names of the kernels begin
@@ -25,20 +25,20 @@ class Grid(NamedTuple):
     repeats: int
 
     @classmethod
-    def of(cls, layout: Layout, channels: int, width: int, processors: int) -> Grid:
+    def of(cls, tiling: Tiling, channels: int, width: int, processors: int) -> LaunchGrid:
         """Return the grid that keeps a device busy."""
-        if len(layout.shape) == 3:
-            n, c, run = layout.shape
+        if len(tiling.shape) == 3:
+            n, c, run = tiling.shape
             packs = n * run // width
             sums, outputs = (part_count(processors * 8 * waves // c, packs, 1024) for waves in (2, 4))
-            return cls("runs", (256,), (c, sums), (c, outputs), layout.shape, c, 1, 1)
-        rows, columns = layout.shape
+            return cls("runs", (256,), (c, sums), (c, outputs), tiling.shape, c, 1, 1)
+        rows, columns = tiling.shape
         across = -(-columns // (32 * width))
         sums = part_count(processors * 4 // across, rows, 32)
         outputs = part_count(processors * 16 // across, rows, 16)
-        lengths = (rows, columns, channels, layout.repeats)
+        lengths = (rows, columns, channels, tiling.repeats)
         return cls(
-            "rows", (32, 8), (across, sums), (across, outputs), lengths, columns, layout.folds, layout.repeats
+            "rows", (32, 8), (across, sums), (across, outputs), lengths, columns, tiling.folds, tiling.repeats
         )  # fmt: skip
 
     @property
@@ -53,14 +53,14 @@ def part_count(wanted: int, length: int, least: int) -> int:
     return min(max(1, wanted), -(-length // least), 65535)
 
 
-def prepare(x: Array, dtype: np.dtype[Any], *others: Array) -> tuple[Launch, Grid, Array]:
+def prepare(x: Array, dtype: np.dtype[Any], *others: Array) -> tuple[Launch, LaunchGrid, Array]:
     """Return what launches kernels on (N, C, L), its grid, and memory for the sums of parts."""
     import cupy
 
     n, c, run = x.shape
-    layout = Layout.of(n, c, run)
-    launch = Launch(__package__, x, dtype, layout.shape[-1], *others)
-    grid = Grid.of(layout, c, launch.width, launch.processors)
+    tiling = Tiling.of(n, c, run)
+    launch = Launch(__package__, x, dtype, tiling.shape[-1], *others)
+    grid = LaunchGrid.of(tiling, c, launch.width, launch.processors)
     return launch, grid, cupy.empty((grid.sums[1], 2, grid.columns))
 
 
@@ -98,4 +98,4 @@ def backward(
     return dgamma, dbeta
 
 
-ROUTE = Route(forward, backward)
+ROUTE = Passes(forward, backward)

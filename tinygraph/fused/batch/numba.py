@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygraph.engine.types import Array
 from tinygraph.fused.batch.formulas import FAR, coefficients, statistics
-from tinygraph.fused.batch.layout import Layout
+from tinygraph.fused.batch.tiling import Tiling
 from tinygraph.fused.normalization import centre_where_far, is_far
 from tinygraph.kernels.jit import Kernel
 from tinygraph.kernels.llvm import prefetch
@@ -255,7 +255,7 @@ def run_kernel(rows: Kernel, runs: Kernel, count: int, arrays: tuple[Array, ...]
     """Call the kernel for rows, with room for ``count`` coefficients of each column, or the one for runs."""
     x = arrays[0]
     n, c, run = x.shape
-    shape = Layout.of(n, c, run).shape
+    shape = Tiling.of(n, c, run).shape
     if len(shape) == 3:
         each, blocks = split_channels(c, run, x.size)
         return run_on_all(runs, blocks, *arrays, *rest, each)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygraph.engine.types import Array
 from tinygraph.fused.batch.formulas import FAR, coefficients, statistics
-from tinygraph.fused.batch.layout import LONG, WIDE, Layout, Tile
+from tinygraph.fused.batch.tiling import LONG, WIDE, Tile, Tiling
 from tinygraph.fused.normalization import centre_where_far, is_far
 from tinygraph.kernels.column_sums import DOT_LENGTH, column_sums, ones
 from tinygraph.kernels.threads import share
@@ -21,15 +21,15 @@ def normalize(x: Array, gamma: Array, beta: Array, eps: float, y: Array, found: 
     s, q = sum_products(x, x)
     p = np.empty((2, c), x.dtype)
     found[0], found[1], p[0], p[1] = statistics(s, q, n * run, gamma, beta, eps)
-    layout = Layout.of(n, c, run, LONG if x.size >= 4 * LONG else WIDE)
-    x, y, p = x.reshape(layout.shape), y.reshape(layout.shape), layout.spread(p)
+    tiling = Tiling.of(n, c, run, LONG if x.size >= 4 * LONG else WIDE)
+    x, y, p = x.reshape(tiling.shape), y.reshape(tiling.shape), tiling.spread(p)
 
     def scale(tile: Tile) -> None:
         out = y[tile[1:]]
         np.multiply(x[tile[1:]], p[0, tile.columns], out=out)
         out += p[1, tile.columns]
 
-    share(scale, layout.tiles(), x.size)
+    share(scale, tiling.tiles(), x.size)
     return is_far(found[0], found[1], FAR)
 
 
@@ -40,9 +40,9 @@ def differentiate(x: Array, dy: Array, gamma: Array, found: Array, dx: Array, su
     sums[1], product = sum_products(x, dy)
     p = np.empty((3, c), x.dtype)
     sums[0], p[0], p[1], p[2] = coefficients(sums[1], product, n * run, gamma, found[0], found[1])
-    layout = Layout.of(n, c, run, LONG if x.size >= 4 * LONG else WIDE)
-    x, dy, dx = x.reshape(layout.shape), dy.reshape(layout.shape), dx.reshape(layout.shape)
-    p = layout.spread(p)
+    tiling = Tiling.of(n, c, run, LONG if x.size >= 4 * LONG else WIDE)
+    x, dy, dx = x.reshape(tiling.shape), dy.reshape(tiling.shape), dx.reshape(tiling.shape)
+    p = tiling.spread(p)
 
     def combine(tile: Tile) -> None:
         out = dx[tile[1:]]
@@ -51,14 +51,14 @@ def differentiate(x: Array, dy: Array, gamma: Array, found: Array, dx: Array, su
         out += dy[tile[1:]]
         out *= p[0, tile.columns]
 
-    share(combine, layout.tiles(), x.size)
+    share(combine, tiling.tiles(), x.size)
 
 
 def sum_products(x: Array, dy: Array) -> Array:
     """Return Σdy and Σdy x of each channel, (2, C): over rows; or over runs, as dot products."""
-    layout = Layout.of(*x.shape)
-    x, dy, tiles = x.reshape(layout.shape), dy.reshape(layout.shape), layout.tiles()
-    out = np.zeros((tiles[-1].number + 1, 2, layout.shape[1]))
+    tiling = Tiling.of(*x.shape)
+    x, dy, tiles = x.reshape(tiling.shape), dy.reshape(tiling.shape), tiling.tiles()
+    out = np.zeros((tiles[-1].number + 1, 2, tiling.shape[1]))
 
     def add(tile: Tile) -> None:
         xs, dys, sums = x[tile[1:]], dy[tile[1:]], out[tile.number, :, tile.columns]
@@ -77,7 +77,7 @@ def sum_products(x: Array, dy: Array) -> Array:
             sums[1] += np.vecdot(part, xs[..., j : j + DOT_LENGTH]).sum(0, np.float64)
 
     share(add, tiles, x.size)
-    return layout.sum_channels(out)
+    return tiling.sum_channels(out)
 
 
 ROUTE = centre_where_far(normalize, differentiate, axis=1)

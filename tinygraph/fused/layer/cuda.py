@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.types import Array
-from tinygraph.fused.normalization import Pair, Route
+from tinygraph.fused.normalization import Pair, Passes
 from tinygraph.kernels.cuda import Launch
 
 SHARED_MEMORY = 96 << 10  # bytes that a block may take of a multiprocessor's
@@ -53,4 +53,4 @@ def backward(
     return sums[0], sums[1]
 
 
-ROUTE = Route(forward, backward)
+ROUTE = Passes(forward, backward)

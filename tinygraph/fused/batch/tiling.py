@@ -24,7 +24,7 @@ class Tile(NamedTuple):
     columns: slice
 
 
-class Layout(NamedTuple):
+class Tiling(NamedTuple):
     """Rows or runs. A row has the C channels ``folds`` times, each with ``repeats`` values; runs are a third axis."""
 
     shape: Shape
@@ -33,8 +33,8 @@ class Layout(NamedTuple):
 
     @classmethod
     @functools.lru_cache(1024)
-    def of(cls, n: int, c: int, run: int, wide: int = WIDE) -> Layout:
-        """Return the layout of an array; its rows have ``wide`` values, if that many fit."""
+    def of(cls, n: int, c: int, run: int, wide: int = WIDE) -> Tiling:
+        """Return how an array is cut; its rows have ``wide`` values, if that many fit."""
         if run > NARROW:
             return cls((n, c, run))
         folds = next(f for f in range(max(1, min(wide // (c * run), n)), 0, -1) if n % f == 0)
@@ -48,13 +48,13 @@ class Layout(NamedTuple):
         return total
 
     def spread(self, p: Array) -> Array:
-        """Repeat values of channels (k, C) so that they broadcast against an array in this layout."""
+        """Repeat values of channels (k, C) so that they broadcast against an array cut so."""
         if len(self.shape) == 3:
             return p[..., None]
         p = np.repeat(p, self.repeats, axis=1) if self.repeats > 1 else p
         return np.repeat(p[:, None], self.folds, axis=1).reshape(len(p), -1) if self.folds > 1 else p
 
-    @functools.lru_cache(1024)  # noqa: B019 - a layout is a small value, and few there are
+    @functools.lru_cache(1024)  # noqa: B019 - a tiling is a small value, and there are few
     def tiles(self) -> list[Tile]:
         """Cut an array into tiles for NumPy.
 
