@@ -198,6 +198,20 @@ def test_a_gradient_of_a_third_shape_is_an_error_that_names_op_operand_and_line(
         grad(add_op(lambda g: g, "linear")(x, b), [b], ROWS, create_graph=create_graph)
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_gradient_in_the_shape_of_a_smaller_result_is_an_error_that_names_the_line(create_graph):
+    @tg.op("m $x", x=("1/N", lambda g, x: g / len(x)))
+    def mean_of_rows(x):
+        return x.mean(0)
+
+    x = Tensor(ROWS)
+    message = (
+        r"a gradient of shape \(3,\) must have \(4, 3\), as the operand \| in .*the derivative of mean_of_rows in x"
+    )
+    with pytest.raises(ValueError, match=message):
+        grad(mean_of_rows(x), [x], B, create_graph=create_graph)
+
+
 def test_a_line_may_return_a_number_for_a_number():
     @tg.op("2 $x", x=("2", lambda g: 2.0))
     def doubled(x):

@@ -71,6 +71,23 @@ def test_the_name_of_a_builtin_op_is_not_taken_silently():
             return x + 0
 
 
+@pytest.mark.parametrize("rule", [lambda g: g, (lambda g: g, "d"), "d", ("d",), ["d", lambda g: g]])
+def test_a_rule_of_another_form_is_refused_by_name(rule):
+    with pytest.raises(TypeError, match=r"op same: x= must be \(LaTeX, derivative line\), or None, not "):
+
+        @tg.op("$x", x=rule)
+        def same(x):
+            return x + 0
+
+
+def test_a_decorator_without_arguments_is_refused():
+    with pytest.raises(TypeError, match=r"op: the first argument is LaTeX, not <function"):
+
+        @tg.op
+        def same(x):
+            return x + 0
+
+
 def test_an_operand_without_a_line_is_refused_unless_it_is_said():
     advice = r"operand y has no derivative line: give y=\(LaTeX, line\), or y=None if no gradient goes there"
     with pytest.raises(TypeError, match=advice):

@@ -312,6 +312,11 @@ def test_a_gradient_that_was_cut_off_is_said(function):
     assert text == f"gradcheck: {operand}: {CUT}. So {GRADIENT} is 3 × too small; {ALL}"
 
 
+def test_an_output_that_was_cut_off_is_said():
+    text = message(gradcheck, lambda x: (x * x).detach(), X)
+    assert text.startswith(f"gradcheck: the output of the function is a constant that changes with input 0 (x): {CUT}.")
+
+
 def test_constants_that_do_not_change_and_cuts_that_do_not_matter_are_not_blamed():
     swish = double_slope()
     shifted = lambda x: tg.exp(x - x.data.max())

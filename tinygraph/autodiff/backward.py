@@ -110,9 +110,10 @@ def fit_to_operand(node: Record, i: int, gx: Value) -> Value:
     shape, wanted = np.shape(gx), node.inputs[i].shape
     if shape == wanted:
         return gx if hasattr(gx, "shape") else np.asarray(gx)
-    if op.elementwise and shape == node.shape:
+    was_copied = op.elementwise and node.shape != wanted and np.broadcast_shapes(node.shape, wanted) == node.shape
+    if was_copied and shape == node.shape:
         return sum_to(gx, wanted)
-    allowed = f"{wanted}, as the operand" + (f", or {node.shape}, as the result" if op.elementwise else "")
+    allowed = f"{wanted}, as the operand" + (f", or {node.shape}, as the result" if was_copied else "")
     raise explain(ValueError(f"a gradient of shape {shape} must have {allowed}"), place_of_line(node, i), (gx,))
 
 

@@ -106,6 +106,7 @@ class Op:
         self.torch = {
             ours: theirs for ours, theirs in TORCH.items() if ours in self.params and theirs not in self.signature
         }
+        self.check_rules()
         rules = [self.rules.get(x) or ("", None) for x in self.operands]
         self.partials = tuple(tex for tex, _ in rules)
         self.lines = tuple(line for _, line in rules)
@@ -114,7 +115,6 @@ class Op:
         self.builtin = (self.function.__module__ or "").startswith("tinygraph.")  # its lines may get a smaller g
         self.plain = type(self).lines_for is Op.lines_for  # ``lines`` are the whole derivative
         self.differentiable = any(self.lines) or self.definition is not None
-        self.check_rules()
         self.code = self.source_of_call()
         self.call = functools.wraps(self.function)(self.compile_call())
 
@@ -129,7 +129,14 @@ class Op:
         """Raise if a derivative is given for no operand, or an operand has none although another has one."""
         if unknown := self.rules.keys() - set(self.operands):
             raise TypeError(f"op {self.name}: derivatives for {sorted(unknown)}, which are no operands")
-        if self.definition is None and any(self.lines) and (left := [x for x in self.operands if x not in self.rules]):
+        for x, rule in self.rules.items():
+            if rule is not None and not (isinstance(rule, tuple) and len(rule) == 2 and callable(rule[1])):
+                raise TypeError(f"op {self.name}: {x}= must be (LaTeX, derivative line), or None, not {rule!r}")
+        if (
+            self.definition is None
+            and any(self.rules.values())
+            and (left := [x for x in self.operands if x not in self.rules])
+        ):
             advice = f"give {left[0]}=(LaTeX, line), or {left[0]}=None if no gradient goes there"
             raise TypeError(f"op {self.name}: operand {left[0]} has no derivative line: {advice}")
 
@@ -340,6 +347,8 @@ def op(
     >>> cube(x).backward(np.ones(1)); x.grad
     array([12.])
     """
+    if not isinstance(tex, str):
+        raise TypeError(f'op: the first argument is LaTeX, not {tex!r}: write @op(r"…", x=(LaTeX, line))')
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
 
     def make(function: Function) -> Function:

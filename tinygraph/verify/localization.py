@@ -230,12 +230,15 @@ def cut_gradients(check: Check, rng: np.random.Generator) -> list[str]:
     """Name the constants of a graph that change with an input of the function: no gradient goes through them."""
     found: dict[str, list[str]] = {}
     nodes = graph_of(check, check.arrays)
+    operands = {x for node in nodes for x in node.inputs if isinstance(x, Record)}
     for j, x in enumerate(check.arrays):
         near = x + 1e-6 * (root_mean_square(x) or 1.0) * draw_normal(rng, x)
         moved = graph_of(check, [*check.arrays[:j], near, *check.arrays[j + 1 :]])
         if [node.op for node in nodes] != [node.op for node in moved]:
             continue  # it computes otherwise there
         for node, other in zip(nodes, moved, strict=True):
+            if node not in operands and not same_constant(node, other):
+                found.setdefault("the output of the function", []).append(check.inputs[j])
             for i, (a, b) in enumerate(zip(node.inputs, other.inputs, strict=True)):
                 if not same_constant(a, b):
                     box = f" in {'/'.join(node.scope)}" if node.scope else ""
