@@ -362,3 +362,55 @@ def test_threads_build_and_walk_graphs_at_once():
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(work, range(8)))
     np.testing.assert_array_equal(together, alone)
+
+
+# --- what a user's line must not return -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("found", "named"), [(None, "None"), (Tensor(ROWS), "Tensor")])
+def test_a_line_that_returns_no_array_is_named(found, named):
+    @tg.op("$x", x=("1", lambda g: found))
+    def same(x):
+        return x + 0
+
+    for x in (Tensor(ROWS), Tensor(1.0)):
+        with pytest.raises(TypeError, match=f"must return an array here, not {named}.*the derivative of same in x"):
+            same(x).backward(np.ones(x.shape))
+
+
+@pytest.mark.parametrize("n", [10, 20_000])
+def test_a_line_may_return_booleans_lists_and_what_may_not_be_written_to(n):
+    def read_only(g):
+        g = g * 1
+        g.flags.writeable = False
+        return g
+
+    for line in (lambda g: g > 0, lambda g: [1.0] * n, read_only):
+
+        @tg.op("$x", x=("1", line))
+        def same(x):
+            return x + 0
+
+        x = Tensor(np.ones(n))
+        (same(x) + same(x) + x * 2.0).sum().backward()
+        np.testing.assert_array_equal(x.grad, np.full(n, 4.0))
+
+
+def test_a_fused_kernel_must_give_a_tuple_and_a_gradient_an_operand():
+    from tinygraph.fused.fused_op import fused
+
+    @fused("$x $y", definition=lambda x, y: x * y, backward=lambda g, xs, extras: [g * xs[1]])
+    def product(x, y):
+        return (x * y,)
+
+    with pytest.raises(
+        TypeError, match=r"a gradient an operand is wanted, 2, and there are 1 .*kernel of product \(test_b"
+    ):
+        product(Tensor(ROWS), Tensor(ROWS)).backward(ROWS)
+
+    @fused("2 $x", definition=lambda x: x * 2, backward=lambda g, xs, extras: [2 * g])
+    def double(x):
+        return x * 2
+
+    with pytest.raises(TypeError, match=r"must return a tuple \(out, \*extras\)"):
+        double(Tensor([1.0, 5.0]))

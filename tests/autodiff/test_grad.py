@@ -305,3 +305,15 @@ def test_a_gradient_through_a_freed_part_is_an_error_and_not_a_part_of_it():
     for options in ({}, {"create_graph": True}, {"allow_unused": True}, {"materialize_grads": True}):
         with pytest.raises(RuntimeError, match=r"the graph behind <op mul> was freed by backward"):
             grad(y, x, **options)
+
+
+@pytest.mark.parametrize(
+    "seed", [np.ones(3, np.uint8), np.ones(3, bool), np.full(3, 100, np.int8), np.full(3, 6e4, "e")]
+)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_seed_is_no_coarser_than_its_output(seed, create_graph):
+    x = tensor(np.ones(3))
+    (gradient,) = grad((1.0 - x) * 2.0 + tg.square(x) - x, [x], seed, create_graph=create_graph)
+    gradient = gradient.data if create_graph else gradient
+    assert gradient.dtype == np.float64
+    np.testing.assert_array_equal(gradient, -1.0 * seed.astype(float))

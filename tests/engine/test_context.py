@@ -132,3 +132,18 @@ def test_scopes_and_no_grad_belong_to_their_thread():
         assert done.wait(10)
     thread.join()
     assert seen == [(True, ())]
+
+
+def test_nothing_is_remembered_of_a_generator_that_outlives_a_composite():
+    from tinygraph import composite
+    from tinygraph.engine.context import LEFT
+
+    @composite
+    def start():
+        generator = inside(no_grad())
+        next(generator)
+        return generator
+
+    for _ in range(3):
+        start().close()
+    assert not LEFT.get() and records()

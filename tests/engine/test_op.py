@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import traceback
 
@@ -14,6 +15,7 @@ from tests.wrong_ops import registry_as_it_was
 from tinygraph import Tensor, grad
 from tinygraph.engine.op import Op
 from tinygraph.engine.registry import OPS
+from tinygraph.engine.variadic import Variadic
 
 ROWS = np.arange(12.0).reshape(4, 3)
 
@@ -181,3 +183,50 @@ def test_an_argument_may_bear_any_name_that_the_engine_uses():
             np.testing.assert_allclose(found, wanted)
     finally:
         del OPS["context"]
+
+
+@pytest.mark.parametrize("name", ["out", "x_array", "x_want", "x_is", "x_node", "type"])
+def test_an_argument_of_a_name_that_the_call_uses_is_refused(name):
+    namespace = {}
+    exec(f"def named(x, {name}=3.0): return x * {name}", namespace)
+    with pytest.raises(TypeError, match=f"op named: no argument may be called {name}: its call uses that name"):
+        tg.op("$x", x=("1", lambda g: g))(namespace["named"])
+
+
+def test_an_op_of_any_number_may_bear_the_name_of_a_python_function():
+    @tg.op("$xs", kind=Variadic, xs=("1", lambda g: g))
+    def any(*xs):  # noqa: A001 - the name is what is tested
+        return sum(xs)
+
+    x = Tensor(ROWS)
+    any(x, x).backward(ROWS)
+    np.testing.assert_array_equal(x.grad, 2 * ROWS)
+
+
+def test_an_op_of_any_number_without_a_line_needs_no_gradient():
+    @tg.op("$xs", kind=Variadic, xs=None)
+    def first_of(*xs):
+        return xs[0] + 0
+
+    x = Tensor(ROWS)
+    y = first_of(x, x)
+    assert not y.requires_grad
+    (y + x).backward(ROWS)
+    np.testing.assert_array_equal(x.grad, ROWS)
+
+
+def test_a_function_without_a_name_is_refused():
+    with pytest.raises(TypeError, match="has no name: define the function with def"):
+        tg.op("$x", x=("1", lambda g: g))(lambda x: x + 0)
+
+
+def test_a_wrapped_function_keeps_its_defaults():
+    def inner(x, n=2):
+        return x * n
+
+    @functools.wraps(inner)
+    def wrapper(*args, **params):
+        return inner(*args, **params)
+
+    double = tg.op("$x", x=("n", lambda g, n: g * n))(wrapper)
+    np.testing.assert_array_equal(double(Tensor(ROWS)).data, 2 * ROWS)

@@ -96,6 +96,11 @@ def call_checked(node: Record, i: int, line: Line, g: Array, *args: Any) -> Any:
     """Call the derivative line of operand ``i``; an error says which line it is."""
     try:
         gx = line(g, *args)
+        if gx is None or isinstance(gx, Tensor):
+            raise TypeError(f"a derivative line must return an array here, not {type(gx).__name__}")
+        gx = gx if hasattr(gx, "dtype") else np.asarray(gx, g.dtype)
+        if gx.dtype.kind != "f" or (gx.base is None and type(gx) is np.ndarray and not gx.flags.writeable):
+            gx = gx.astype(g.dtype, casting="same_kind" if gx.dtype.kind == "c" else "unsafe")
     except Exception as error:
         raise explain(error, place_of_line(node, i), (g, *args)) from error
     return fit_to_operand(node, i, gx)
@@ -109,7 +114,7 @@ def fit_to_operand(node: Record, i: int, gx: Value) -> Value:
     op: Any = node.op
     shape, wanted = np.shape(gx), node.inputs[i].shape
     if shape == wanted:
-        return gx if hasattr(gx, "shape") else np.asarray(gx)
+        return gx
     was_copied = op.elementwise and node.shape != wanted and np.broadcast_shapes(node.shape, wanted) == node.shape
     if was_copied and shape == node.shape:
         return sum_to(gx, wanted)

@@ -40,12 +40,16 @@ def within(*names: str, **changes: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        if CONTEXT.get() is mine:
+        now: Context | None = CONTEXT.get()
+        if now is mine:
             while here in LEFT.get() and here.outer:
                 LEFT.set(LEFT.get() - {here})
                 here = here.outer
             CONTEXT.set(here)
-        else:
+            now = None
+        while now and now is not mine:
+            now = now.outer
+        if now:  # inner blocks are still open
             LEFT.set(LEFT.get() | {mine})
 
 

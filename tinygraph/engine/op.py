@@ -66,7 +66,7 @@ GIVEN = "if {theirs} is not None: {ours} = _either(_op, {ours!r}, {ours}, {their
 
 @dataclasses.dataclass(eq=False, repr=False)
 class Op:
-    """A named array function with its derivatives: the arguments of `op`, and what is derived from them.
+    """A named array function with its derivatives.
 
     ``operands`` and ``params`` name the arguments. ``lines``, ``partials`` and ``asks`` have one entry an operand:
     the derivative line, its LaTeX, and the names that the line asks for. ``code`` is the source of the call.
@@ -99,7 +99,9 @@ class Op:
     results = "out"  # what ``forward`` returns, as the call names it
 
     def __post_init__(self) -> None:
-        self.name = self.function.__name__
+        self.name = getattr(self.function, "__name__", "")
+        if not self.name.isidentifier():
+            raise TypeError(f"op: {self.function!r} has no name: define the function with def")
         self.signature = inspect.signature(self.function).parameters
         self.operands = tuple(filter(self.is_operand, self.signature))
         self.params = {name: p.default for name, p in self.signature.items() if name not in self.operands}
@@ -127,16 +129,17 @@ class Op:
 
     def check_rules(self) -> None:
         """Raise if a derivative is given for no operand, or an operand has none although another has one."""
+        used = {f"{x}_{part}" for x in self.operands for part in ("is", "array", "node", "want", "nodes", "shapes")}
+        used |= {"out", "type", "isinstance", *(["i", "any", "tuple", "enumerate", "getattr"] if self.variadic else [])}
+        if taken := self.signature.keys() & used:
+            raise TypeError(f"op {self.name}: no argument may be called {min(taken)}: its call uses that name")
         if unknown := self.rules.keys() - set(self.operands):
             raise TypeError(f"op {self.name}: derivatives for {sorted(unknown)}, which are no operands")
         for x, rule in self.rules.items():
             if rule is not None and not (isinstance(rule, tuple) and len(rule) == 2 and callable(rule[1])):
                 raise TypeError(f"op {self.name}: {x}= must be (LaTeX, derivative line), or None, not {rule!r}")
-        if (
-            self.definition is None
-            and any(self.rules.values())
-            and (left := [x for x in self.operands if x not in self.rules])
-        ):
+        left = [x for x in self.operands if x not in self.rules]
+        if left and any(self.rules.values()):
             advice = f"give {left[0]}=(LaTeX, line), or {left[0]}=None if no gradient goes there"
             raise TypeError(f"op {self.name}: operand {left[0]} has no derivative line: {advice}")
 
@@ -211,9 +214,11 @@ class Op:
         file, names = f"<op {self.name}>", {**NAMES, "_op": self}
         linecache.cache[file] = len(self.code), None, self.code.splitlines(keepends=True), file
         exec(compile(self.code, file, "exec"), names)  # noqa: S102 - source of our own, of names that were checked
-        call = cast(Function, names[self.name])
-        call.__defaults__ = self.function.__defaults__
-        call.__kwdefaults__ = {**(call.__kwdefaults__ or {}), **(self.function.__kwdefaults__ or {})}
+        call = cast(Function, names.pop(self.name))  # so that an op called `any` does not hide Python's
+        given = [p for p in self.signature.values() if p.default is not p.empty]
+        call.__defaults__ = tuple(p.default for p in given if p.kind is not p.KEYWORD_ONLY)
+        named = {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY}
+        call.__kwdefaults__ = dict.fromkeys(self.torch.values()) | named
         return call
 
     def saved_expression(self, i: int) -> str:

@@ -135,8 +135,9 @@ class Tensor(TensorMethods):
     @grad.setter
     def grad(self, array: Any) -> None:
         leaf, array = self._leaf("set the gradient of"), array_of(array)
-        if array is not None and np.shape(array) != leaf.shape:
-            raise ValueError(f"the gradient of {describe(self)} must have its shape, and has {list(np.shape(array))}")
+        array = array if array is None or hasattr(array, "dtype") else np.asarray(array, self.dtype)
+        if array is not None and array.shape != leaf.shape:
+            raise ValueError(f"the gradient of {describe(self)} must have its shape, and has {list(array.shape)}")
         leaf.grad = array
 
     @property

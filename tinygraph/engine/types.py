@@ -1,8 +1,4 @@
-"""Names for types, so that a signature says what is meant.
-
-NumPy's array stands for CuPy's too: both have the same methods. A function that computes on arrays and records on
-Tensors returns what it was given, which no type can say; `Value` names that.
-"""
+"""Names for types. NumPy's array stands for CuPy's too; a function that takes arrays or Tensors returns a `Value`."""
 
 from __future__ import annotations
 

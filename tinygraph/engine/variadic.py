@@ -37,7 +37,7 @@ class Variadic(Op):
             "none_is": "not any([isinstance(_x, _Tensor) for _x in xs])",
             "want": [
                 "xs_nodes = [_x.node if isinstance(_x, _Tensor) else _x for _x in xs]",
-                "xs_want = [isinstance(_x, _Record) and _x.needs for _x in xs_nodes]",
+                f"xs_want = [isinstance(_x, _Record) and {'_x.needs' if self.lines[0] else False} for _x in xs_nodes]",
                 *["xs_shapes = tuple([getattr(_x, 'shape', ()) for _x in xs_array])"] * ("xs_shapes" in self.asks[0]),
             ],
             "nodes": "tuple(xs_nodes)",

@@ -59,7 +59,8 @@ def stub_text() -> str:
     lines: list[str] = []
     for name, thing in sorted(vars(Tensor).items()):
         is_slot = inspect.isdatadescriptor(thing) and not isinstance(thing, property)
-        if name in written or name in LEFT_OUT or is_slot:
+        is_method = callable(thing) or isinstance(thing, property)
+        if name in written or name in LEFT_OUT or is_slot or not is_method:
             continue
         if isinstance(thing, property):
             lines += ["    @property", f"    def {name}(self) -> Tensor: ..."]

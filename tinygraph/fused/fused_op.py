@@ -13,6 +13,7 @@ from typing import Any
 
 from tinygraph.autodiff.backward import order_of, walk_recorded
 from tinygraph.engine.context import within
+from tinygraph.engine.errors import explain, written_at
 from tinygraph.engine.op import Function, Op, lift, op
 from tinygraph.engine.tensor import Record, Tensor
 from tinygraph.ops.shape import reshape
@@ -33,6 +34,10 @@ class Fused(Op):
 
     results = "out, *_extras"
 
+    def __post_init__(self) -> None:
+        self.forward = refuse_all_but_tuples(self.forward)
+        super().__post_init__()
+
     def is_operand(self, name: str) -> bool:
         """Whether an argument is an operand: whether it can be given by its place."""
         return self.signature[name].kind is not self.signature[name].KEYWORD_ONLY
@@ -44,7 +49,14 @@ class Fused(Op):
     def lines_for(self, node: Record, g: Any) -> Iterable[Any]:
         """Run the kernel, which gives all gradients at once, and hand them out."""
         operands, extras = next(filter(None, node.saved or ()))
-        return [lambda *_, gx=gx: gx for gx in self.backward(g, operands, extras, **node.params)]
+        try:
+            gradients = list(self.backward(g, operands, extras, **node.params))
+            if len(gradients) != len(operands):
+                raise TypeError(f"a gradient an operand is wanted, {len(operands)}, and there are {len(gradients)}")
+        except Exception as error:
+            kernel = f"the backward kernel of {self.name}{written_at(self.backward)} of "
+            raise explain(error, kernel, (g, *operands)) from error
+        return [lambda *_, gx=gx: gx for gx in gradients]
 
     def pull_recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Differentiate the definition, at the operands and no further."""
@@ -63,6 +75,20 @@ class Fused(Op):
     def saved_expression(self, i: int) -> str:
         """Keep all operands, and what the kernel wants to see again."""
         return f"(({', '.join(f'{x}_array' for x in self.operands)},), _extras)"
+
+
+def refuse_all_but_tuples(forward: Function) -> Function:
+    """Let a kernel for the way forward say that it returned an array alone, whose rows would be taken for extras."""
+
+    @functools.wraps(forward)
+    def checked(*operands: Any, **params: Any) -> Any:
+        if not isinstance(found := forward(*operands, **params), tuple):
+            raise TypeError(
+                "the kernel of a fused op must return a tuple (out, *extras); a comma makes one: return out,"
+            )
+        return found
+
+    return checked
 
 
 def fused(tex: str, *, definition: Function, backward: Function, **about: Any) -> Callable[[Function], Function]:
