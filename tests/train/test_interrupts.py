@@ -10,7 +10,15 @@ import pytest
 from tinygraph import training
 
 
-def test_a_second_ctrl_c_breaks_in():
+@pytest.fixture
+def default_handler():
+    """Python's own handler, also where a shell has started the tests in the background and Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_breaks_in(default_handler):
     with pytest.raises(KeyboardInterrupt), training.interruptible() as asked:
         assert not asked()
         signal.raise_signal(signal.SIGINT)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tinygraph.engine.types import Array, Shape
-from tinygraph.kernels.column_sums import column_sums
+from tinygraph.kernels.column_sums import DEPTH, column_sums
 
 __all__ = ["SMALL", "Summand", "undo_broadcast"]
 
@@ -97,7 +97,7 @@ def undo_broadcast(g: Array | Summand, source: Shape, shape: Shape) -> Any:
     steps: tuple[Step, ...] = g.steps if isinstance(g, Summand) else ()
     subscripts, axes, lengths, times = plan_sum(source, shape, tuple([x.shape for x in factors]))
     if len(factors) > 1:
-        out = np.einsum(subscripts, *factors)
+        out = sum_products(subscripts, factors)
     else:
         out = column_sums(factors[0]) if axes == (0,) else factors[0].sum(axis=axes) if axes else factors[0]
     out = out if out.shape == lengths else out.reshape(lengths)
@@ -106,6 +106,21 @@ def undo_broadcast(g: Array | Summand, source: Shape, shape: Shape) -> Any:
     for ufunc, y in steps:
         out = ufunc(out, y)
     return out
+
+
+def sum_products(subscripts: str, factors: tuple[Array, ...]) -> Any:
+    """Sum products by einsum. Where it adds up many rows it does so in blocks, whose sums are added in float64."""
+    terms, _, left = subscripts.partition("->")
+    n = len(factors[0]) if factors[0].ndim else 0
+    rows = subscripts[:1] not in left and all(term[:1] == subscripts[:1] for term in terms.split(","))
+    if (
+        n <= 4 * DEPTH
+        or not rows
+        or not all(type(x) is np.ndarray and len(x) == n and x.dtype.char in "efd" for x in factors)
+    ):
+        return np.einsum(subscripts, *factors)
+    parts = [np.einsum(subscripts, *[x[i : i + DEPTH] for x in factors]) for i in range(0, n, DEPTH)]
+    return np.add.reduce(parts, 0, np.float64).astype(parts[0].dtype)
 
 
 class Sum(NamedTuple):
