@@ -212,6 +212,15 @@ def test_a_gradient_in_the_shape_of_a_smaller_result_is_an_error_that_names_the_
         grad(mean_of_rows(x), [x], B, create_graph=create_graph)
 
 
+def test_a_result_that_is_no_broadcast_of_the_operand_takes_the_operands_shape_alone():
+    @tg.op(r"\sum $x", x=("1", lambda g: g))
+    def sum_of_columns(x):
+        return x.sum(1)
+
+    with pytest.raises(ValueError, match=r"have \(4, 3\), as the operand \| in .*the derivative of sum_of_columns"):
+        sum_of_columns(Tensor(ROWS)).backward(np.ones(4))
+
+
 def test_a_line_may_return_a_number_for_a_number():
     @tg.op("2 $x", x=("2", lambda g: 2.0))
     def doubled(x):

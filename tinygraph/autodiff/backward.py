@@ -115,7 +115,8 @@ def fit_to_operand(node: Record, i: int, gx: Value) -> Value:
     shape, wanted = np.shape(gx), node.inputs[i].shape
     if shape == wanted:
         return gx
-    was_copied = op.elementwise and node.shape != wanted and np.broadcast_shapes(node.shape, wanted) == node.shape
+    fits = len(wanted) <= len(node.shape) and all(n in (1, m) for n, m in zip(wanted[::-1], node.shape[::-1]))
+    was_copied = op.elementwise and node.shape != wanted and fits
     if was_copied and shape == node.shape:
         return sum_to(gx, wanted)
     allowed = f"{wanted}, as the operand" + (f", or {node.shape}, as the result" if was_copied else "")
