@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +16,10 @@ from tests.cases import registered
 from tests.tensors import X, tensor
 from tests.wrong_ops import registry_as_it_was
 from tinygraph import Parameter, Tensor, grad
-from tinygraph.autodiff.backward import ALONE, count_references, is_alone, walk
+from tinygraph.autodiff.backward import walk
 from tinygraph.ops.elementwise import exp, log, maximum, sqrt, square, tanh
+from tinygraph.ops.joining import concatenate
 from tinygraph.ops.linear import einsum
-from tinygraph.ops.shape import concatenate
 
 ROWS = np.arange(1.0, 13.0).reshape(4, 3)
 B = np.array([1.0, 2.0, 3.0])
@@ -39,37 +38,6 @@ def test_the_walk_is_short_and_simple():
     assert function.end_lineno - statements[0].lineno < 40
     branching = (ast.If, ast.For, ast.While, ast.comprehension, ast.ExceptHandler)
     assert 1 + sum(isinstance(node, branching) for node in ast.walk(function)) <= 13
-
-
-# --- who holds a gradient ---------------------------------------------------------------------------------------------
-
-
-class Node:
-    def __init__(self, shape):
-        self.shape = shape
-
-
-@pytest.mark.skipif(ALONE < 0, reason="this interpreter does not count references")
-def test_a_gradient_is_alone_until_somebody_else_refers_to_it():
-    x = Node((3,))
-    grads = {x: np.ones(3)}
-    assert is_alone(grads, x)
-    held = grads[x]
-    assert not is_alone(grads, x)
-    del held
-    view = grads[x][1:]
-    assert not is_alone(grads, x)
-    del view
-    assert is_alone(grads, x)
-    grads[x] = np.ones(4)[1:]
-    assert not is_alone(grads, x)  # a view of what may be another's
-    grads[x] = np.ones((1,))
-    assert not is_alone(grads, x)  # one row in place of all
-
-
-def test_the_count_is_calibrated_with_the_code_that_counts():
-    if sys.implementation.name == "cpython":
-        assert count_references({"a": np.empty(0)}, "a") == ALONE
 
 
 @pytest.mark.parametrize("size", ["small", "large"], indirect=True)

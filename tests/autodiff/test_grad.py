@@ -13,8 +13,9 @@ from tinygraph import Tensor, grad
 from tinygraph.autodiff.backward import walk
 from tinygraph.engine.registry import OPS
 from tinygraph.ops.elementwise import exp, square
+from tinygraph.ops.joining import concatenate
 from tinygraph.ops.linear import einsum
-from tinygraph.ops.shape import broadcast_to, concatenate
+from tinygraph.ops.shape import broadcast_to
 
 
 def test_backward_adds_into_leaves_and_grad_leaves_them_alone():

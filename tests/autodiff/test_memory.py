@@ -13,7 +13,7 @@ import tinygraph as tg
 from tests.tensors import X, tensor
 from tinygraph import Tensor, grad
 from tinygraph.ops.elementwise import exp, log, relu, sigmoid, sqrt, square, tanh
-from tinygraph.ops.shape import concatenate
+from tinygraph.ops.joining import concatenate
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,17 @@ def test_a_training_step_of_batch_norm_fits_in_four_and_a_half_inputs(differenti
     finally:
         tracemalloc.stop()
     assert (peak - before) / x.nbytes <= 4.5
+
+
+def test_a_recorded_gradient_and_what_it_derives_are_freed_with_it():
+    x = Tensor(np.ones(3))
+    loss = square(exp(x)).sum()
+    (dx,) = grad(loss, x, create_graph=True)
+    (ddx,) = grad(dx.sum(), x, create_graph=True)
+    gone = [weakref.ref(t.data) for t in (loss, dx, ddx)]
+    gc.disable()
+    try:
+        del loss, dx, ddx
+        assert [ref() for ref in gone] == [None] * 3
+    finally:
+        gc.enable()

@@ -230,3 +230,38 @@ def test_a_wrapped_function_keeps_its_defaults():
 
     double = tg.op("$x", x=("n", lambda g, n: g * n))(wrapper)
     np.testing.assert_array_equal(double(Tensor(ROWS)).data, 2 * ROWS)
+
+
+def test_a_family_that_is_not_known_is_refused():
+    with pytest.raises(ValueError, match="op double: family='mine' is not known: it is one of elementwise, "):
+
+        @tg.op("2 $x", family="mine", x=("2", lambda g: 2 * g))
+        def double(x):
+            return 2 * x
+
+    assert "double" not in OPS
+
+
+def test_a_tensor_that_is_no_operand_is_refused():
+    with registry_as_it_was():
+
+        @tg.op("$x $k", x=("$k", lambda g, k: g * k))
+        def scaled(x, k=2.0):
+            return x * k
+
+        x = Tensor([1.0, 2.0], name="x")
+        np.testing.assert_array_equal(scaled(x, k=3.0).data, [3.0, 6.0])
+        with pytest.raises(TypeError, match=r"one is used that is no operand, .* in scaled\(x float64\[2\]\) at "):
+            scaled(x, k=Tensor([3.0]))
+
+
+@pytest.mark.parametrize("call", [np.linalg.solve, np.matmul, tg.power, np.arctan2, tg.add, np.cross])
+def test_a_list_is_an_array(call):
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(0.5, 1.0, (3, 3)), rng.uniform(0.5, 1.0, (3, 3))
+    weights = rng.standard_normal((3, 3))
+    x, y, z, w = tg.Tensor(a), tg.Tensor(b), tg.Tensor(a), tg.Tensor(b)
+    (weights * call(x, b.tolist()) + weights * call(a.tolist(), y)).sum().backward()
+    (weights * call(z, b) + weights * call(a, w)).sum().backward()
+    np.testing.assert_array_equal(x.grad, z.grad)
+    np.testing.assert_array_equal(y.grad, w.grad)

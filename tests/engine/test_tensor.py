@@ -121,3 +121,14 @@ def test_copies_and_pickles_are_leaves_of_their_own():
         np.testing.assert_array_equal(t.grad, x.grad)
         assert not np.shares_memory(t.data, x.data)
     assert not pickle.loads(pickle.dumps(x.detach())).requires_grad
+
+
+def test_a_gradient_that_is_set_has_the_dtype_of_its_tensor():
+    x = Tensor(np.ones(2, np.float32))
+    x.grad = np.array([1.0, 2.0])
+    assert (x.grad.dtype, x.grad.tolist()) == (np.float32, [1, 2])
+    mine = np.zeros(2, np.float32)
+    x.grad = mine
+    assert x.grad is mine
+    with pytest.raises(TypeError, match="Cannot cast"):
+        x.grad = np.ones(2, complex)

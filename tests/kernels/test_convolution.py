@@ -26,6 +26,7 @@ def test_compiled_loops_are_the_same_function(monkeypatch, rng, x, w, options, d
     pytest.importorskip("numba")
     from tinygraph.kernels import convolution, threads
 
+    monkeypatch.setattr(convolution, "few_outputs", lambda *sizes: True)
     monkeypatch.setattr(convolution, "LEAST", 0)
     monkeypatch.setattr(threads, "SHARED", 0 if shared else 1 << 60)
     x, w = (Tensor(rng.standard_normal(shape).astype(dtype)) for shape in (x, w))
@@ -48,20 +49,69 @@ def test_compiled_loops_take_what_they_can(monkeypatch, rng):
     monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
     x, w = rng.standard_normal((8, 10, 10, 16)).transpose(0, 3, 1, 2), rng.standard_normal((16, 16, 3, 3))[..., ::-1]
     w.flags.writeable = False
-    assert convolution.can_compile(1 << 20, x, w)
-    assert not convolution.can_compile(1 << 10, x, w)
-    assert not convolution.can_compile(1 << 20, x, w.astype(np.float32))
-    assert not convolution.can_compile(1 << 20, Decoy(x), w)
+    monkeypatch.setattr(convolution, "few_outputs", lambda *sizes: True)
+    assert convolution.can_compile(1 << 20, 16, 9, x, w)
+    assert not convolution.can_compile(1 << 10, 16, 9, x, w)
+    assert not convolution.can_compile(1 << 20, 16, 9, x, w.astype(np.float32))
+    assert not convolution.can_compile(1 << 20, 16, 9, Decoy(x), w)
     y = conv2d(x, w)
     monkeypatch.setenv("TINYGRAPH_FUSED", "numpy")
     np.testing.assert_allclose(y, conv2d(x, w), rtol=0, atol=1e-12)
     assert conv2d(x.astype(np.float32), w).dtype == np.float64
 
 
+@pytest.mark.parametrize(
+    ("images", "outputs", "kernel", "compiled"),
+    [
+        (256, 6, 25, True),
+        (256, 16, 25, True),
+        (256, 32, 9, False),
+        (8, 64, 9, False),
+        (8, 1, 9, True),
+        (2, 1, 9, False),
+    ],
+)
+def test_matrix_products_take_many_channels(images, outputs, kernel, compiled):
+    """Both convolutions of LeNet and depthwise ones are compiled; those of a ResNet are not."""
+    from tinygraph.kernels.convolution import few_outputs
+
+    assert few_outputs(images, outputs, kernel) == compiled
+
+
+def test_threads_share_matrix_products(monkeypatch, rng):
+    """Values and gradients are the same bits, shared or not, and BLAS has its threads back."""
+    from tinygraph.kernels import blas, threads
+
+    before = [library.get() for library in blas.libraries()]
+    x, w = (Tensor(rng.standard_normal(shape).astype(np.float32)) for shape in ((9, 4, 12, 12), (6, 4, 3, 3)))
+    found = []
+    for most in (1 << 60, 0):
+        monkeypatch.setattr(threads, "MANY", most)
+        y = conv2d(x, w)
+        found.append([y.data, *grad(y, [x, w], np.sin(y.data))])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [library.get() for library in blas.libraries()] == before
+
+
+def test_blas_uses_one_thread_until_the_last_caller_leaves():
+    from tinygraph.kernels import blas
+
+    if not blas.libraries():
+        pytest.skip("this BLAS cannot be told")
+    (library, *_), before = blas.libraries(), blas.libraries()[0].get()
+    library.set(2)
+    with blas.one_thread() as outer, blas.one_thread() as inner:
+        assert outer and inner and library.get() == 1
+    assert library.get() == 2
+    library.set(before)
+
+
 def test_a_nan_stays_in_its_window_when_compiled(monkeypatch, rng):
     pytest.importorskip("numba")
     from tinygraph.kernels import convolution
 
+    monkeypatch.setattr(convolution, "few_outputs", lambda *sizes: True)
     monkeypatch.setattr(convolution, "LEAST", 0)
     monkeypatch.setenv("TINYGRAPH_FUSED", "numba")
     x = rng.standard_normal((3, 1, 6, 6))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -52,3 +56,37 @@ def test_long_compiling_is_announced_once(patience, monkeypatch, fresh, capfd):
         passes(fused.layer_norm, make_batch("layer_norm", (90, 64), -1, dtype))
     said = capfd.readouterr().err
     assert said.count("compiling fused kernels with Numba") == (patience == 0)
+
+
+BITS = """
+    import hashlib, sys
+    import numpy as np
+    import tinygraph as tg
+
+    rng, found = np.random.default_rng(0), {}
+    shapes = {"rows": (128, 120), "runs": (64, 6, 12, 12)}
+    arrays = {name: [rng.standard_normal(s).astype(np.float32) for s in (shape, shape[1:2], shape[1:2], shape)]
+              for name, shape in shapes.items()}
+    for name in sys.argv[1:]:
+        *given, dy = arrays[name]
+        inputs = [tg.Tensor(a) for a in given]
+        y = tg.fused.batch_norm(*inputs, axis=(0, *range(2, len(shapes[name]))))
+        for part, a in zip(("y", "dx", "dgamma", "dbeta"), (y.data, *tg.grad(y, inputs, dy))):
+            found[name, part] = hashlib.sha256(a.tobytes()).hexdigest()
+    print(sorted(found.items()))
+"""
+
+
+def test_bits_do_not_depend_on_where_kernels_come_from(tmp_path):
+    """Just compiled, from disk, and in another order: a run that is resumed later must go on with the same bits."""
+    pytest.importorskip("numba")
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "TINYGRAPH_FUSED": "numba"}
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(BITS), *order], env=environment, capture_output=True, text=True,
+            check=True,
+        ).stdout
+        for order in (("rows", "runs"), ("rows", "runs"), ("runs", "rows"))
+    ]  # fmt: skip
+    assert any(tmp_path.rglob("*.nbc"))
+    assert found[0] == found[1] == found[2]

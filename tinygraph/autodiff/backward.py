@@ -6,25 +6,24 @@ added up here, at the edge from a node to its input, and nowhere else.
 
 from __future__ import annotations
 
-import sys
-from bisect import insort
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from tinygraph.engine.context import within
-from tinygraph.engine.errors import explain, written_at
+from tinygraph.engine.context import CONTEXT, within
+from tinygraph.engine.errors import clean, explain, written_at
 from tinygraph.engine.tensor import Record, Tensor
 from tinygraph.engine.types import Array, Value
 from tinygraph.kernels.lazy_product import SMALL, Summand, undo_broadcast
+from tinygraph.kernels.references import is_alone
 from tinygraph.ops.shape import sum_to
 
-__all__ = ["order_of", "walk", "walk_recorded"]
+__all__ = ["Derivative", "order_of", "walk", "walk_recorded"]
 
-AGE = attrgetter("id")
 Line = Callable[..., Any]  # a derivative line
 
 
@@ -40,9 +39,9 @@ def walk(
     With ``only``, gradients go nowhere else. ``free`` lets go of the graph on the way. ``watch`` sees each
     contribution, in the order of inputs.
     """
-    ready = sorted((node for node in grads if node.op), key=AGE)
+    heapify(ready := [(-node.id, node) for node in grads if node.op])
     while ready:
-        node = ready.pop()  # the newest: all that it was used for has been met
+        node = heappop(ready)[1]  # the newest: all that it was used for has been met
         op: Any = node.op
         shape = node.shape
         if node.saved is None:
@@ -63,28 +62,13 @@ def walk(
             if x not in grads:
                 grads[x] = gx
                 if x.op is not None:
-                    insort(ready, x, key=AGE)
+                    heappush(ready, (-x.id, x))
             elif grads[x].size >= SMALL and is_alone(grads, x) and gx.dtype == grads[x].dtype:
                 grads[x] += gx
             else:
                 grads[x] = grads[x] + gx
         if free:
             node.saved, node.inputs = None, ()
-
-
-def is_alone(grads: dict[Record, Array], x: Record) -> bool:
-    """Whether nobody but ``grads`` holds the gradient of ``x``, so that it may be added into."""
-    return grads[x].base is None and grads[x].shape == x.shape and count_references(grads, x) <= ALONE
-
-
-def count_references(grads: Mapping[Any, Array], x: object) -> int:
-    """Count who refers to a gradient: the dict, this call, and anybody else."""
-    return sys.getrefcount(grads[x])
-
-
-# What CPython counts where there is nobody else. Other interpreters, and CPython without its lock, do not count so.
-COUNTS = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
-ALONE = count_references({0: np.empty(0)}, 0) if COUNTS else -1
 
 
 def check_lines(node: Record, lines: Iterable[Line | None]) -> list[Line | None]:
@@ -133,7 +117,7 @@ def place_of_line(node: Record, i: int) -> str:
 
 def freed_error(node: Record) -> RuntimeError:
     """Return the error which says that what a node was made of is gone: not that it was made of nothing."""
-    return RuntimeError(f"the graph behind {node.name or node.op} was freed by backward(retain_graph=False)")
+    return RuntimeError(clean(f"the graph behind {node.name or node.op} was freed by backward(retain_graph=False)"))
 
 
 def order_of(roots: Iterable[Record], stop: Collection[Record] = ()) -> list[Record]:
@@ -150,19 +134,37 @@ def order_of(roots: Iterable[Record], stop: Collection[Record] = ()) -> list[Rec
             if args is not None and x not in seen:
                 seen.add(x)
                 stack.append(x)
-    return sorted(seen, key=AGE, reverse=True)
+    return sorted(seen, key=attrgetter("id"), reverse=True)
+
+
+class Derivative(str):
+    """The scope "grad", which also says what records in it: the derivative line of input ``i`` of a node.
+
+    Where gradients of one value are added up, that value is the node, and ``i`` is -1. Of the whole walk, ``roots``
+    are what it started from, and ``totals`` gives the number of each value's gradient by that of the value.
+    """
+
+    def __init__(self, node: Record, i: int, roots: tuple[Record, ...], totals: dict[int, int]) -> None:
+        self.node, self.i, self.roots, self.totals = node, i, roots, totals
+
+    def __new__(cls, *_: Any) -> Derivative:
+        """Make the name."""
+        return super().__new__(cls, "grad")
 
 
 def walk_recorded(order: Iterable[Record], grads: dict[Record, Tensor], only: Collection[Record] | None = None) -> None:
     """Carry gradients back as Tensors: the same lines, called with Tensors, record."""
-    for node in order:
+    walk_facts: tuple[tuple[Record, ...], dict[int, int]] = tuple(grads), {}
+    around = [name for name in CONTEXT.get().scope if isinstance(name, Derivative)]  # inside of a fused op's derivative
+    for node in (n for n in order if n.op and n in grads):
         op: Any = node.op
-        if op is None or node not in grads:
-            continue
         wanted = [args is not None and (only is None or x in only) for x, args in zip(node.inputs, node.saved or ())]
-        with within(scope=("grad", *node.scope)):
-            for i, (x, gx) in enumerate(zip(node.inputs, op.pull_recorded(node, grads[node], wanted))):
-                if gx is not None:
-                    if gx.shape != x.shape:
-                        gx = sum_to(gx, x.shape) if op.builtin else fit_to_operand(node, i, gx)
+        pulled, scope = iter(op.pull_recorded(node, grads[node], wanted)), node.scope[len(around) :]
+        for i, x in enumerate(node.inputs):
+            with within(scope=(*(around or [Derivative(node, i, *walk_facts)]), *scope)):
+                if (gx := next(pulled)) is not None and gx.shape != x.shape:
+                    gx = sum_to(gx, x.shape) if op.builtin else fit_to_operand(node, i, gx)
+            if gx is not None:
+                with within(scope=(*(around or [Derivative(x, -1, *walk_facts)]), *scope)):
                     grads[x] = grads[x] + gx if x in grads else gx
+    walk_facts[1].update({x.id: g.node.id for x, g in grads.items() if isinstance(g, Tensor)})

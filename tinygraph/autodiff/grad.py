@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -129,12 +128,11 @@ def grad(
     for node in reversed(order):
         if any(x in only for x, args in zip(node.inputs, node.saved or ()) if args is not None):
             only.add(node)
-    order = [node for node in order if node in only]
     if create_graph:
         with within(scope=("grad", *CONTEXT.get().scope), recording=True):
-            as_seed = functools.partial(Tensor, name="seed", requires_grad=False)
-            grads = {y: g if isinstance(g, Tensor) else as_seed(g) for y, g in grads.items()}
-            walk_recorded(order, grads, only)
+            given = grads.items()
+            grads = {y: g if isinstance(g, Tensor) else Tensor(g, name="seed", requires_grad=False) for y, g in given}
+            walk_recorded([node for node in order if node in only], grads, only)
             grads |= {n: astype(grads[n], x.dtype) for x in xs if (n := x.node) in grads and grads[n].dtype != x.dtype}
     else:
         walk(grads, only, keep={x.node for x in xs})

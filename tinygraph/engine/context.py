@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-__all__ = ["composite", "no_grad", "scope"]
+__all__ = ["composite", "scope"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,22 +71,6 @@ def scope(*names: str) -> contextlib.AbstractContextManager[None]:
     ('net', 'bn1')
     """
     return within(*names)
-
-
-def no_grad() -> contextlib.AbstractContextManager[None]:
-    """Compute without recording: results inside are constants, as with ``torch.no_grad()``.
-
-    Returns:
-        A context for a ``with`` statement.
-
-    >>> from tinygraph import Tensor
-    >>> x = Tensor([3.0])
-    >>> with no_grad():
-    ...     y = x * x
-    >>> y.requires_grad
-    False
-    """
-    return within(recording=False)
 
 
 def composite(function: F) -> F:

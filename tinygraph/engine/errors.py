@@ -8,13 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 
 from tinygraph.engine.context import CONTEXT
 
-PACKAGE = Path(__file__).parents[1]
-INSIDE = (f"{PACKAGE}{os.sep}", f"{np.__path__[0]}{os.sep}", "<__array_function__", "<op ")  # files of no user's code
+INSIDE = (*(f"{p}{os.sep}" for p in (Path(__file__).parents[1], np.__path__[0])), "<__array_function__", "<op ")
+
+
+def clean(text: str) -> str:
+    """Return a text in which nothing steers a terminal: escapes, line breaks and marks of direction become spaces."""
+    return "".join(c if c.isprintable() or category(c) == "Zs" else " " for c in text)
 
 
 def describe(x: Any) -> str:
@@ -25,7 +30,7 @@ def describe(x: Any) -> str:
         return repr(array)
     made = " = ".join(filter(None, [node.name, node.op and node.op.name])) if node else ""
     library = "" if library_of(array) == "numpy" else library_of(array)
-    return " ".join(filter(None, [made, library, f"{array.dtype}[{','.join(map(str, array.shape))}]"]))
+    return " ".join(filter(None, [clean(made), library, f"{array.dtype}[{','.join(map(str, array.shape))}]"]))
 
 
 def library_of(array: Any) -> str:
@@ -35,14 +40,13 @@ def library_of(array: Any) -> str:
 
 def explain(error: Exception, name: str, operands: Sequence[Any]) -> Exception:
     """Say where an op failed: NumPy's message, the scope, the op, its operands and the caller's line."""
-    path = "/".join((*CONTEXT.get().scope, name))
+    path = clean("/".join((*CONTEXT.get().scope, name)))
     arrays = [getattr(x, "_data", x) for x in operands if hasattr(x, "shape") and not isinstance(x, np.generic)]
-    libraries = sorted(set(map(library_of, arrays)))
-    if len(libraries) > 1:
+    if len(libraries := sorted(set(map(library_of, arrays)))) > 1:
         error = TypeError(f"arrays of {' and '.join(libraries)} do not mix: move one with tinygraph.asarray")
-    message = f"{str(error).strip()} | in {path}({', '.join(map(describe, operands))}){caller()}"
-    kind = next((k for k in (TypeError, IndexError, ValueError, MemoryError) if isinstance(error, k)), RuntimeError)
-    return kind(message)
+    kinds = (TypeError, IndexError, np.linalg.LinAlgError, ValueError, MemoryError)
+    kind = next((k for k in kinds if isinstance(error, k)), RuntimeError)
+    return kind(f"{str(error).strip()} | in {path}({', '.join(map(describe, operands))}){caller()}")
 
 
 def caller() -> str:

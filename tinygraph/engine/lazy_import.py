@@ -18,11 +18,11 @@ class Later(NamedTuple):
         return function if instance is None else functools.partial(function, instance)
 
 
-# The packages of each extra in pyproject.toml. Errors name these: on the public index, `tinygraph` is another package.
-EXTRAS = {"draw": "pygraphviz typst", "jit": "numba", "plot": "matplotlib", "data": "pooch"}
-EXTRAS |= {"safetensors": "safetensors", "completion": "shtab", "cuda12": "cupy-cuda12x", "cuda13": "cupy-cuda13x"}
+EXTRAS = {"draw": "pillow pygraphviz typst", "jit": "numba", "plot": "matplotlib", "data": "pooch", "torch": "torch"}
+EXTRAS |= {"special": "scipy", "safetensors": "safetensors", "completion": "shtab"}  # as in pyproject.toml
+EXTRAS |= {"cuda12": "cupy-cuda12x", "cuda13": "cupy-cuda13x"}
 
 
 def install_hint(extra: str) -> str:
-    """Return the command that installs the packages of an extra: ``pip install numba``."""
+    """Return the command that installs the packages of an extra. (On the public index, `tinygraph` is another one.)"""
     return f"pip install {EXTRAS[extra]}"

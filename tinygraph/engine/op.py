@@ -13,6 +13,7 @@ import inspect
 import linecache
 import math
 from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
 from typing import Any, cast
 
 import numpy as np
@@ -26,8 +27,8 @@ from tinygraph.engine.types import Array
 __all__ = ["Op", "op"]
 
 Function = Callable[..., Any]
+FAMILIES = ("elementwise", "reduction", "shape", "linear", "window", "fused")
 Rules = dict[str, "tuple[str, Function] | None"]
-new = object.__new__
 
 # The source of an op's call; `Op.source_of_call` fills in what stands in braces.
 CALL = """\
@@ -37,9 +38,9 @@ def {name}{signature}:
         {results} = _op.forward({passed})
     except Exception as _error:
         raise _explain(_error, _op.name, {operands}) from _error
-    if {none_is}:
+    {check}if {none_is}:
         return out
-    if out.dtype.kind == 'c':
+    if {mixed}out.dtype.kind == 'c':
         raise _explain(_COMPLEX, _op.name, {operands})
     _shape = out.shape
     if not _shape:
@@ -60,8 +61,12 @@ def {name}{signature}:
     _node.id = _serial()
     {params}return _tensor
 """
+CHECK = """\
+if isinstance(out, _Tensor):
+        raise _explain(_HIDDEN, _op.name, {operands})
+    """
 TORCH = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch's names of two parameters: a call takes either
-GIVEN = "if {theirs} is not None: {ours} = _either(_op, {ours!r}, {ours}, {theirs!r}, {theirs})"
+GIVEN = "if {theirs} is not None: {ours} = _either(_op, {ours!r}, {ours}, {theirs!r}, {theirs})\n    "
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -102,23 +107,23 @@ class Op:
         self.name = getattr(self.function, "__name__", "")
         if not self.name.isidentifier():
             raise TypeError(f"op: {self.function!r} has no name: define the function with def")
+        if self.family not in FAMILIES:
+            raise ValueError(f"op {self.name}: family={self.family!r} is not known: it is one of {', '.join(FAMILIES)}")
         self.signature = inspect.signature(self.function).parameters
         self.operands = tuple(filter(self.is_operand, self.signature))
         self.params = {name: p.default for name, p in self.signature.items() if name not in self.operands}
-        self.torch = {
-            ours: theirs for ours, theirs in TORCH.items() if ours in self.params and theirs not in self.signature
-        }
+        self.torch = {x: y for x, y in TORCH.items() if x in self.params and y not in self.signature}
         self.check_rules()
         rules = [self.rules.get(x) or ("", None) for x in self.operands]
-        self.partials = tuple(tex for tex, _ in rules)
-        self.lines = tuple(line for _, line in rules)
+        self.partials, self.lines = tuple(zip(*rules)) or ((), ())
         self.asks = tuple(tuple(inspect.signature(line).parameters)[1:] if line else () for line in self.lines)
         self.elementwise = self.family == "elementwise"
         self.builtin = (self.function.__module__ or "").startswith("tinygraph.")  # its lines may get a smaller g
         self.plain = type(self).lines_for is Op.lines_for  # ``lines`` are the whole derivative
         self.differentiable = any(self.lines) or self.definition is not None
-        self.code = self.source_of_call()
-        self.call = functools.wraps(self.function)(self.compile_call())
+        self.saved = [self.saved_expression(i) for i in range(len(self.asks))]
+        self.public = FunctionType(first_call.__code__, {**NAMES, "_op": self}, self.name)
+        functools.update_wrapper(self.public, self.function)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Call the op."""
@@ -156,12 +161,10 @@ class Op:
         """Return a derivative line for each input of a node whose gradient is ``g``."""
         return self.lines
 
-    def pull_recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-        """Return the gradient of each wanted input as a recorded Tensor: the same lines, called with Tensors."""
-        lines: Any = self.lines_for(node, g)
-        return [
-            line(g, *self.lift_saved(node, i)) if want else None for i, (line, want) in enumerate(zip(lines, wanted))
-        ]
+    def pull_recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> Iterable[Tensor | None]:
+        """Yield the gradient of each wanted input as a recorded Tensor: the same lines, called with Tensors."""
+        for i, (line, want) in enumerate(zip(cast(Any, self.lines_for(node, g)), wanted)):
+            yield line(g, *self.lift_saved(node, i)) if want else None
 
     def lift_saved(self, node: Record, i: int) -> Iterable[Any]:
         """Return what line ``i`` asked for, arrays as Tensors of the graph."""
@@ -169,15 +172,16 @@ class Op:
         saved: Any = node.saved and node.saved[i]
         return (lift(array, sources.get(ask)) for ask, array in zip(self.asks[i], saved))
 
-    def source_of_call(self) -> str:
-        """Write the source of this op's call from its signature, with no loop or test that this op does not need."""
-        torch = [GIVEN.format(ours=ours, theirs=theirs) for ours, theirs in self.torch.items()]
+    @functools.cached_property
+    def code(self) -> str:
+        """Source of this op's call, from its signature, with no loop or test that this op does not need."""
         parts = {name: "\n    ".join(part) if isinstance(part, list) else part for name, part in self.parts().items()}
         return CALL.format(
             name=self.name,
             signature=self.signature_of_call(),
-            torch="".join(f"{line}\n    " for line in torch),
+            torch="".join(GIVEN.format(ours=ours, theirs=theirs) for ours, theirs in self.torch.items()),
             results=self.results,
+            check="" if self.builtin else CHECK.format(operands=parts["operands"]),
             params=f"_node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}\n    " if self.params else "",
             **parts,
         )
@@ -185,7 +189,8 @@ class Op:
     def parts(self) -> dict[str, Any]:
         """Return what the call does with each operand, as source."""
         xs, real = self.operands, " and out.dtype.kind == 'f'" if self.params else ""  # to integers goes no gradient
-        take = [f"{x}_is = isinstance({x}, _Tensor); {x}_array = {x}._data if {x}_is else {x}" for x in xs]
+        rest = "_asarray({0}) if type({0}) is list else {0}"
+        take = [f"{x}_is = isinstance({x}, _Tensor); {x}_array = {x}._data if {x}_is else {rest.format(x)}" for x in xs]
         for x, y in (xs, xs[::-1]) if self.elementwise and len(xs) == 2 else ():
             take.append(f"if not {x}_is and type({x}) is float: {x}_array = _scalar({x}, {y}_array)")
         want = [f"{x}_node = {x}.node if {x}_is else {x}" for x in xs]
@@ -196,9 +201,10 @@ class Op:
             "passed": ", ".join([f"{x}_array" for x in xs] + [f"{p}={p}" for p in self.params]),
             "operands": tuple_source(xs),
             "none_is": " and ".join(f"not {x}_is" for x in xs),
+            "mixed": f"not ({' and '.join(f'{x}_is' for x in xs)}) and " if self.builtin and not self.params else "",
             "want": want,
             "nodes": tuple_source([f"{x}_node" for x in xs]),
-            "saved": tuple_source([f"{self.saved_expression(i)} if {x}_want else None" for i, x in enumerate(xs)]),
+            "saved": tuple_source([f"{saved} if {x}_want else None" for x, saved in zip(xs, self.saved)]),
             "any_want": " or ".join(f"{x}_want" for x in xs),
         }
 
@@ -209,17 +215,17 @@ class Op:
         theirs = [inspect.Parameter(p, inspect.Parameter.KEYWORD_ONLY, default=None) for p in self.torch.values()]
         return inspect.Signature(bare + theirs)
 
-    def compile_call(self) -> Function:
-        """Compile ``code``, as `collections.namedtuple` does its own; tracebacks and debuggers find it by its name."""
-        file, names = f"<op {self.name}>", {**NAMES, "_op": self}
+    @functools.cached_property
+    def call(self) -> Function:
+        """``public`` with its code, compiled at the first call; tracebacks and debuggers find the code by its name."""
+        file, made = f"<op {self.name}>", dict[str, Any]()
         linecache.cache[file] = len(self.code), None, self.code.splitlines(keepends=True), file
-        exec(compile(self.code, file, "exec"), names)  # noqa: S102 - source of our own, of names that were checked
-        call = cast(Function, names.pop(self.name))  # so that an op called `any` does not hide Python's
+        exec(compile(self.code, file, "exec"), made)  # noqa: S102 - source of our own, of names that were checked
         given = [p for p in self.signature.values() if p.default is not p.empty]
-        call.__defaults__ = tuple(p.default for p in given if p.kind is not p.KEYWORD_ONLY)
-        named = {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY}
-        call.__kwdefaults__ = dict.fromkeys(self.torch.values()) | named
-        return call
+        self.public.__defaults__ = tuple(p.default for p in given if p.kind is not p.KEYWORD_ONLY)
+        self.public.__kwdefaults__ = dict.fromkeys(self.torch.values()) | {p.name: p.default for p in given}
+        self.public.__code__ = made[self.name].__code__
+        return self.public
 
     def saved_expression(self, i: int) -> str:
         """Return what the call keeps for line ``i``, as source."""
@@ -228,14 +234,17 @@ class Op:
     def source_of(self, ask: str) -> str:
         """Return where the call finds what a derivative line asks for, as source."""
         owner, _, attribute = ask.rpartition("_")
-        if ask == "out" or ask in self.params:
-            return ask
-        if ask in self.operands:
-            return f"{ask}_array"
+        if ask in ("out", *self.params, *self.operands):
+            return f"{ask}_array" if ask in self.operands else ask
         if owner in self.operands and attribute in ("shape", "dtype"):
             return f"{owner}_array.{attribute}"
         known = ", ".join([*sorted({"out", *self.operands, *self.params}), "and _shape and _dtype of an operand"])
         raise TypeError(f"op {self.name}: a derivative line asks for {ask!r}; known: {known}")
+
+
+def first_call(*args: Any, **params: Any) -> Any:
+    """Stand for the call of an op until that is compiled: a program uses few of the ops that it imports."""
+    return _op.call(*args, **params)  # type: ignore[name-defined]  # noqa: F821 - its globals are the names and the op
 
 
 def tuple_source(parts: Sequence[str]) -> str:
@@ -245,7 +254,7 @@ def tuple_source(parts: Sequence[str]) -> str:
 
 def tensor_of(array: Any, node: Record) -> Tensor:
     """Join an array with the node that it is the value of."""
-    tensor: Tensor = new(Tensor)
+    tensor: Tensor = Tensor.__new__(Tensor)
     tensor._data, tensor.node = array, node
     return tensor
 
@@ -290,13 +299,15 @@ def read_only(value: float, dtype: Any) -> Array:
 # The names that a call uses beside its own arguments; the underscore keeps them apart from those.
 NAMES: dict[str, Any] = {
     "_Tensor": Tensor,
+    "_asarray": np.asarray,
     "_Record": Record,
     "_CONTEXT": CONTEXT,
     "_COMPLEX": TypeError("complex numbers have no derivative here: write the real and the imaginary part apart"),
+    "_HIDDEN": TypeError("the result is a Tensor: one is used that is no operand, and would get no gradient"),
     "_constant": constant,
     "_either": either,
     "_explain": explain,
-    "_new": new,
+    "_new": object.__new__,
     "_scalar": scalar,
     "_serial": serial,
     "_zero_dimensional": zero_dimensional,
@@ -343,7 +354,7 @@ def op(
     Raises:
         TypeError: an operand has no rule although another has one, a rule is for no operand, or a line asks for
             what is not known.
-        ValueError: tinygraph has an op of that name, and ``replace`` is not given.
+        ValueError: tinygraph has an op of that name, and ``replace`` is not given; or the family is not known.
 
     >>> @op(r"$x^3", x=(r"3$x^2", lambda g, x: g * (3 * x * x)))
     ... def cube(x):
@@ -363,7 +374,7 @@ def op(
         ufunc = next((f for f in functions if isinstance(f, np.ufunc)), None)
         made = kind(function, forward or ufunc or function, tex, rules, says, onnx, family, samples)
         OPS[made.name] = made
-        made.call.op = made  # type: ignore[attr-defined]
-        return implements(*functions, method=method)(made.call)
+        made.public.op = made  # type: ignore[attr-defined]
+        return implements(*functions, method=method)(made.public)
 
     return make

@@ -138,6 +138,8 @@ class Tensor(TensorMethods):
         array = array if array is None or hasattr(array, "dtype") else np.asarray(array, self.dtype)
         if array is not None and array.shape != leaf.shape:
             raise ValueError(f"the gradient of {describe(self)} must have its shape, and has {list(array.shape)}")
+        if array is not None and array.dtype != self.dtype:
+            array = array.astype(self.dtype, casting="same_kind")
         leaf.grad = array
 
     @property
@@ -189,7 +191,7 @@ class Tensor(TensorMethods):
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         if self.node.needs:
-            raise TypeError(f"{describe(self)} would lose its gradient as a NumPy array: write .numpy() or .data")
+            raise TypeError(f"{describe(self)} would lose its gradient in NumPy: write .numpy(), or tg.stack(list)")
         return np.asarray(self._data, *args, **kwargs)
 
     def __repr__(self) -> str:

@@ -25,8 +25,7 @@ class Variadic(Op):
         """Return what the line asked for, arrays as Tensors of the graph."""
         saved: Any = node.saved and node.saved[i]
         for ask, value in zip(self.asks[0], saved):
-            made_by = node if ask == "out" else None
-            yield tuple(map(lift, value, node.inputs)) if ask == "xs" else lift(value, made_by)
+            yield tuple(map(lift, value, node.inputs)) if ask == "xs" else lift(value, node if ask == "out" else None)
 
     def parts(self) -> dict[str, Any]:
         """Return what the call does with its operands, as source."""
@@ -35,13 +34,14 @@ class Variadic(Op):
             "passed": ", ".join(["*xs_array", *(f"{p}={p}" for p in self.params)]),
             "operands": "xs",
             "none_is": "not any([isinstance(_x, _Tensor) for _x in xs])",
+            "mixed": "",
             "want": [
                 "xs_nodes = [_x.node if isinstance(_x, _Tensor) else _x for _x in xs]",
                 f"xs_want = [isinstance(_x, _Record) and {'_x.needs' if self.lines[0] else False} for _x in xs_nodes]",
                 *["xs_shapes = tuple([getattr(_x, 'shape', ()) for _x in xs_array])"] * ("xs_shapes" in self.asks[0]),
             ],
             "nodes": "tuple(xs_nodes)",
-            "saved": f"tuple([{self.saved_expression(0)} if _want else None for i, _want in enumerate(xs_want)])",
+            "saved": f"tuple([{self.saved[0]} if _want else None for i, _want in enumerate(xs_want)])",
             "any_want": "any(xs_want)",
         }
 

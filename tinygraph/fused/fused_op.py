@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinygraph.autodiff.backward import order_of, walk_recorded
-from tinygraph.engine.context import within
 from tinygraph.engine.errors import explain, written_at
 from tinygraph.engine.op import Function, Op, lift, op
 from tinygraph.engine.tensor import Record, Tensor
+from tinygraph.kernels.route import NeedsDefinition
 from tinygraph.ops.shape import reshape
 
 __all__ = ["Fused", "fused"]
@@ -58,19 +58,18 @@ class Fused(Op):
             raise explain(error, kernel, (g, *operands)) from error
         return [lambda *_, gx=gx: gx for gx in gradients]
 
-    def pull_recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+    def pull_recorded(self, node: Record, g: Tensor, wanted: Sequence[bool]) -> Iterable[Tensor | None]:
         """Differentiate the definition, at the operands and no further."""
         arrays, _ = next(filter(None, node.saved or ()))
         operands = list(map(lift, arrays, node.inputs))
         for i, x in enumerate(operands):
             if isinstance(x, Tensor) and any(other is node.inputs[i] for other in node.inputs[:i]):
                 operands[i] = reshape(x, x.shape)  # one tensor in two roles: each has its own gradient
-        with within(scope=node.scope):  # without it, the scope would be "grad" inside of "grad"
-            y = self.definition(*operands, **node.params)
+        y = self.definition(*operands, **node.params)
         stop = {x.node for x in operands if isinstance(x, Tensor)}
         grads = {y.node: g}
         walk_recorded([n for n in order_of([y.node], stop) if n not in stop], grads)
-        return [grads.get(x.node) if want else None for x, want in zip(operands, wanted, strict=True)]
+        yield from (grads.get(x.node) if want else None for x, want in zip(operands, wanted, strict=True))
 
     def saved_expression(self, i: int) -> str:
         """Keep all operands, and what the kernel wants to see again."""
@@ -111,4 +110,18 @@ def fused(tex: str, *, definition: Function, backward: Function, **about: Any) -
     >>> grad(first.sum(), x)
     (array([48.]),)
     """
-    return op(tex, family="fused", kind=functools.partial(Fused, definition=definition, backward=backward), **about)
+    make = op(tex, family="fused", kind=functools.partial(Fused, definition=definition, backward=backward), **about)
+
+    def decorate(kernel: Function) -> Function:
+        call = make(kernel)
+
+        @functools.wraps(call)
+        def call_or_define(*args: Any, **params: Any) -> Any:
+            try:
+                return call(*args, **params)
+            except NeedsDefinition:  # arrays without elements, while tracing
+                return definition(*args, **params)
+
+        return call_or_define
+
+    return decorate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from tinygraph.engine.errors import library_of
 from tinygraph.engine.lazy_import import EXTRAS, install_hint
 
-__all__ = ["asarray", "backend_of", "scatter_add", "scratch", "synchronize", "to_numpy"]
+__all__ = ["add_along", "asarray", "backend_of", "scatter_add", "scratch", "synchronize", "to_numpy"]
 
 
 def backend_of(array: Any) -> str:
@@ -25,6 +26,33 @@ def scatter_add(target: Any, key: Any, values: Any) -> None:
         cupyx.scatter_add(target, key, values)
     else:
         np.add.at(target, key, values)
+
+
+def along(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return the index that stands for places along an axis of an array of that shape."""
+    key = [np.arange(n).reshape([-1 if i == k else 1 for i in range(len(shape))]) for k, n in enumerate(shape)]
+    key[axis] = indices
+    return tuple(key)
+
+
+def take_along(array: Any, indices: Any, axis: int) -> Any:
+    """Take elements by places along an axis; the places may be NumPy's where the array is not."""
+    if library_of(array) == library_of(indices):
+        return np.take_along_axis(array, indices, axis)
+    return array[along(indices, axis, array.shape)]
+
+
+def add_along(values: Any, indices: Any, axis: int, shape: tuple[int, ...]) -> Any:
+    """Return zeros of ``shape``, with ``values`` added at places along an axis, every repeat counting."""
+    if type(values) is np.ndarray and values.dtype.char in "fd":  # 2 to 5 times as fast as `np.add.at`
+        numbered = np.arange(math.prod(shape)).reshape(shape)
+        places = np.take_along_axis(numbered, indices, axis)
+        values = np.broadcast_to(values, places.shape)
+        sums = np.bincount(places.ravel(), values.ravel(), math.prod(shape))
+        return sums.reshape(shape).astype(values.dtype, copy=False)
+    out = np.zeros_like(values, shape=shape)
+    scatter_add(out, along(indices, axis, shape), values)
+    return out
 
 
 def asarray(values: Any, backend: str = "numpy", dtype: Any = None) -> Any:

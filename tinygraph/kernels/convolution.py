@@ -7,11 +7,12 @@ the loops need not know of them. Four rows are added to a sum at a time: it is t
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygraph.engine.types import Array
+from tinygraph.engine.types import Array, Shape
 from tinygraph.kernels.jit import Kernel
 from tinygraph.kernels.route import choose_route
 from tinygraph.kernels.threads import share
@@ -22,41 +23,53 @@ if TYPE_CHECKING:
 __all__ = ["Windows", "can_compile"]
 
 LEAST = 1 << 16  # products from which the copy into tiles is worthwhile
+MOST_OUTPUTS = 16  # channels of the result, in a group, up to which no matrix product is faster
 IMAGES = 64  # in a tile: their values at one place fill some cache lines
 
 Geometry: TypeAlias = tuple[Array, Array, int, int]  # taps, places, elements from group to group, number of groups
 
 
-def can_compile(products: int, *arrays: Any) -> bool:
-    """Whether compiled code computes a convolution of these arrays, which needs ``products`` multiplications."""
+def few_outputs(images: int, outputs: int, kernel: int) -> bool:
+    """Whether compiled loops are faster than matrix products, by the channels of the result in a group.
+
+    They are where these are few and the images many, whose values lie side by side. It was measured for 1 to 64
+    channels, kernels of 1 to 25 pixels and batches of 1 to 256 (docs/decisions/fused.md).
+    """
+    return outputs <= min(images**2 // 64, MOST_OUTPUTS if kernel > 1 else 1)
+
+
+def can_compile(products: int, outputs: int, kernel: int, *arrays: Any) -> bool:
+    """Whether compiled code computes a convolution of these arrays, images first, faster than matrix products do.
+
+    It needs ``products`` multiplications; a group has so many ``outputs``, and a window so many pixels.
+    """
     first = arrays[0]
     return (
         products >= LEAST
         and type(first) is np.ndarray
         and first.dtype.char in "fd"
         and all(type(a) is np.ndarray and a.dtype == first.dtype for a in arrays)
+        and few_outputs(len(first), outputs, kernel)
         and choose_route(first) == "numba"
     )
 
 
 class Windows(NamedTuple):
-    """Where the windows of padded images (C, H, W) begin, and where their elements are, counted from there."""
+    """Where the windows of padded images (C, …) begin, and where their elements are, counted from there."""
 
     places: Array  # (windows,)
     taps: Array  # (C/groups · kernel,)
     group: int  # from one group of channels to the next
-    size: tuple[int, int]
+    size: Shape
 
     @classmethod
     def of(cls, frame: Frame) -> Windows:
         """Return the windows of a `tinygraph.ops.convolution.Frame`."""
-        channels, height, width = frame.padded
-        place = np.arange(channels * height * width).reshape(channels, height, width)
-        (down, across), (kh, kw), (sh, sw), (dh, dw) = frame.size, frame.kernel, frame.stride, frame.dilation
-        places = place[0, : sh * (down - 1) + 1 : sh, : sw * (across - 1) + 1 : sw]
-        each = channels // frame.groups
-        taps = place[:each, : dh * (kh - 1) + 1 : dh, : dw * (kw - 1) + 1 : dw]
-        return cls(places.ravel(), taps.ravel(), each * height * width, frame.size)
+        place = np.arange(math.prod(frame.padded)).reshape(frame.padded)
+        first: Any = (0, *(slice(0, s * (n - 1) + 1, s) for s, n in zip(frame.stride, frame.size, strict=True)))
+        tap = (slice(0, d * (k - 1) + 1, d) for d, k in zip(frame.dilation, frame.kernel, strict=True))
+        taps: Any = (slice(frame.channels), *tap)
+        return cls(place[first].ravel(), place[taps].ravel(), frame.channels * place[0].size, frame.size)
 
     def geometry(self, groups: int) -> Geometry:
         """Return what the kernels need to know."""
@@ -70,7 +83,7 @@ class Windows(NamedTuple):
             images = pad_images(frame, x[tile])
             rows = np.empty((len(w), len(self.places), images.shape[-1]), x.dtype)
             slide(images.reshape(-1), weights, self.geometry(frame.groups), rows)
-            out[tile] = rows.reshape(len(w), *self.size, -1).transpose(3, 0, 1, 2)
+            out[tile] = np.moveaxis(rows.reshape(len(w), *self.size, -1), -1, 0)
 
         share(work, cut_images(len(x)), out.size * len(self.taps))
 
@@ -84,7 +97,7 @@ class Windows(NamedTuple):
             lay_down(
                 rows.reshape(len(w), len(self.places), -1), weights, self.geometry(frame.groups), images.reshape(-1)
             )
-            out[tile] = images[frame.inside].transpose(3, 0, 1, 2)
+            out[tile] = np.moveaxis(images[frame.inside], -1, 0)
 
         share(work, cut_images(len(y)), y.size * len(self.taps))
 
@@ -114,8 +127,8 @@ def put_images_last(x: Array) -> Array:
 
 
 def pad_images(frame: Frame, x: Array) -> Array:
-    """Return images (n, C, H, W), padded, as (C, H, W, n)."""
-    if frame.padding == (0, 0):
+    """Return images (n, C, …), padded, as (C, …, n)."""
+    if not any(map(any, frame.padding)):
         return put_images_last(x)
     images = np.zeros((*frame.padded, len(x)), x.dtype)
     images[frame.inside] = np.moveaxis(x, 0, -1)

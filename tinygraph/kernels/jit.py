@@ -104,12 +104,17 @@ def version() -> bytes:
 
 @functools.cache
 def register_callees(function: Function) -> None:
-    """Let Numba compile the plain functions that a function calls by their names, and those that they call."""
+    """Let Numba compile the plain functions that a function calls by their names, and those that they call.
+
+    They become part of the kernel. As functions of their own they have a name that all kernels of a process share: the
+    first one that is compiled or loaded then serves all, and as the compiler has rounded it elsewhere, the bits of a
+    result would depend on which kernels were there before, and on whether they came from disk.
+    """
     for name in function.__code__.co_names:
         called = function.__globals__.get(name)
         if inspect.isfunction(called) and called.__module__ != llvm.__name__:
             register_callees(called)
-            load_numba().extending.register_jitable(**OPTIONS)(called)
+            load_numba().extending.register_jitable(**OPTIONS, forceinline=True)(called)
 
 
 def announce_compiling() -> None:

@@ -24,6 +24,11 @@ import numpy as np
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.kernels.jit import load_numba
 
+
+class NeedsDefinition(BaseException):
+    """A fused op was called with an array without elements: its definition is wanted. No op may catch it."""
+
+
 COMPILED = 1 << 12  # elements from which a compiled kernel is faster than NumPy
 ROUTES = ("plain", "numpy", "numba")  # those that ``TINYGRAPH_FUSED`` may name
 
@@ -42,6 +47,8 @@ def route_of(array: type, dtype: Any, large: bool, wanted: str) -> str:
     """Return the route of arrays of a type; ``wanted`` is the value of ``TINYGRAPH_FUSED``."""
     if wanted not in ("", *ROUTES):
         raise ValueError(f"TINYGRAPH_FUSED is {wanted!r}; there are {', '.join(ROUTES)}")
+    if getattr(array, "has_no_elements", False):
+        raise NeedsDefinition
     cupy = array.__module__.startswith("cupy") and array.__name__ == "ndarray"
     library = "numpy" if array is np.ndarray else "cupy" if cupy else ""
     if wanted == "plain" or not library or dtype.char not in "efd" or not dtype.isnative:

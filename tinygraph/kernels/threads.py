@@ -26,16 +26,25 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from tinygraph.engine.types import Array
+from tinygraph.kernels.blas import one_thread
 from tinygraph.kernels.llvm import fetch_add, yield_core
 
 if TYPE_CHECKING:
-    from tinygraph.kernels.jit import Kernel
+    from typing import Protocol
+
+    class Compiles(Protocol):
+        """What `run_on_all` runs: a kernel."""
+
+        def compiled_for(self, args: tuple[Any, ...], /) -> Callable[..., Any]:
+            """Return the machine code for such arguments."""
+
 
 Piece = TypeVar("Piece")
 Work: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]  # a function and its arguments
 Team: TypeAlias = tuple[Array, Array, bool]  # counters of this call, wake-ups of all calls, whether this is the caller
 
 SHARED = 1 << 19  # elements above which a second thread is worth waking for a sweep
+MANY = 1 << 24  # products of matrices above which one is
 PIECE = 1 << 18  # elements of a piece, for a compiled kernel
 MOST_THREADS = 8  # more would wait for memory
 LINGER = 4000  # times a helper looks for the next kernel before it sleeps, some 40 µs in all
@@ -108,6 +117,19 @@ def share(work: Callable[[Piece], object], pieces: Sequence[Piece], elements: in
         raise errors[0]
 
 
+def share_products(work: Callable[[Piece], object], pieces: Sequence[Piece], products: int, x: Any) -> None:
+    """Share work that consists of matrix products of NumPy's, where there are ``products`` multiplications enough.
+
+    BLAS then uses one thread for each piece: its own threads would fight ours.
+    """
+    if type(x) is not np.ndarray or not start_helpers()[1]:
+        for piece in pieces:
+            work(piece)
+        return
+    with one_thread() as is_calm:
+        share(work, pieces, products if is_calm and products >= MANY else 0)
+
+
 def piece_count(size: int, most: int = PIECE) -> int:
     """Return into how many pieces to split an array. Sums depend on it, so the number of threads must not matter."""
     return 1 if size <= PIECE else 4 * -(-size // (4 * most))
@@ -119,13 +141,13 @@ def split_evenly(length: int, count: int) -> tuple[int, int]:
     return each, -(-length // each)
 
 
-def run_on_all(kernel: Kernel, count: int, *args: Any) -> Any:
+def run_on_all(kernel: Compiles, count: int, *args: Any, steps: int = 3) -> Any:
     """Call a kernel that works on ``count`` pieces in this thread and in helpers; return what it returns here.
 
-    Its last argument is a `Team`; the calling thread must be the last to return. A helper that begins after that finds
-    no ticket, and touches nothing.
+    It has at most ``steps`` steps. Its last argument is a `Team`; the calling thread must be the last to return. A
+    helper that begins after that finds no ticket, and touches nothing.
     """
-    counters = np.zeros(COUNTERS, np.int64)
+    counters = np.zeros((2 * steps + 1) * LINE, np.int64)
     of_caller = (*args, (counters, WAKEUPS, True))
     compiled = kernel.compiled_for(of_caller)
     try:
