@@ -14,11 +14,15 @@ import numpy as np
 
 # CuPy has these under NumPy's names, with NumPy's arguments; what tinygraph comes to call must be looked up and added.
 FUNCTIONS = {
-    np.all, np.amax, np.amin, np.any, np.argmax, np.array2string, np.broadcast_to, np.clip, np.concatenate, np.copyto,
+    np.all, np.amax, np.amin, np.any, np.argmax, np.argsort, np.array2string, np.broadcast_to, np.clip, np.concatenate,
+    np.copyto, np.cumprod,
     np.cumsum, np.dot, np.einsum, np.empty_like, np.expand_dims, np.full_like, np.max, np.mean, np.min, np.moveaxis,
     np.ndim, np.ones_like, np.pad, np.ravel, np.reshape, np.shape, np.size, np.split, np.squeeze, np.stack, np.std,
     np.sum, np.swapaxes, np.take_along_axis, np.tensordot, np.transpose, np.tril, np.var, np.vdot, np.where,
-    np.zeros_like, np.repeat, np.lib.stride_tricks.sliding_window_view,
+    np.zeros_like, np.repeat, np.round, np.lib.stride_tricks.sliding_window_view,
+    np.triu, np.convolve,
+    np.linalg.cholesky, np.linalg.det, np.linalg.eigh, np.linalg.inv, np.linalg.pinv, np.linalg.qr, np.linalg.slogdet,
+    np.linalg.solve, np.linalg.svd, np.fft.fftn, np.fft.ifftn, np.fft.irfft, np.fft.rfft,
 }  # fmt: skip
 METHODS = {  # of ufuncs; CuPy has them for these ufuncs only
     "reduce": {np.add, np.multiply}, "accumulate": {np.add, np.multiply}, "reduceat": {np.add},
@@ -72,6 +76,14 @@ class Decoy:
     def T(self) -> Decoy:
         return Decoy(self.array.T)
 
+    @property
+    def real(self) -> Decoy:
+        return Decoy(self.array.real)
+
+    @property
+    def imag(self) -> Decoy:
+        return Decoy(self.array.imag)
+
     # What the signatures below leave out (where=, initial=, subok=), CuPy has not.
     def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Decoy:
         return on_device(np.ndarray.sum, (self, axis, dtype, out, keepdims))
@@ -85,6 +97,9 @@ class Decoy:
     def min(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Decoy:
         return on_device(np.ndarray.min, (self, axis, out, keepdims))
 
+    def prod(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Decoy:
+        return on_device(np.ndarray.prod, (self, axis, dtype, out, keepdims))
+
     def all(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Decoy:
         return on_device(np.all, (self, axis, out, keepdims))
 
@@ -93,6 +108,9 @@ class Decoy:
 
     def argmax(self, axis: Any = None, out: Any = None, dtype: Any = None, keepdims: bool = False) -> Decoy:
         return on_device(np.ndarray.argmax, (self, axis, out), {"keepdims": keepdims})
+
+    def argmin(self, axis: Any = None, out: Any = None, dtype: Any = None, keepdims: bool = False) -> Decoy:
+        return on_device(np.ndarray.argmin, (self, axis, out), {"keepdims": keepdims})
 
     def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Decoy:
         return on_device(np.ndarray.astype, (self, dtype, order, casting or "unsafe", subok or True, copy))
@@ -118,8 +136,8 @@ def on_device(function: Callable[..., Any], args: Any, params: Any = MappingProx
     """Call a function of NumPy with Decoys, and give Decoys back: the same one where NumPy gives the same array."""
     arrays = [held(x) if any(x is k for k in keys) else taken(x) for x in args]
     out = function(*arrays, **{name: taken(x) for name, x in params.items()})
-    if isinstance(out, list):
-        return list(map(Decoy, out))
+    if isinstance(out, list | tuple):
+        return type(out)(map(Decoy, out)) if type(out) in (list, tuple) else type(out)(*map(Decoy, out))
     same = [x for x in [*args, *params.get("out", ())] if isinstance(x, Decoy) and x.array is out]
     return same[0] if same else Decoy(out) if isinstance(out, np.ndarray | np.generic) else out
 

@@ -25,6 +25,7 @@ import numpy as np
 
 import tinygraph as tg
 from tinygraph.engine.tensor import array_of
+from tinygraph.functions.differences import diff as difference
 
 try:
     import torch
@@ -241,6 +242,7 @@ class Draft:
 def evaluate(text: str, values: Mapping[str, Any]) -> Any:
     """Compute a line of a program."""
     names = {"tg": tg, "np": np, "torch": torch, "F": functional, "scatter": scatter, "batch_norm": batch_norm}
+    names |= {"difference": difference, "edge": edge}
     return eval(text, names | values)  # type: ignore[operator]
 
 
@@ -261,6 +263,13 @@ def scatter(x: Any, key: Any, shape: Sequence[int]) -> Any:
     return torch.zeros(shape, dtype=x.dtype).index_put((key,), x, accumulate=True)
 
 
+def edge(x: Any) -> Any:
+    """Repeat the edge of every axis, in PyTorch."""
+    for axis in range(x.ndim):
+        x = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, x.shape[axis] - 1, 1)], axis)
+    return x
+
+
 def batch_norm(x: Any, scale: Any, shift: Any) -> Any:
     """Compose batch norm in PyTorch, whose own has a wrong gradient for one image and an upstream in another order."""
     axes = (0, *range(2, x.ndim))
@@ -276,8 +285,38 @@ def positive(x: str, library: str) -> str:
 
 # ------------------------------------------------------------------------------------------------ forms of steps
 
-SMOOTH = ("exp", "tanh", "sigmoid", "erf", "square", "neg")
-KINKED = ("abs", "relu")
+SMOOTH = (
+    "exp",
+    "tanh",
+    "sigmoid",
+    "erf",
+    "square",
+    "neg",
+    "sin",
+    "cos",
+    "arctan",
+    "arcsinh",
+    "sinh",
+    "cosh",
+    "expm1",
+    "exp2",
+    "erfc",
+    "sigmoid",
+    "erf",
+    "square",
+    "neg",
+    "sin",
+    "cos",
+    "arctan",
+    "arcsinh",
+    "sinh",
+    "cosh",
+    "expm1",
+    "exp2",
+    "erfc",
+)
+BENT = ("softplus", "silu", "mish", "logsigmoid")
+KINKED = ("abs", "relu", "elu", "leaky_relu")
 
 
 @form(6)
@@ -287,10 +326,62 @@ def apply_smooth(d: Draft) -> Line:
 
 
 @form(2)
+def bend(d: Draft) -> Line:
+    name, x = d.choice(BENT), d.pick()
+    if d.arrays[x].max() > 19:
+        raise UnfitError  # from 20 on PyTorch takes x for its softplus
+    return f"tg.{name}({x})", f"F.{name}({x})", False
+
+
+@form(2)
 def apply_kinked(d: Draft) -> Line:
     name, x = d.choice(KINKED), d.pick()
     d.check_kink(d.arrays[x], x)
-    return f"tg.{name}({x})", f"torch.{name}({x})", True
+    return f"tg.{name}({x})", f"{'torch' if name in ('abs', 'relu') else 'F'}.{name}({x})", name in ("abs", "relu")
+
+
+@form(1)
+def limit(d: Draft) -> Line:
+    x = d.pick()
+    for bound in (-1.0, 0.5):
+        d.check_kink(d.arrays[x] - bound, x)
+    return f"tg.hardtanh({x}, -1.0, 0.5)", f"F.hardtanh({x}, -1.0, 0.5)", False
+
+
+@form(1)
+def squash_first(d: Draft) -> Line:
+    """Inverse functions, of what lies within -1 and 1, not near either end."""
+    name, x = d.choice(("arcsin", "arccos", "arctanh", "log1p", "erfinv")), d.pick()
+    return f"tg.{name}(0.9 * tg.sin({x}))", f"torch.{name}(0.9 * torch.sin({x}))", False
+
+
+@form(1)
+def round_off(d: Draft) -> Line:
+    name, x = d.choice(("floor", "ceil", "trunc", "round")), d.pick()
+    d.check_kink((2 * d.arrays[x]) - np.round(2 * d.arrays[x]), x)
+    return f"tg.{name}({x})", f"torch.{name}({x}).detach()", True
+
+
+@form(1)
+def take_remainder(d: Draft) -> Line:
+    x, y = pair(d)
+    a, b = array_named(d, x), array_named(d, y)
+    if np.abs(b).min() < 0.05:
+        raise UnfitError
+    d.check_kink(a / b - np.round(a / b), x, y)
+    name = d.choice(("remainder", "fmod"))
+    return f"tg.{name}({x}, {y})", f"torch.{name}({x}, {y})", False
+
+
+@form(2)
+def combine_smoothly(d: Draft) -> Line:
+    (x, y), name = pair(d), d.choice(("hypot", "arctan2", "logaddexp2"))
+    a, b = array_named(d, x), array_named(d, y)
+    if max(np.abs(a).max(), np.abs(b).max()) > 100:
+        raise UnfitError  # as in add_in_logarithms
+    if name != "logaddexp2" and (a * a + b * b).min() < 0.01:
+        raise UnfitError
+    return f"tg.{name}({x}, {y})", f"torch.{name}({x}, {y})", False
 
 
 @form(1)
@@ -302,7 +393,7 @@ def take_sign(d: Draft) -> Line:
 
 @form(2)
 def apply_to_positive(d: Draft) -> Line:
-    name, x = d.choice(("sqrt", "log")), d.pick()
+    name, x = d.choice(("sqrt", "log", "log2", "log10", "rsqrt", "reciprocal")), d.pick()
     if d.arrays[x].min() < 0.05:
         return f"tg.{name}({positive(x, 'tg')})", f"torch.{name}({positive(x, 'torch')})", False
     return f"tg.{name}({x})", f"torch.{name}({x})", False
@@ -387,7 +478,7 @@ def raise_to_power(d: Draft) -> Line:
 
 @form(3)
 def take_extreme_of_two(d: Draft) -> Line:
-    (x, y), name = pair(d), d.choice(("maximum", "minimum"))
+    (x, y), name = pair(d), d.choice(("maximum", "minimum", "fmax", "fmin"))
     d.check_kink(array_named(d, x) - array_named(d, y), x, y)
     return f"tg.{name}({x}, {y})", f"torch.{name}({x}, {y})", True
 
@@ -620,6 +711,65 @@ def contract(d: Draft) -> Line:
     return f"tg.{text}", f"torch.{text}", True
 
 
+def square_matrix(d: Draft, n: int) -> tuple[str, str]:
+    """Return how to write a matrix of n rows, in either library: far from singular, its eigenvalues far apart."""
+    ours, theirs = d.parameter((n, n))
+    diagonal = d.constant(np.diag(3.0 + 2 * np.arange(n)))
+    return f"(tg.tanh({ours}) / 2 + {diagonal})", f"(torch.tanh({theirs}) / 2 + {diagonal})"
+
+
+@form(2)
+def do_linear_algebra(d: Draft) -> Line:
+    n = d.choice((1, 2, 3))
+    ours, theirs = square_matrix(d, n)
+    symmetric = f"({ours} + ({ours}).mT)", f"({theirs} + ({theirs}).mT)"
+    name = d.choice(
+        ("solve", "inv", "det", "slogdet", "pinv", "cholesky", "eigvalsh", "svdvals", "norm", "qr", "power")
+    )
+    if name == "solve":
+        right = d.parameter(d.choice(((n,), (n, 2), (2, n, 1))))
+        return f"tg.linalg.solve({ours}, {right[0]})", f"torch.linalg.solve({theirs}, {right[1]})", False
+    if name in ("cholesky", "eigvalsh"):
+        return f"tg.linalg.{name}({symmetric[0]})", f"torch.linalg.{name}({symmetric[1]})", False
+    if name == "norm":
+        order = d.choice(("'fro'", "'nuc'", "2", "-2"))
+        return f"tg.linalg.norm({ours}, {order})", f"torch.linalg.norm({theirs}, {order})", False
+    if name == "power":
+        order = d.choice((-1, 2, 3))
+        return f"tg.linalg.matrix_power({ours}, {order})", f"torch.linalg.matrix_power({theirs}, {order})", False
+    part = {"slogdet": "[1]", "qr": "[1]"}.get(name, "")
+    return f"tg.linalg.{name}({ours}){part}", f"torch.linalg.{name}({theirs}){part}", False
+
+
+@form(1)
+def multiply_vectors(d: Draft) -> Line:
+    name, n, m = (
+        d.choice(("outer", "kron", "inner", "dot", "vdot", "tensordot", "cross")),
+        d.choice((1, 2, 3)),
+        d.choice((2, 3)),
+    )
+    shapes = {"outer": ((n,), (m,)), "kron": ((n, 2), (2, m)), "inner": ((n, m), (m,)), "cross": ((n, 3), (n, 3)),
+              "tensordot": ((n, m, 2), (m, 2, 3))}.get(name, ((m,), (m,)))  # fmt: skip
+    x, y = map(d.parameter, shapes)
+    theirs = "torch.linalg.cross" if name == "cross" else f"torch.{name}"
+    return f"tg.{name}({x[0]}, {y[0]})", f"{theirs}({x[1]}, {y[1]})", True
+
+
+@form(1)
+def transform_or_convolve(d: Draft) -> Line:
+    n, m = d.choice((1, 2, 3, 5, 6)), d.choice((1, 2, 3))
+    name, norm = d.choice(("fft", "ifft", "rfft", "irfft", "convolve")), d.choice(("backward", "ortho", "forward"))
+    if name == "convolve":
+        x, y = d.parameter((n,)), d.parameter((m,))
+        theirs = f"F.conv1d({x[1]}[None, None], {y[1]}.flip(0)[None, None], padding={m - 1})[0, 0]"
+        return f"tg.convolve({x[0]}, {y[0]})", theirs, False
+    x = d.parameter((m, n) if name == "rfft" else (m, n, 2))
+    options = f"n={d.choice((n, n + 1, 1 + n // 2))}, norm={norm!r}"
+    inside = x[1] if name == "rfft" else f"torch.view_as_complex({x[1]}.contiguous())"
+    theirs = f"torch.fft.{name}({inside}, {options})"
+    return f"tg.fft.{name}({x[0]}, {options})", theirs if name == "irfft" else f"torch.view_as_real({theirs})", False
+
+
 def images(d: Draft) -> tuple[str, str, tuple[int, ...]]:
     """Return how to write a value as images, in either library, and their shape (N, C, H, W)."""
     x = d.pick(lambda a: a.size >= 8)
@@ -663,6 +813,108 @@ def pool(d: Draft) -> Line:
         d.check_kink(np.diff(np.sort(d.arrays[x], axis=None)), x)
     options = f"{kernel}, {stride}, {kernel // 2 if d.flip(0.3) else 0}"
     return f"tg.{name}({ours}, {options})", f"F.{name}({theirs}, {options})", name == "max_pool2d"
+
+
+def axis_of(d: Draft, x: str) -> int:
+    """Return an axis of a value, counted from either end."""
+    return int(d.rng.integers(-d.arrays[x].ndim, d.arrays[x].ndim))
+
+
+@form(3)
+def scan(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 0)
+    axis, name = axis_of(d, x), d.choice(("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"))
+    if name in ("cummax", "cummin"):
+        d.check_kink(np.diff(np.sort(d.arrays[x], axis=axis), axis=axis), x)
+        return f"tg.{name}({x}, {axis}).values", f"torch.{name}({x}, {axis}).values", True
+    if name == "logcumsumexp":  # theirs has NaN at second order where its upstream is 0
+        if np.abs(d.arrays[x]).max() > 30:
+            raise UnfitError
+        return f"tg.{name}({x}, {axis})", f"torch.log(torch.cumsum(torch.exp({x}), {axis}))", False
+    if name == "cumprod" and d.arrays[x].size * d.arrays[x].shape[axis] > 100 * d.largest:
+        raise UnfitError  # a second derivative has each factor twice
+    return f"tg.{name}({x}, {axis})", f"torch.{name}({x}, {axis})", name == "cumsum"
+
+
+@form(2)
+def multiply_up(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 0)
+    axis, keep = axis_of(d, x), d.flip()
+    is_all = d.flip(0.3)
+    if d.arrays[x].size * (d.arrays[x].size if is_all else d.arrays[x].shape[axis]) > 100 * d.largest:
+        raise UnfitError  # a second derivative has each factor twice
+    if is_all:
+        return f"tg.prod({x})", f"torch.prod({x})", False
+    return f"tg.prod({x}, {axis}, {keep})", f"torch.prod({x}, {axis}, {keep})", False
+
+
+@form(3)
+def put_in_order(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 0)
+    axis = axis_of(d, x)
+    n = d.arrays[x].shape[axis]
+    d.check_kink(np.diff(np.sort(d.arrays[x], axis=axis), axis=axis), x)
+    k = int(d.rng.integers(1, n + 1))
+    name = d.choice(("sort", "topk", "kthvalue", "median", "quantile"))
+    if name == "sort":
+        return f"tg.sort({x}, {axis})", f"torch.sort({x}, dim={axis}, stable=True).values", True
+    if len(np.unique(d.arrays[x])) < d.arrays[x].size:
+        raise UnfitError  # theirs takes any of equal ones
+    if name in ("topk", "kthvalue"):
+        return f"tg.{name}({x}, {k}, {axis}).values", f"torch.{name}({x}, {k}, {axis}).values", True
+    if name == "median":
+        return f"tg.median({x}, {axis})", f"torch.quantile({x}, 0.5, {axis}, interpolation='midpoint')", False
+    return f"tg.quantile({x}, 0.3, {axis})", f"torch.quantile({x}, 0.3, {axis})", False
+
+
+@form(3)
+def rearrange(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 0)
+    axis, n = axis_of(d, x), int(d.rng.integers(1, 4))
+    at, before = f"{x}, {n}, {axis}", f"{x}.narrow({axis}, 0, 1) * 0 + 0.5"
+    ours, theirs = d.choice((
+        (f"tg.flip({x}, {axis})", f"torch.flip({x}, ({axis},))"),
+        (f"tg.roll({x}, {n - 2}, {axis})", f"torch.roll({x}, {n - 2}, {axis})"),
+        (f"tg.tile({x}, {n})", f"torch.tile({x}, ({n},))"),
+        (f"tg.repeat({at})", f"torch.repeat_interleave({at})"),
+        (f"tg.concatenate(tg.chunk({at})[::-1], {axis})", f"torch.cat({x}.chunk({n}, {axis})[::-1], {axis})"),
+        (f"difference({x}, axis={axis}, prepend=0.5)", f"torch.diff({x}, dim={axis}, prepend={before})"),
+        (f"tg.trapezoid({x}, axis={axis})", f"torch.trapezoid({x}, dim={axis})"),
+        (f"tg.pad({x}, 1, 'edge')[..., :{n}]", f"edge({x})[..., :{n}]"),
+    ))  # fmt: skip
+    return ours, theirs, True
+
+
+@form(2)
+def take_by_places(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 0)
+    axis, shape = axis_of(d, x), d.arrays[x].shape
+    lengths = [int(d.rng.integers(1, 5)) if i == axis % len(shape) else n for i, n in enumerate(shape)]
+    places = d.constant(d.rng.integers(0, shape[axis], lengths))
+    return f"tg.take_along_axis({x}, {places}, {axis})", f"torch.take_along_dim({x}, {places}, {axis})", True
+
+
+@form(2)
+def look_at_matrices(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 1)
+    k = int(d.rng.integers(-1, 2))
+    name = d.choice(("tril", "triu", "diagonal", "diag_embed"))
+    if name == "diagonal":
+        if min(d.arrays[x].shape[-2:]) < 2:
+            raise UnfitError
+        return f"tg.diagonal({x}, {k}, -2, -1)", f"torch.diagonal({x}, {k}, -2, -1)", True
+    if name == "diag_embed" and d.arrays[x].size * (d.arrays[x].shape[-1] + 1) > d.largest:
+        raise UnfitError  # a matrix for each row
+    return f"tg.{name}({x}, {k})", f"torch.{name}({x}, {k})", True
+
+
+@form(2)
+def take_length(d: Draft) -> Line:
+    x = d.pick(lambda a: a.ndim > 0)
+    axis, p = axis_of(d, x), d.choice((2, 2, 1, 3))
+    if np.abs(d.arrays[x]).min() < 0.05:
+        raise UnfitError
+    return f"tg.norm({x}, {p}, {axis})", f"torch.linalg.vector_norm({x}, {p}, {axis})", False
 
 
 @form(3)
@@ -802,8 +1054,8 @@ def differences(ours: Results, theirs: Results) -> dict[str, float]:
     """Return by how much each pair of results differs, in units of the greatest number of PyTorch's, or of 1."""
     found = {}
     for label in [*theirs, *(label for label in ours if label not in theirs)]:
-        a, b = (results.get(label) for results in (ours, theirs))
-        a, b = (np.zeros(()) if one is None else one for one in (a, b))  # None is a gradient of zeros
+        a, b = (results.get(label) for results in (ours, theirs))  # None is a gradient of zeros
+        a, b = (np.zeros(np.shape(other)) if one is None else one for one, other in ((a, b), (b, a)))
         if a.shape != b.shape and a.any() + b.any():
             found[label] = math.inf
         elif a.size and b.size:

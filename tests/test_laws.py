@@ -13,7 +13,8 @@ from tinygraph import Tensor, grad
 from tinygraph.autodiff import backward as walk
 from tinygraph.kernels.lazy_product import Summand, undo_broadcast
 from tinygraph.ops import elementwise, linear, reduce
-from tinygraph.ops.shape import broadcast_to, index, scatter, sum_to
+from tinygraph.ops.indexing import index, scatter
+from tinygraph.ops.shape import broadcast_to, sum_to
 
 law = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 seeds = st.integers(0, 2**32 - 1)

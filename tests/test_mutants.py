@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,33 @@ import pytest
 from tests.cases import Case, cases, check_first, check_second, registered
 from tinygraph import Tensor
 
-CURVED = ["mul", "div", "power", "square", "sqrt", "exp", "log", "tanh", "sigmoid", "logsumexp", "matmul", "contract"]
+CURVED = [
+    "mul",
+    "div",
+    "power",
+    "square",
+    "sqrt",
+    "exp",
+    "log",
+    "tanh",
+    "sigmoid",
+    "logsumexp",
+    "l2_norm",
+    "matmul",
+    "contract",
+    "cross",
+    "solve",
+    "inv",
+    "pinv",
+    "det",
+    "cofactor",
+    "logabsdet",
+    "cholesky",
+    "eigh",
+    "svd",
+    "qr",
+    "convolve",
+]
 
 
 def lines() -> Iterator[Any]:
@@ -21,14 +48,22 @@ def lines() -> Iterator[Any]:
                 yield pytest.param(name, i, id=f"{name}-{operand}")
 
 
-def caught(check: Callable[[Case], None], op: Any) -> bool:
-    """Whether the check fails on any of the samples of an op."""
+@functools.cache
+def samples() -> dict[Any, list[Case]]:
+    """The samples of each op, by the function that calls it."""
+    found: dict[Any, list[Case]] = {}
     for case in cases():
-        if case.function is op.call:
-            try:
-                check(case)
-            except AssertionError:
-                return True
+        found.setdefault(case.function, []).append(case)
+    return found
+
+
+def caught(check: Callable[[Case], None], op: Any) -> bool:
+    """Whether the check fails on any of the samples of an op; `test_ops` has seen that it fails on none as they are."""
+    for case in samples()[op.call]:
+        try:
+            check(case)
+        except AssertionError:
+            return True
     return False
 
 
@@ -49,7 +84,6 @@ def mutate(monkeypatch: pytest.MonkeyPatch, op: Any, i: int, mutant: Callable[..
 @pytest.mark.parametrize(("name", "i"), list(lines()))
 def test_a_line_off_by_a_thousandth_is_caught(monkeypatch, name, i):
     op = registered()[name]
-    assert not caught(check_first, op)
     mutate(monkeypatch, op, i, lambda line, *args: line(*args) * 1.001)
     assert caught(check_first, op)
 
@@ -57,7 +91,6 @@ def test_a_line_off_by_a_thousandth_is_caught(monkeypatch, name, i):
 @pytest.mark.parametrize(("name", "i"), [p for p in lines() if not registered()[p.values[0]].definition])
 def test_a_recorded_line_off_by_a_thousandth_is_caught(monkeypatch, name, i):
     op = registered()[name]
-    assert not caught(check_second, op)
     mutate(monkeypatch, op, i, lambda line, g, *args: line(g, *args) * (1.001 if isinstance(g, Tensor) else 1))
     assert not caught(check_first, op)
     assert caught(check_second, op)

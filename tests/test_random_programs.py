@@ -25,9 +25,10 @@ def test_a_derivative_that_is_wrong_by_a_millionth_is_found(name, monkeypatch):
     op = OPS[name]
     wrong = [lambda g, *args, line=line, **options: 1.000001 * line(g, *args, **options) for line in op.lines]
     monkeypatch.setattr(op, "lines", tuple(wrong))
-    part, found = next(failures(range(60)))
-    assert any("gradient" in line for line in found), found
-    assert any(name in step.ours or name in ("mul", "index") for step in part.steps)
+    part, found = next(failures(range(400)))
+    assert any("gradient" in line or "derivative" in line for line in found), found
+    monkeypatch.undo()
+    assert not disagreements(part)  # nothing else is wrong
 
 
 def test_a_program_is_the_same_each_time():

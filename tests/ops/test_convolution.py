@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 import pytest
 
+import tinygraph as tg
 from tests.cases import against_torch, close
 from tinygraph import Tensor, grad
 from tinygraph.ops import convolution
@@ -43,6 +44,39 @@ def test_transposed_convolution(rng, stride, output_padding, groups):
     against_torch(
         lambda x, w: conv_transpose2d(x, w, **options), lambda x, w: F.conv_transpose2d(x, w, **options), arrays
     )
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_over_any_number_of_axes(rank, seed):
+    """Random geometries, one image alone or a batch, and "same" padding of even kernels; then the transpose."""
+    rng = np.random.default_rng(seed)
+    draw = lambda low, high: tuple(map(int, rng.integers(low, high, rank)))
+    groups, lead = int(rng.integers(1, 3)), () if rng.random() < 0.3 else (2,)
+    stride, padding = (1, "same") if rng.random() < 0.4 else (draw(1, 4), draw(0, 3))
+    x = rng.standard_normal((*lead, 2 * groups, *draw(6, 9)))
+    w = rng.standard_normal((3 * groups, 2, *draw(1, 4)))
+    options = {"stride": stride, "padding": padding, "dilation": draw(1, 3), "groups": groups}
+    name = f"conv{rank}d"
+    against_torch(
+        lambda x, w: getattr(tg, name)(x, w, **options), lambda x, w: getattr(F, name)(x, w, **options), [x, w]
+    )
+    stride = draw(2, 4)
+    options |= {"stride": stride, "padding": 1, "output_padding": tuple(int(rng.integers(0, s)) for s in stride)}
+    name, w = f"conv_transpose{rank}d", rng.standard_normal((2 * groups, 3, *draw(1, 4)))
+    against_torch(
+        lambda x, w: getattr(tg, name)(x, w, **options), lambda x, w: getattr(F, name)(x, w, **options), [x, w]
+    )
+
+
+def test_an_array_in_a_file_is_taken_as_a_plain_one(rng, tmp_path):
+    x, w = rng.standard_normal((2, 3, 6, 6)), rng.standard_normal((4, 3, 3, 3))
+    x.tofile(tmp_path / "x")
+    mapped = np.memmap(tmp_path / "x", x.dtype, "r", shape=x.shape)
+    y = conv2d(mapped, w)
+    assert type(y) is np.ndarray
+    np.testing.assert_array_equal(y, conv2d(x, w))
+    assert type(conv2d_weight(mapped, y, (3, 3))) is np.ndarray
 
 
 def test_the_gradient_of_weights_is_an_op_itself(rng):
@@ -83,13 +117,16 @@ def test_backward_keeps_no_columns(rng):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x, w: conv2d(x[0], w), r"images are \(N, C, H, W\).*not \(3, 5, 5\) and \(4, 3, 3, 3\)"),
+        (lambda x, w: conv2d(x[0, 0], w), r"images are \(N, C, H, W\).*not \(5, 5\) and \(4, 3, 3, 3\)"),
         (lambda x, w: conv2d(x, w[:, :2]), r"have 3 channels a group; weights of shape \(4, 2, 3, 3\) take 2"),
         (lambda x, w: conv2d(x, w, groups=2), r"groups=2 must divide the channels of images \(3\)"),
         (lambda x, w: conv2d(x, w, dilation=3), r"no window fits: the kernel \(3, 3\) with dilation \(3, 3\)"),
         (lambda x, w: conv2d(x, w, stride=0), "stride must be an integer of at least 1, or a pair of them, not 0"),
         (lambda x, w: conv2d(x, w, padding=(1, 2, 3)), "padding must be an integer"),
-        (lambda x, w: conv_transpose2d(x, w), "the same O; not"),
+        (lambda x, w: conv_transpose2d(x, w), "x has 3 channels and w 4"),
+        (lambda x, w: conv2d(x, w, padding="full"), "neither 'same' nor 'valid'"),
+        (lambda x, w: conv2d(x, w, stride=2, padding="same"), "takes stride 1"),
+        (lambda x, w: conv_transpose2d(x[:, [0, 1, 2, 0]], w, padding=4), "nothing is left of the result"),
         (
             lambda x, w: conv_transpose2d(w.swapaxes(0, 1), w, output_padding=1),
             r"output_padding \(1, 1\) must be less than the stride",

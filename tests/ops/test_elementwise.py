@@ -67,3 +67,8 @@ def test_arrays_may_have_more_axes_than_the_alphabet_letters():
     few, many = tg.Tensor(np.ones(3)), np.full((1,) * 28 + (2, 3), 2.0)
     np.testing.assert_array_equal(tg.grad((few * many).sum(), few)[0], [4.0, 4.0, 4.0])
     np.testing.assert_array_equal(tg.grad((few + many).sum(), few)[0], [2.0, 2.0, 2.0])
+
+
+def test_nan_to_num_of_what_has_no_nan():
+    np.testing.assert_array_equal(tg.nan_to_num(np.array([1, 2])), [1, 2])
+    assert tg.nan_to_num(0.5) == 0.5 and tg.nan_to_num(float("nan")) == 0

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tinygraph.ops import shape
+from tinygraph.ops import indexing
 
 X = np.random.default_rng(0).standard_normal((2, 3))
 
 CALLS = {
-    "unbind": lambda x, **k: tg.stack(shape.unbind(x, **k)),
+    "unbind": lambda x, **k: tg.stack(indexing.unbind(x, **k)),
     **{name: getattr(tg, name) for name in ("sum", "mean", "max", "min", "argmax", "logsumexp")},
     "softmax": tg.softmax,
     "log_softmax": tg.log_softmax,

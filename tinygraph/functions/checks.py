@@ -20,6 +20,14 @@ def label(x: Value, name: str) -> Value:
     return x.named(name) if isinstance(x, Tensor) else x
 
 
+def seldom(condition: Any) -> bool:
+    """Return whether a condition on values holds that rarely does, and then makes another computation of a function.
+
+    A compiled function is made for where it does not hold, and calls the function itself where it does.
+    """
+    return bool(condition.seldom() if hasattr(condition, "seldom") else condition)
+
+
 def shape_of(what: str, x: Value) -> Shape:
     """Return the shape of ``x``; raise if it is no array."""
     if not hasattr(x, "shape"):

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, ArrayLike, Shape
+from tinygraph.ops.joining import concatenate
 from tinygraph.ops.keywords import accept_dim, explain_keywords
-from tinygraph.ops.shape import concatenate
 
 __all__ = [
     "arange", "cat", "empty", "eye", "from_numpy", "full", "full_like", "linspace", "manual_seed", "ones", "ones_like",
@@ -275,7 +275,8 @@ def linspace(start: float, end: float, steps: int, *, dtype: Dtype = None, requi
     >>> linspace(0, 1, 3)
     Tensor([0. , 0.5, 1. ], requires_grad=False)
     """
-    return Tensor(np.linspace(start, end, steps, dtype=dtype), requires_grad=requires_grad)
+    bounds = (float(start), float(end))  # of float32 bounds NumPy would take steps of few digits
+    return Tensor(np.linspace(*bounds, steps, dtype=dtype), requires_grad=requires_grad)
 
 
 @explain_keywords

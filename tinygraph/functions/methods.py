@@ -15,7 +15,8 @@ from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import Value
 from tinygraph.kernels.arrays import backend_of
-from tinygraph.ops.elementwise import where
+from tinygraph.ops import later
+from tinygraph.ops.elementwise import add, div, sub, where
 from tinygraph.ops.shape import broadcast_to, expand_dims, reshape, swapaxes, transpose
 
 __all__ = ["masked_fill", "unsqueeze"]
@@ -47,7 +48,7 @@ def view(x: Tensor, *shape: int | Sequence[int]) -> Value:
     >>> Tensor(np.ones((2, 3))).view(-1).shape
     (6,)
     """
-    result: Tensor = reshape(x, lengths_of(shape, "view"))
+    result: Tensor = reshape(x, lengths_of(shape, "view")) if shape else x
     return result
 
 
@@ -161,6 +162,56 @@ def masked_fill(x: Value, mask: Value, value: Value) -> Value:
     array([0., 2.])
     """
     return where(mask, value, x)
+
+
+@implements(method="add")
+def add_method(x: Value, other: Value, *, alpha: float = 1) -> Value:
+    """Add ``alpha`` times another array: PyTorch's ``x.add(other, alpha=2)``.
+
+    Args:
+        x: of any shape.
+        other: of a shape that broadcasts with that of x.
+        alpha: a number.
+
+    Returns:
+        x + alpha · other, of the common shape.
+
+    >>> Tensor([1.0, 2.0]).add(np.array([1.0, 1.0]), alpha=2).data
+    array([3., 4.])
+    """
+    return add(x, other if alpha == 1 else alpha * other)
+
+
+@implements(method="sub subtract")
+def sub_method(x: Value, other: Value, *, alpha: float = 1) -> Value:
+    """Subtract ``alpha`` times another array, as `add_method` adds it."""
+    return sub(x, other if alpha == 1 else alpha * other)
+
+
+@implements(method="div divide")
+def div_method(x: Value, other: Value, *, rounding_mode: str | None = None) -> Value:
+    """Divide, and round if so asked: PyTorch's ``x.div(other, rounding_mode="floor")``.
+
+    Args:
+        x: of any shape.
+        other: of a shape that broadcasts with that of x.
+        rounding_mode: "floor" rounds down, "trunc" toward 0; their derivatives are 0. None leaves the quotient.
+
+    Returns:
+        Quotients, of the common shape.
+
+    Raises:
+        ValueError: there is no such rounding.
+
+    >>> Tensor([-3.0]).div(2.0, rounding_mode="trunc").data
+    array([-1.])
+    """
+    if rounding_mode not in (None, "floor", "trunc"):
+        raise ValueError(f"div: rounding_mode={rounding_mode!r} is none of None, 'floor' and 'trunc'")
+    if rounding_mode == "floor":
+        return later.find_op("floor_divide")(x, other)
+    y = div(x, other)
+    return later.find_op("trunc")(y) if rounding_mode else y
 
 
 @implements(method="contiguous")
@@ -312,6 +363,13 @@ def expand_as(x: Tensor, other: Value) -> Value:
     return result
 
 
-Tensor.mT = property(  # type: ignore[assignment, method-assign]
-    lambda self: swapaxes(self, -1, -2), doc="The matrices of the last two axes, transposed."
+@implements(method="adjoint")
+def adjoint(x: Tensor) -> Value:
+    """Transpose the matrices of the last two axes: numbers are real, so that no sign of an imaginary part turns."""
+    return swapaxes(x, -1, -2)
+
+
+Tensor.mT = Tensor.mH = property(  # type: ignore[assignment, method-assign]
+    adjoint, doc="The matrices of the last two axes, transposed."
 )
+Tensor.H = property(t, doc="A matrix, transposed.")  # type: ignore[assignment, method-assign]

@@ -29,9 +29,12 @@ from tinygraph.ops.shape import reshape, transpose
 __all__ = ["batch_norm", "batch_norm_inference", "batch_norm_spatial", "group_norm", "instance_norm", "layer_norm"]
 
 
-def normalize(what: str, x: Value, axes: Shape, eps: float, keepdims: bool) -> Value:
-    """Subtract the mean of ``x`` and divide by its standard deviation, from the biased variance."""
-    check_batch(what, x.shape, x.dtype, axes)
+def normalize(what: str, x: Value, axes: Shape, eps: float, keepdims: bool, single: bool = False) -> Value:
+    """Subtract the mean of ``x`` and divide by its standard deviation, from the biased variance.
+
+    Of one value that is 0, and an error unless ``single``.
+    """
+    (check_floating if single else check_batch)(what, x.shape, x.dtype, *(() if single else (axes,)))
     check_eps(what, eps)
     mu = label(mean(x, axis=axes, keepdims=keepdims), "μ")
     x_c = label(x - mu, "x_c")
@@ -197,7 +200,8 @@ def group_norm(x: Value, gamma: Value = None, beta: Value = None, *, groups: int
         y, of the shape and dtype of x.
 
     Raises:
-        ValueError, TypeError: as `batch_norm`; and ValueError where ``groups`` does not divide C.
+        ValueError, TypeError: as `batch_norm`; and ValueError where ``groups`` does not divide C. Groups of one value
+            give β, as in PyTorch, if there is more than one example.
 
     Source: Wu and He 2018, equation 7.
 
@@ -210,7 +214,7 @@ def group_norm(x: Value, gamma: Value = None, beta: Value = None, *, groups: int
     axes = tuple(range(2, len(split.shape)))
     rest = (0, *range(2, len(x.shape)))
     check_shapes("group_norm", x, x.shape[1:2], gamma=gamma, beta=beta)
-    x_hat = reshape(normalize("group_norm", split, axes, eps, keepdims=True), x.shape)
+    x_hat = reshape(normalize("group_norm", split, axes, eps, keepdims=True, single=x.shape[0] > 1), x.shape)
     return scale_and_shift(x_hat, align(gamma, rest, len(x.shape)), align(beta, rest, len(x.shape)))
 
 

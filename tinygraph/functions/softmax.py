@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,10 @@ from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Array, Shape, Value
 from tinygraph.functions.checks import label, shape_of
-from tinygraph.ops.elementwise import exp
+from tinygraph.ops.elementwise import astype, exp
+from tinygraph.ops.indexing import index
 from tinygraph.ops.keywords import accept_dim
 from tinygraph.ops.reduce import logsumexp, mean, sum  # noqa: A004 - NumPy's name
-from tinygraph.ops.shape import index
 
 __all__ = ["cross_entropy", "log_softmax", "softmax"]
 
@@ -22,12 +23,13 @@ __all__ = ["cross_entropy", "log_softmax", "softmax"]
 @implements(method="softmax")
 @accept_dim
 @composite
-def softmax(x: Value, axis: int = -1) -> Value:
+def softmax(x: Value, axis: int = -1, *, dtype: Any = None) -> Value:
     """Turn scores into probabilities along ``axis``: ``exp(x - logsumexp(x))``, which cannot overflow.
 
     Args:
         x: scores, of any shape; -inf gives 0, inf gives NaN, and a NaN makes all along ``axis`` NaN.
         axis: the axis of the classes.
+        dtype: what the scores are converted to first; their own unless given.
 
     Returns:
         Probabilities of the shape of x, which add up to 1 along ``axis``.
@@ -36,18 +38,19 @@ def softmax(x: Value, axis: int = -1) -> Value:
     array([0.5, 0.5])
     """
     shape_of("softmax", x)
-    return exp(log_softmax(x, axis))
+    return exp(log_softmax(x, axis, dtype=dtype))
 
 
 @implements(method="log_softmax")
 @accept_dim
 @composite
-def log_softmax(x: Value, axis: int = -1) -> Value:
+def log_softmax(x: Value, axis: int = -1, *, dtype: Any = None) -> Value:
     """Take the logarithm of `softmax` along ``axis``: ``x - logsumexp(x)``.
 
     Args:
         x: scores, of any shape.
         axis: the axis of the classes.
+        dtype: as for `softmax`.
 
     Returns:
         Logarithms of probabilities, of the shape of x, in nats.
@@ -56,6 +59,7 @@ def log_softmax(x: Value, axis: int = -1) -> Value:
     array([-0.69314718, -0.69314718])
     """
     shape_of("log_softmax", x)
+    x = x if dtype is None else astype(x, dtype)
     return x - logsumexp(x, axis, True)
 
 

@@ -16,7 +16,8 @@ from tinygraph.engine.context import within
 from tinygraph.engine.errors import describe
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array
-from tinygraph.ops.shape import reshape, stack
+from tinygraph.ops.joining import stack
+from tinygraph.ops.shape import reshape
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vjp"]
 

@@ -1,5 +1,20 @@
 """The mathematics, a family a file. Importing it fills the registry."""
 
-from tinygraph.ops import convolution, elementwise, linear, pooling, reduce, shape
+from tinygraph.ops import (
+    convolution,
+    elementwise,
+    indexing,
+    joining,
+    linear,
+    padding,
+    pooling,
+    reduce,
+    scans,
+    shape,
+    sorting,
+)
 
-__all__ = ["convolution", "elementwise", "linear", "pooling", "reduce", "shape"]
+__all__ = [
+    "convolution", "elementwise", "indexing", "joining", "linear", "padding", "pooling", "reduce", "scans", "shape",
+    "sorting",
+]  # fmt: skip

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygraph.engine.op import op
-from tinygraph.engine.registry import sample
+from tinygraph.engine.registry import implements, sample
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import ArrayLike, Value
 
+F = TypeVar("F", bound=Callable[..., Any])
 PAIRS = [sample((4, 3), (4, 3)), sample((4, 3), (3,)), sample((4, 1), (1, 3)), sample((), (2, 3)), sample((2,), ())]
 POSITIVE = [sample((4, 3), (4, 3), low=0.5), sample((4, 3), (1, 3), low=0.5), sample((4, 1), (3,), low=0.5)]
 ANY = [sample((4, 3)), sample(())]
@@ -262,7 +264,8 @@ def log(x: Value) -> Value:
 
 
 @op(
-    "|$x|", np.absolute, method="__abs__ abs absolute", onnx="Abs", says="Drops the sign of $x.", samples=ANY,
+    "|$x|", (np.absolute, np.fabs), method="__abs__ abs absolute", onnx="Abs", says="Drops the sign of $x.",
+    samples=ANY,
     x=(r"\operatorname{sign} $x", lambda g, x: g * sign(x)),
 )  # fmt: skip
 def abs(x: Value) -> Value:  # noqa: A001 - NumPy's name
@@ -335,8 +338,22 @@ def equal(x: Value, y: Value) -> Value:
     """
 
 
+def accept_tensor_bounds(function: F) -> F:
+    """Let clip take Tensors as bounds, which are operands of an op of their own."""
+
+    @functools.wraps(function)
+    def call(x: Value, min: Value = None, max: Value = None) -> Value:  # noqa: A002 - NumPy's names
+        if not isinstance(min, Tensor) and not isinstance(max, Tensor):
+            return function(x, min, max)
+        return clip_between(x, -math.inf if min is None else min, math.inf if max is None else max)
+
+    return cast(F, call)
+
+
+@implements(np.clip, method="clip clamp")
+@accept_tensor_bounds
 @op(
-    r"\operatorname{clip}($x)", np.clip, method="clip clamp", onnx="Clip", says="Limits $x to $min … $max.",
+    r"\operatorname{clip}($x)", onnx="Clip", says="Limits $x to $min … $max.",
     samples=[sample((4, 3), min=-1.0, max=1.0), sample((4, 3), min=0.0), sample((3,), max=0.5)],
     x=(r"[$min \le $x \le $max]", lambda g, x, min, max: pass_within(g, x, min, max)),
 )  # fmt: skip
@@ -345,20 +362,15 @@ def clip(x: Value, min: ArrayLike | None = None, max: ArrayLike | None = None) -
 
     Args:
         x: of any shape.
-        min: lower bound: a number, an array that broadcasts against x, or None for none.
+        min: lower bound: a number, an array or Tensor that broadcasts against x, or None for none.
         max: upper bound, likewise.
 
     Returns:
         x, min or max, whichever is in the middle, of the shape and dtype of x.
 
-    Raises:
-        TypeError: a bound is a Tensor: it would get no gradient.
-
     >>> clip(Tensor([-3.0, 0.5, 3.0]), -1, 1)
     Tensor([-1. ,  0.5,  1. ], op=clip)
     """
-    if isinstance(min, Tensor) or isinstance(max, Tensor):
-        raise TypeError("clip does not differentiate in its bounds: take minimum and maximum, or their .data")
     return +x if min is None and max is None else np.clip(x, min, max)  # NumPy 2.0 needs a bound
 
 
@@ -366,6 +378,35 @@ def pass_within(g: Value, x: Value, low: ArrayLike | None, high: ArrayLike | Non
     """Return ``g`` where ``low <= x <= high``, and 0 elsewhere. None is no bound."""
     g = g if low is None else where(greater(low, x), 0, g)
     return g if high is None else where(greater(x, high), 0, g)
+
+
+@op(
+    r"\min(\max($x, $low), $high)", onnx="Clip", says="Limits $x to $low … $high.",
+    samples=[sample((4, 3), (3,), (4, 1)), sample((4, 3), (4, 3), (), low=-1.0)],
+    x=(r"[$low \le $x \le $high]", lambda g, x, low, high: where(greater(low, x), 0, where(greater(x, high), 0, g))),
+    low=("[$x < $low]", lambda g, x, low, high: where(greater(low, x), where(greater(high, low), g, 0), 0)),
+    high=("[$x > $high]", lambda g, x, low, high: where(greater(maximum(x, low), high), g, 0)),
+)  # fmt: skip
+def clip_between(x: Value, low: Value, high: Value) -> Value:
+    """Limit to the range from ``low`` to ``high``, which get gradients too: what `clip` calls for Tensors as bounds.
+
+    At a bound the gradient goes to x, as in PyTorch; where the bounds meet, what is outside of them has none.
+
+    Args:
+        x: a number, or an array of any shape.
+        low: lower bound, likewise; -inf is none.
+        high: upper bound, likewise; inf is none. Where it is below the lower one, it counts.
+
+    Returns:
+        Of the common shape and dtype, as NumPy finds them.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+
+    >>> clip_between(Tensor([-3.0, 3.0]), -1.0, Tensor(1.0))
+    Tensor([-1.,  1.], op=clip_between)
+    """
+    return np.clip(x, low, high)
 
 
 @op(
@@ -552,46 +593,24 @@ def logaddexp(x: Value, y: Value) -> Value:
     """
 
 
-# W. J. Cody's coefficients of erf x / x in x², for x up to 0.46875, and of erfc x exp x² in x above it.
-NEAR = (
-    (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3),
-    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
-)
-FAR = (
-    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1, 2.98635138197400131e2,
-     8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3),
-    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
-     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
-)  # fmt: skip
-
-
-def divide_polynomials(coefficients: Sequence[Sequence[float]], x: Value) -> Value:
-    """Evaluate the quotient of two polynomials. Their coefficients start with the highest power."""
-    above, below = (functools.reduce(lambda total, c: total * x + c, c) for c in coefficients)
-    return above / below
-
-
 @op(
-    r"\operatorname{erf} $x", method="erf", onnx="Erf",
-    says="Gives the chance that a normal error of variance 1/2 is within $x.",
-    samples=[*ANY, sample((7,), low=-6.0, high=6.0)],
-    x=(r"2e^{-$x^2}/\sqrt\pi", lambda g, x: g * (2 / math.pi**0.5 * exp(-(x * x)))),
+    r"$x \odot $mask", onnx="Dropout", says="Sets elements of $x to 0 with probability $p, and scales the others up.",
+    samples=[sample((4, 3), (4, 3)), sample((4, 3), (4, 3), p=0.1)],
+    x=("$mask", lambda g, mask: g * mask),
+    mask=("$x", lambda g, x: g * x),
 )  # fmt: skip
-def erf(x: Value) -> Value:
-    """Take the error function, within 1e-15 in float64.
+def dropout(x: Value, mask: Value, p: float = 0.5) -> Value:
+    """Multiply by a mask that was drawn: 0 with probability p, else 1 / (1 - p). The layer is `nn.Dropout`.
 
     Args:
         x: of any shape.
+        mask: of the shape of x.
+        p: what the mask was drawn with; it changes nothing, and drawings say it.
 
     Returns:
-        Numbers between -1 and 1, of the shape and dtype of x.
+        x × mask.
 
-    Source: W. J. Cody 1969, "Rational Chebyshev approximations for the error function".
-
-    >>> erf(Tensor([0.0, 1.0]))
-    Tensor([0.        , 0.84270079], op=erf)
+    >>> dropout(Tensor([1.0, 2.0]), np.array([0.0, 2.0]))
+    Tensor([0., 4.], op=dropout)
     """
-    size = np.abs(x)
-    y = np.minimum(size, 6.0).astype(np.result_type(size.dtype, np.float32), copy=False)  # from 6 on it is 1
-    out = np.where(y <= 0.46875, y * divide_polynomials(NEAR, y * y), 1 - np.exp(-y * y) * divide_polynomials(FAR, y))
-    return np.copysign(out, x).astype(size.dtype, copy=False)
+    return x * mask

@@ -1,8 +1,12 @@
-"""PyTorch's names of arguments beside NumPy's: ``dim`` is ``axis``, and ``keepdim`` is ``keepdims``."""
+"""Second names of arguments: PyTorch's ``dim`` is ``axis``, ``keepdim`` ``keepdims``; ``ddof`` ``correction``.
+
+A second name holds where a function has the first one, and no argument of that second name.
+"""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -11,7 +15,11 @@ from tinygraph.engine.registry import numpy_names
 __all__ = ["accept_dim", "explain_keywords"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-SYNONYMS = {"dim": "axis", "keepdim": "keepdims", "unbiased": "correction"}  # PyTorch's name -> ours
+# Another name of PyTorch's or NumPy's -> ours
+SYNONYMS = {
+    "dim": "axis", "dim1": "axis1", "dim2": "axis2", "keepdim": "keepdims", "unbiased": "correction",
+    "ddof": "correction", "p": "ord",
+}  # fmt: skip
 
 
 def accept_dim(function: F) -> F:
@@ -29,11 +37,13 @@ def accept_dim(function: F) -> F:
     >>> total(np.ones((2, 3)), dim=0)
     array([2., 2., 2.])
     """
+    names = inspect.signature(function).parameters
+    theirs = {second: first for second, first in SYNONYMS.items() if first in names and second not in names}
 
     @functools.wraps(function)
     def call(*args: Any, **params: Any) -> Any:
-        if params and not SYNONYMS.keys().isdisjoint(params):
-            params = translated(function.__name__, params)
+        if params and not theirs.keys().isdisjoint(params):
+            params = translated(function.__name__, theirs, params)
         try:
             return function(*args, **params)
         except TypeError:
@@ -73,12 +83,13 @@ def explain_keywords(function: F) -> F:
 def refuse_keywords(function: Callable[..., Any], params: dict[str, Any]) -> None:
     """Raise for a keyword that the function does not have; where all are known, the error was another."""
     if params:
-        numpy_names().refuse_keywords(function.__name__, function, params, "tinygraph")
+        name = function.__name__ if function.__name__ != "__init__" else function.__qualname__.partition(".")[0]
+        numpy_names().refuse_keywords(name, function, params, "tinygraph")
 
 
-def translated(name: str, params: dict[str, Any]) -> dict[str, Any]:
+def translated(name: str, theirs: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
     """Return keyword arguments under our names."""
-    for theirs in params:
-        if (ours := SYNONYMS.get(theirs)) in params:
-            raise TypeError(f"{name}: give {ours}= or {theirs}=, which mean the same, and not both")
-    return {SYNONYMS.get(key, key): int(value) if key == "unbiased" else value for key, value in params.items()}
+    for second in params:
+        if (first := theirs.get(second)) in params:
+            raise TypeError(f"{name}: give {first}= or {second}=, which mean the same, and not both")
+    return {theirs.get(key, key): int(value) if key == "unbiased" else value for key, value in params.items()}

@@ -1,18 +1,23 @@
-"""Linear maps: matrix product and einsum. Each derivative is a product of the gradient and the other operand."""
+"""Products: of matrices, of vectors in space, by einsum. Each derivative is one of the gradient and another operand."""
 
 from __future__ import annotations
 
 import functools
+import math
+import operator
+import string
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tinygraph.engine.errors import describe
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import implements, sample
-from tinygraph.engine.types import Shape, Value
+from tinygraph.engine.types import Array, Shape, Value
 from tinygraph.engine.variadic import Variadic
-from tinygraph.ops.shape import broadcast_to, reshape, scatter, sum_to, swapaxes
+from tinygraph.ops.indexing import scatter
+from tinygraph.ops.shape import broadcast_to, reshape, sum_to, swapaxes
 
 linear = functools.partial(op, family="linear")
 
@@ -25,7 +30,8 @@ def product(x: Value, y: Value) -> Value:
 
 
 @linear(
-    r"$x\,$y", np.matmul, forward=product, method="__matmul__ __rmatmul__ matmul mm bmm", onnx="MatMul",
+    r"$x\,$y", (np.matmul, np.linalg.matmul), forward=product, method="__matmul__ __rmatmul__ matmul mm bmm",
+    onnx="MatMul",
     says="Multiplies the matrices $x and $y.",
     samples=[
         sample((2, 3), (3, 4)),
@@ -62,6 +68,8 @@ def times_transposed(g: Value, y: Value, shape: Shape) -> Value:
     """Return g yᵀ, the gradient of x @ y in an x of ``shape``."""
     if len(shape) <= 2 == len(y.shape):
         return product(g, y.T)
+    if len(y.shape) == 1 == len(shape):
+        return g * y
     if len(y.shape) == 1:
         y, g = y[:, None], g[..., None]
     if len(shape) == 1:
@@ -73,6 +81,8 @@ def transposed_times(x: Value, g: Value, shape: Shape) -> Value:
     """Return xᵀ g, the gradient of x @ y in a y of ``shape``."""
     if len(shape) == 2 == len(x.shape):
         return product(x.T, g)
+    if len(shape) == 1 == len(x.shape):
+        return g * x
     if len(shape) == 2 == len(x.shape) + 1:
         return product(x[:, None], g[None])
     if len(x.shape) == 1:
@@ -80,6 +90,38 @@ def transposed_times(x: Value, g: Value, shape: Shape) -> Value:
     if len(shape) == 1:
         return reshape(sum_to(swapaxes(x, -1, -2) @ reshape(g, (*g.shape, 1)[: len(x.shape)]), (*shape, 1)), shape)
     return sum_to(swapaxes(x, -1, -2) @ g, shape)
+
+
+def multiply_in_space(x: Array, y: Array) -> Array:
+    """Compute a cross product, component by component."""
+    a, b, c = (x[..., k] for k in range(3))
+    d, e, f = (y[..., k] for k in range(3))
+    return np.stack([b * f - c * e, c * d - a * f, a * e - b * d], axis=-1)
+
+
+@linear(
+    r"$x \times $y", forward=multiply_in_space, says="Takes the cross product of the vectors $x and $y.",
+    samples=[sample((3,), (3,)), sample((4, 3), (4, 3)), sample((2, 1, 3), (1, 4, 3))],
+    x=(r"$y\times\cdot", lambda g, x_shape, y: sum_to(cross(y, g), x_shape)),  # type: ignore[has-type]
+    y=(r"\cdot\times\,$x", lambda g, x, y_shape: sum_to(cross(g, x), y_shape)),  # type: ignore[has-type]
+)  # fmt: skip
+def cross(x: Value, y: Value) -> Value:
+    """Take the cross product of vectors in space, which lie along the last axis. Each derivative is another one.
+
+    Args:
+        x: (…, 3).
+        y: (…, 3); leading axes broadcast.
+
+    Returns:
+        (…, 3), vectors that are orthogonal to both.
+
+    Raises:
+        IndexError: the vectors are shorter.
+        ValueError: the leading axes do not broadcast.
+
+    >>> cross(np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]))
+    array([0., 0., 1.])
+    """
 
 
 @linear(
@@ -114,31 +156,79 @@ def contract(*xs: Value, subscripts: str = "") -> Value:
     >>> contract(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]), subscripts="i,i->")
     Tensor(11., op=contract)
     """
-    return np.einsum(subscripts, *xs)
+    shapes = tuple([tuple(x.shape) for x in xs])
+    return np.einsum(subscripts, *xs, optimize=count_products(subscripts, shapes) > LARGE)
+
+
+LARGE = 1 << 15  # above so many products, the search for a way by matrix products costs less than it saves
+LETTERS = string.ascii_uppercase + string.ascii_lowercase  # in the order of the numbers that NumPy's other form has
 
 
 @implements(np.einsum)
-def einsum(subscripts: str, *operands: Value) -> Value:
+def einsum(subscripts: str | Value, *operands: Any, optimize: Any = True) -> Value:
     """Sum products of elements as Einstein's convention says, as ``numpy.einsum``.
 
     Args:
         subscripts: a letter for each axis of each operand, and those of the result: ``ij,jk->ik``. Letters that the
-            result has not are summed over; ``...`` stands for all further axes.
-        operands: an array for each term of the subscripts.
+            result has not are summed over; a letter that stands twice in an operand takes its diagonal; ``...`` stands
+            for all further axes. Without an arrow the result has the letters that stand once, in order of the
+            alphabet.
+        operands: an array for each term of the subscripts. In NumPy's other form there is no text: each operand is
+            followed by a list of numbers for its axes, ``einsum(x, [0, 1], y, [1, 2], [0, 2])``.
+        optimize: taken, as NumPy takes it, and without effect: the order of products is chosen here.
 
     Returns:
-        The sums, with the axes after the arrow; without an arrow, those whose letter stands once, in order of the
-        alphabet.
+        The sums, with the axes after the arrow.
 
     Raises:
-        TypeError: the subscripts are no text: NumPy's other form, an operand and its list in turns, is not known.
+        TypeError: there are neither subscripts nor lists.
+        ValueError: the subscripts do not fit the operands.
 
     >>> einsum("ij,ij->i", Tensor([[1.0, 2.0]]), np.ones((1, 2)))
     Tensor([3.], op=contract)
+    >>> einsum(Tensor([[1.0, 2.0]]), [0, 1], [1])
+    Tensor([1., 2.], op=contract)
     """
     if not isinstance(subscripts, str):
-        raise TypeError(f"einsum: the subscripts come first, as text such as 'ij,jk->ik', not {describe(subscripts)}")
-    return contract(*operands, subscripts=subscripts)
+        subscripts, operands = from_lists((subscripts, *operands))
+    if len(operands) == 1 and isinstance(operands[0], list | tuple):  # PyTorch takes the operands as one list, too
+        operands = tuple(operands[0])
+    arrays = [x if hasattr(x, "shape") else np.asarray(x) for x in operands]
+    return contract(*arrays, subscripts=subscripts)
+
+
+def from_lists(parts: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the subscripts and the operands of NumPy's other form: operands and lists of numbers in turns."""
+    last = parts[-1] if len(parts) % 2 else None
+    lists = [*parts[1::2], *([] if last is None else [last])]
+    if len(parts) < 2 or not all(isinstance(x, list | tuple) for x in lists):
+        raise TypeError(
+            f"einsum: the subscripts come first, as text such as 'ij,jk->ik', not {describe(parts[0])}; or each "
+            "operand is followed by a list of numbers"
+        )
+
+    def letter(k: Any) -> str:
+        if k is not Ellipsis and not 0 <= operator.index(k) < len(LETTERS):
+            raise ValueError(f"einsum: {k} is no axis: there are {len(LETTERS)}, from 0 on")
+        return "..." if k is Ellipsis else LETTERS[k]
+
+    def text(numbers: Sequence[Any]) -> str:
+        return "".join(map(letter, numbers))
+
+    arrow = "" if last is None else f"->{text(last)}"
+    return ",".join(map(text, parts[1::2])) + arrow, tuple(parts[: len(parts) - len(parts) % 2 : 2])
+
+
+@functools.lru_cache(4096)
+def count_products(subscripts: str, shapes: tuple[Shape, ...]) -> int:
+    """Return how many products an einsum adds up; 0 where the subscripts do not fit, as NumPy will say."""
+    if len(shapes) != subscripts.count(",") + 1:
+        return 0
+    terms, _ = spell_out(subscripts, shapes)
+    lengths: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        lengths |= {c: max(n, lengths.get(c, 1)) for c, n in zip(term, shape, strict=False)}
+    return math.prod(lengths.values())
 
 
 def spell_out(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:

@@ -1,4 +1,4 @@
-"""Reductions drop axes, by sum, mean, max, min or log-sum-exp. Their derivatives put the axes back.
+"""Reductions drop axes, by sum, mean, max, min, log-sum-exp or a norm. Their derivatives put the axes back.
 
 On arrays an axis comes back with length 1, since the next op broadcasts. On Tensors it comes back in full length, by an
 op of its own, so that the copy is drawn.
@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.op import op
-from tinygraph.engine.registry import sample
+from tinygraph.engine.registry import implements, sample
 from tinygraph.engine.tensor import Tensor
 from tinygraph.engine.types import Axis, Shape, Value
 from tinygraph.kernels.column_sums import column_sums
-from tinygraph.ops.elementwise import astype, equal, exp
+from tinygraph.ops.elementwise import abs as size_of
+from tinygraph.ops.elementwise import astype, equal, exp, power, where
+from tinygraph.ops.keywords import accept_dim
 from tinygraph.ops.shape import broadcast_to, reshape
 
 SAMPLES = [sample((2, 3, 4), axis=a, keepdims=k) for a in (None, 0, -1, (0, 2)) for k in (False, True)] + [sample(())]
@@ -123,6 +125,12 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     return out * (out.size / x.size)
 
 
+def check_axis(name: str, axis: Any) -> None:
+    """Raise if a second array stands where an axis belongs, as it does in ``torch.max(x, y)``."""
+    if isinstance(axis, Tensor | np.ndarray):
+        raise TypeError(f"{name} takes one array: of two, write {name}imum(x, y)")
+
+
 @reduction(
     r"\max_{$axis} $x", (np.max, np.amax), method="max amax", onnx="ReduceMax",
     says="Takes the largest of $x over $axis.",
@@ -141,11 +149,13 @@ def max(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: 
 
     Raises:
         IndexError: x has no such axis.
+        TypeError: ``axis`` is an array: the larger of two arrays is `maximum`.
         ValueError: there is nothing to choose from.
 
     >>> max(Tensor([[1.0, 2.0], [3.0, 0.0]]), axis=0)
     Tensor([3., 2.], op=max)
     """
+    check_axis("max", axis)
     return x.max(axis=axis, keepdims=keepdims)
 
 
@@ -167,11 +177,13 @@ def min(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: 
 
     Raises:
         IndexError: x has no such axis.
+        TypeError: ``axis`` is an array: the smaller of two arrays is `minimum`.
         ValueError: there is nothing to choose from.
 
     >>> min(Tensor([[1.0, 2.0], [3.0, 0.0]]), axis=0)
     Tensor([1., 0.], op=min)
     """
+    check_axis("min", axis)
     return x.min(axis=axis, keepdims=keepdims)
 
 
@@ -198,6 +210,31 @@ def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
     Tensor(1, dtype=int64, op=argmax, requires_grad=False)
     """
     return x.argmax(axis=axis, keepdims=keepdims)
+
+
+@reduction(
+    r"\operatorname{argmin}_{$axis} $x", np.argmin, method="argmin", onnx="ArgMin", says="Finds where $x is smallest.",
+    samples=[sample((2, 3), axis=1), sample((4,)), sample((2, 3), axis=0, keepdims=True)],
+)  # fmt: skip
+def argmin(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
+    """Find the place of the smallest element, the first if there are several. Not differentiable.
+
+    Args:
+        x: of any shape; of at least one element along ``axis``.
+        axis: as in `argmax`.
+        keepdims: as in `argmax`.
+
+    Returns:
+        Integers, of the shape of x without the axes that are reduced. They require no gradient.
+
+    Raises:
+        IndexError: x has no such axis.
+        ValueError: there is nothing to choose from.
+
+    >>> argmin(Tensor([1.0, 5.0, 0.0]))
+    Tensor(2, dtype=int64, op=argmin, requires_grad=False)
+    """
+    return x.argmin(axis=axis, keepdims=keepdims)
 
 
 @reduction(
@@ -229,3 +266,74 @@ def logsumexp(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     top = np.where(np.isfinite(top), top, 0).astype(top.dtype)
     out = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
     return out if keepdims else out.reshape(x.max(axis=axis).shape)
+
+
+def quotient_or_zero(g: Value, out: Value) -> Value:
+    """Divide; 0 where ``out`` is 0."""
+    is_zero = equal(out, 0)
+    return where(is_zero, 0, g / where(is_zero, 1, out))
+
+
+@reduction(
+    r"{\|$x\|_2}_{$axis}", onnx="ReduceL2", says="Takes the length of $x over $axis.",
+    x=(r"\frac{$x}{$out}", lambda g, x, out, axis, keepdims: x * restore_axes(
+        quotient_or_zero(g, out), x.shape, axis, keepdims)),
+)  # fmt: skip
+def l2_norm(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
+    """Take the Euclidean length over ``axis``: √Σx². Where it is 0 its derivative is 0, as in PyTorch.
+
+    Args:
+        x: of any shape.
+        axis: one axis, several, or None for all.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        The lengths, of the shape of x without the axes that are reduced. Of no elements it is 0.
+
+    Raises:
+        IndexError: x has no such axis.
+
+    >>> l2_norm(Tensor([3.0, 4.0]))
+    Tensor(5., op=l2_norm)
+    """
+    return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+
+
+@implements(np.linalg.vector_norm, method="norm")
+@accept_dim
+def norm(x: Value, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Value:  # noqa: A002 - NumPy's name
+    """Take the norm of vectors, which lie along ``axis``: ∥x∥₂, or ∥x∥ₚ = (Σ|x|ᵖ)^(1/p).
+
+    Args:
+        x: of any shape.
+        ord: p: a number, ∞ for the largest |x|, -∞ for the smallest, 0 for how many are not 0; 2 unless given, for
+            which "fro" is another name.
+        axis: one axis, several, or None for all: x is then one long vector, of whatever shape it is.
+        keepdims: keep the axes that are reduced, with length 1.
+
+    Returns:
+        The norms, of the shape of x without the axes that are reduced. Where a norm is 0 its derivative is 0.
+
+    Raises:
+        ValueError: ``ord`` is the name of another norm: `numpy.linalg.norm` has those of matrices.
+
+    >>> norm(Tensor([3.0, -4.0])), norm(Tensor([3.0, -4.0]), 1)
+    (Tensor(5., op=l2_norm), Tensor(7., op=sum))
+    """
+    if ord in (None, 2, "fro"):
+        return l2_norm(x, axis, keepdims)
+    if isinstance(ord, str):
+        raise ValueError(f"norm: {ord!r} is a norm of matrices: write numpy.linalg.norm(x, {ord!r})")
+    if ord == 0:
+        return sum(astype(1 - equal(x, 0), x.dtype), axis, keepdims)
+    size = size_of(x)
+    if ord in (1, math.inf, -math.inf):
+        return (sum if ord == 1 else max if ord > 0 else min)(size, axis, keepdims)
+    if ord < 1:  # a power has no slope at 0 then
+        nothing = equal(size, 0)
+        powers = where(nothing, 0.0 if ord > 0 else math.inf, power(where(nothing, 1.0, size), ord))
+    else:
+        powers = power(size, ord)
+    total = sum(powers, axis, keepdims)
+    is_zero = equal(total, 0)  # the root has no slope there
+    return where(is_zero, 0, power(where(is_zero, 1, total), 1 / ord))
