@@ -80,7 +80,7 @@ def main(number: int, run: Callable[..., Report]) -> None:
     """Run an experiment as the command line asks."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--short", action="store_true", help="a few steps, to see that it runs")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="Fashion-MNIST's or (binary) CIFAR-10's files")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="Fashion-MNIST's or CIFAR-10's files")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figure (.svg, .png or .pdf)")
     parser.add_argument("--docs", action="store_true", help="write table and figure into docs/, with machine and date")
     options = parser.parse_args()

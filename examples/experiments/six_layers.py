@@ -34,16 +34,22 @@ def split(train: tuple, examples: int) -> tuple[tuple, tuple]:
     return tuple(array[:examples] for array in train), tuple(array[-1000:] for array in train)
 
 
+def net_of(train: tuple, hidden: list[int], norm: Callable[[int], nn.Module] | None, seed: int = 0) -> nn.Sequential:
+    """Return a fully connected net for these images."""
+    return fully_connected((int(np.prod(train[0].shape[1:])), *hidden, 10), norm, 2e-2, seed)
+
+
 def train_net(
     sets: tuple[tuple, tuple], hidden: list[int], norm: Callable[[int], nn.Module] | None, *, seed: int = 0,
-    weight_scale: float = 2e-2, lr: float = 1e-3, batch: int = 50, epochs: int = 10,
+    weight_scale: float = 2e-2, lr: float = 1e-3, batch: int = 50, epochs: int = 10, net: nn.Module | None = None,
+    optimizer: Callable[..., optim.Optimizer] = optim.Adam, transform: Callable | None = None,
 ) -> Curves:  # fmt: skip
-    """Train a fully connected net on the first of two sets, and validate on the second."""
+    """Train a fully connected net, or the one that is given, on the first of two sets, and validate on the second."""
     train, held = sets
-    net = fully_connected((int(np.prod(train[0].shape[1:])), *hidden, 10), norm, weight_scale, seed)
-    transform = centred(train[0])
+    net = net or fully_connected((int(np.prod(train[0].shape[1:])), *hidden, 10), norm, weight_scale, seed)
+    transform = transform or centred(train[0])
     training = Training(
-        net, optim.Adam(net.parameters(), lr), DataLoader(train, batch, shuffle=True, seed=seed, transform=transform)
+        net, optimizer(net.parameters(), lr), DataLoader(train, batch, shuffle=True, seed=seed, transform=transform)
     )
     loss: list[float] = []
     accuracies: list[tuple[float, ...]] = []

@@ -7,6 +7,7 @@ import pytest
 
 import tinygraph as tg
 import tinygraph.nn.functional as F
+from tests.nn.setups import LOSSES
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -24,6 +25,23 @@ C = RNG.uniform(0.5, 2, 4)
 
 # name: (arrays that are differentiated, call). The call gets the module, an `array` function and the tensors.
 CASES = {
+    **{name: ([draw(4, 3)], lambda f, a, x, name=name: getattr(f, name)(x, inplace=False)) for name in (
+        "silu", "mish", "elu", "selu", "celu", "hardtanh", "relu6", "rrelu")},
+    # Of these the values alone: in PyTorch's derivatives 1/6 is a float32.
+    "hardsigmoid": ([draw(4, 3)], lambda f, a, x: f.hardsigmoid(x).detach() + x),
+    "hardswish": ([draw(4, 3)], lambda f, a, x: f.hardswish(x).detach() + x),
+    **{name: ([draw(4, 6)], lambda f, a, x, name=name: getattr(f, name)(x)) for name in (
+        "softplus", "softsign", "tanhshrink", "softshrink", "hardshrink", "logsigmoid", "glu")},
+    "softmin": ([draw(4, 3)], lambda f, a, x: f.softmin(x, 1)),
+    "elu, with alpha": ([draw(4, 3)], lambda f, a, x: f.elu(x, 0.3)),
+    "celu, with alpha": ([draw(4, 3)], lambda f, a, x: f.celu(x, 0.5)),
+    "hardtanh, bounds": ([draw(4, 3)], lambda f, a, x: f.hardtanh(x, -0.5, 0.3)),
+    "softplus, sharp": ([draw(4, 3)], lambda f, a, x: f.softplus(x, 2.0, 1.0)),
+    "softshrink, far": ([draw(4, 3)], lambda f, a, x: f.softshrink(x, 0.1)),
+    "threshold": ([draw(4, 3)], lambda f, a, x: f.threshold(x, 0.2, -1.0)),
+    "glu, first": ([draw(4, 3)], lambda f, a, x: f.glu(x, 0)),
+    "prelu": ([draw(4, 3, 2), draw(3)], lambda f, a, x, w: f.prelu(x, w)),
+    "prelu, one": ([draw(4, 3), draw(1)], lambda f, a, x, w: f.prelu(x, w)),
     "relu": ([draw(4, 3)], lambda f, a, x: f.relu(x, inplace=False)),
     "leaky_relu": ([draw(4, 3)], lambda f, a, x: f.leaky_relu(x, 0.2)),
     "sigmoid": ([draw(4, 3)], lambda f, a, x: f.sigmoid(x)),
@@ -42,10 +60,46 @@ CASES = {
         [IMAGES, draw(4, 3, 2, 3), draw(6)],
         lambda f, a, x, w, b: f.conv_transpose2d(x, w, b, 2, 1, 1, 2, 1),
     ),
-    "max_pool2d": ([IMAGES], lambda f, a, x: f.max_pool2d(x, 3, 2, 1)),
+    **{
+        f"{name}{rank}d": ([draw(2, 4, *(4,) * rank), draw(4, 2, *(2,) * rank), draw(4)], call)
+        for rank in (1, 3)
+        for name, call in {
+            "conv": lambda f, a, x, w, b, rank=rank: getattr(f, f"conv{rank}d")(x, w, b, 2, 1, 1, 2),
+            "conv_transpose": lambda f, a, x, w, b, rank=rank: (
+                getattr(f, f"conv_transpose{rank}d")(x, w, b, 2, 1, 1, 2, 2)),
+        }.items()
+    },
+    **{
+        f"{name}{rank}d": ([draw(2, 3, *(5,) * rank)], call)
+        for rank in (1, 2, 3)
+        for name, call in {
+            "max_pool": lambda f, a, x, rank=rank: getattr(f, f"max_pool{rank}d")(x, 2, 1, 1, 2, True),
+            "avg_pool": lambda f, a, x, rank=rank: getattr(f, f"avg_pool{rank}d")(x, 2, 2, 1, True, False),
+            "lp_pool": lambda f, a, x, rank=rank: getattr(f, f"lp_pool{rank}d")(x, 2, 3, 2, True),
+            "adaptive_avg_pool": lambda f, a, x, rank=rank: getattr(f, f"adaptive_avg_pool{rank}d")(x, 3),
+            "adaptive_max_pool": lambda f, a, x, rank=rank: (
+                getattr(f, f"adaptive_max_pool{rank}d")(x, 2, return_indices=True)[0]),
+            "max_unpool": lambda f, a, x, rank=rank: getattr(f, f"max_unpool{rank}d")(
+                *getattr(f, f"max_pool{rank}d")(x, 2, return_indices=True), 2, output_size=x.shape),
+        }.items()
+    },
+    "interpolate": ([IMAGES], lambda f, a, x: f.interpolate(x, scale_factor=(1.5, 0.7), mode="bilinear")),
+    "interpolate corners": ([IMAGES], lambda f, a, x: f.interpolate(x, (4, 9), mode="bicubic", align_corners=True)),
+    "interpolate nearest": ([IMAGES], lambda f, a, x: f.interpolate(x, 7, mode="nearest-exact")),
+    "interpolate area": ([IMAGES], lambda f, a, x: f.interpolate(x, (4, 2), mode="area")),
+    "unfold": ([IMAGES], lambda f, a, x: f.unfold(x, (2, 3), 1, (0, 1), 2)),
+    "fold": ([draw(2, 12, 6)], lambda f, a, x: f.fold(x, (3, 4), 2)),
+    "pixel_shuffle": ([IMAGES], lambda f, a, x: f.pixel_shuffle(x, 2)),
+    "pixel_unshuffle": ([draw(1, 2, 6, 4)], lambda f, a, x: f.pixel_unshuffle(x, 2)),
+    "channel_shuffle": ([draw(2, 4, 6, 4)], lambda f, a, x: f.channel_shuffle(x, 2)),
+    **{f"dropout{r}d": ([draw(2, 3, *(2,) * r)], lambda f, a, x, r=r: getattr(f, f"dropout{r}d")(x, 1.0) + x)
+       for r in (1, 2, 3)},
+    "alpha_dropout": ([draw(4, 3)], lambda f, a, x: f.alpha_dropout(x, 1.0, True) + f.alpha_dropout(x)),
+    "feature_alpha_dropout": ([draw(4, 3)], lambda f, a, x: f.feature_alpha_dropout(x, 0.5) + x),
+    "max_pool2d plain": ([IMAGES], lambda f, a, x: f.max_pool2d(x, 3, 2, 1)),
     "max_pool2d short": ([IMAGES], lambda f, a, x: f.max_pool2d(x, 2)),
-    "avg_pool2d": ([IMAGES], lambda f, a, x: f.avg_pool2d(x, (3, 2), stride=1, padding=1)),
-    "adaptive_avg_pool2d": ([IMAGES], lambda f, a, x: f.adaptive_avg_pool2d(x, (3, None))),
+    "avg_pool2d plain": ([IMAGES], lambda f, a, x: f.avg_pool2d(x, (3, 2), stride=1, padding=1)),
+    "adaptive_avg_pool2d plain": ([IMAGES], lambda f, a, x: f.adaptive_avg_pool2d(x, (3, None))),
     "batch_norm, training": (
         [IMAGES, C, draw(4)],
         lambda f, a, x, w, b: f.batch_norm(x, a(np.zeros(4)), a(np.ones(4)), w, b, True, 0.2, 1e-3),
@@ -64,7 +118,35 @@ CASES = {
     "dropout, evaluation": ([draw(4, 3)], lambda f, a, x: f.dropout(x, 0.5, False)),
     "dropout of all": ([draw(4, 3)], lambda f, a, x: f.dropout(x, 1.0) + x),
     "pad": ([draw(2, 3, 4)], lambda f, a, x: f.pad(x, (1, 2, 0, 3), "constant", 0.5)),
+    "pad, mirrored": ([draw(2, 3, 4)], lambda f, a, x: f.pad(x, (3, 2), "reflect")),
+    "pad, with ends": ([draw(2, 3, 4, 3)], lambda f, a, x: f.pad(x, (5, 2, 0, 1), "replicate")),
+    "pad, around": ([draw(2, 3, 4, 3)], lambda f, a, x: f.pad(x, (3, 2, 0, 4), "circular")),
+    "pad, cut": ([draw(2, 3, 4)], lambda f, a, x: f.pad(x, (-1, 2), "replicate")),
     "embedding": ([draw(5, 3)], lambda f, a, w: f.embedding(a(np.array([[1, 4], [1, 0]])), w)),
+    "cosine_similarity": ([draw(4, 3), draw(4, 3)], lambda f, a, x, y: f.cosine_similarity(x, y, 0)),
+    "cosine_similarity, copied": (
+        [draw(1, 2, 3), draw(2, 1, 3)], lambda f, a, x, y: f.cosine_similarity(x, y, -2)),
+    "cosine_similarity, of fewer axes": ([draw(3), draw(2, 3)], lambda f, a, x, y: f.cosine_similarity(x, y, 1)),
+    "gaussian_nll_loss, targets copied": (
+        [draw(3, 4), draw(4), np.full((3, 1), 0.7)], lambda f, a, x, y, v: f.gaussian_nll_loss(x, y, v)),
+    "cosine_similarity, of nothing": ([np.zeros((2, 3)), draw(2, 3)], lambda f, a, x, y: f.cosine_similarity(x, y)),
+    **{f"grid_sample {mode}, {padding}": (
+        [draw(2, 3, 4, 5), 1.5 * draw(2, 3, 2, 2)],
+        lambda f, a, x, grid, mode=mode, padding=padding: (
+            f.grid_sample(x, grid, mode, padding, mode == "nearest") + 0 * grid.sum()))
+        for mode in ("bilinear", "nearest", "bicubic") for padding in ("zeros", "border", "reflection")},
+    "grid_sample of volumes": (
+        [draw(1, 2, 3, 4, 2), draw(1, 2, 3, 1, 3)],
+        lambda f, a, x, grid: f.grid_sample(x, grid, "bilinear", "border", True)),
+    "affine_grid": ([draw(2, 2, 3)], lambda f, a, theta: f.affine_grid(theta, (2, 3, 4, 5), True)),
+    "affine_grid of volumes": ([draw(2, 3, 4)], lambda f, a, theta: f.affine_grid(theta, [2, 1, 2, 1, 3], False)),
+    "pairwise_distance": ([draw(4, 3), draw(4, 3)], lambda f, a, x, y: f.pairwise_distance(x, y, 1.5, 0.1, True)),
+    "pairwise_distance, largest": ([draw(4, 3), draw(3)], lambda f, a, x, y: f.pairwise_distance(x, y, float("inf"))),
+    "pdist": ([draw(5, 3)], lambda f, a, x: f.pdist(x, 3)),
+    "pdist, to itself": ([np.ones((3, 2))], lambda f, a, x: f.pdist(x) + f.pdist(x, 1)),
+    "normalize": ([draw(4, 3)], lambda f, a, x: f.normalize(x)),
+    "normalize, of nothing": ([np.zeros((4, 3))], lambda f, a, x: f.normalize(x, 1.0, 0)),
+    "one_hot": ([draw(4, 3)], lambda f, a, x: f.one_hot(a(LABELS)) * x),
     "mse_loss": ([draw(4, 3), draw(4, 3)], lambda f, a, x, y: f.mse_loss(x, y)),
     "mse_loss, sum": ([draw(4, 3), draw(4, 3)], lambda f, a, x, y: f.mse_loss(x, y, reduction="sum")),
     "binary_cross_entropy_with_logits": (
@@ -101,7 +183,44 @@ def test_values_and_gradients_are_those_of_torch(name):
 
 
 def test_every_function_is_tested_and_every_case_is_one():
-    assert {name.split(",")[0].split(" ")[0] for name in CASES} == set(F.__all__)
+    """Here, or as what a loss calls; losses are tested with random configurations."""
+    here = {name.split(",")[0].split(" ")[0] for name in CASES}
+    assert here <= set(F.__all__)
+    losses = {getattr(tg.nn, name).function.__name__ for name in LOSSES}
+    layers = {
+        "scaled_dot_product_attention",
+        "embedding_bag",
+        "bilinear",
+        "rms_norm",
+        "local_response_norm",
+        "gumbel_softmax",
+    }
+    assert here | losses | layers == set(F.__all__)
+
+
+GRID = np.zeros((1, 2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: F.grid_sample(IMAGES, GRID), r"a grid \(1, 2, 2, 2\) does not fit images of shape \(2, 4, 6, 5\)"),
+        (lambda: F.grid_sample(IMAGES[:1], GRID, "linear"), "mode 'linear' is none of"),
+        (lambda: F.grid_sample(IMAGES[:1], GRID, padding_mode="wrap"), "padding_mode 'wrap' is none of"),
+        (lambda: F.grid_sample(np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 1, 1, 3)), "bicubic"), "mode 'bicubic'"),
+        (lambda: F.affine_grid(np.ones((1, 2, 2)), (1, 1, 4, 4)), r"theta of shape \(1, 2, 2\) does not fit"),
+    ],
+)
+def test_grids_that_do_not_fit_say_so(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+def test_grids_keep_float32():
+    theta = tg.Tensor(draw(1, 2, 3).astype(np.float32))
+    y = F.grid_sample(np.ones((1, 2, 3, 4), np.float32), F.affine_grid(theta, (1, 2, 5, 5)), "bicubic", "reflection")
+    y.sum().backward()
+    assert y.dtype == theta.grad.dtype == np.float32
 
 
 @pytest.mark.parametrize("name", F.__all__)
@@ -114,8 +233,12 @@ def test_arguments_stand_in_the_order_of_torch(name):
         pytest.skip("torch gives no signature of it")
     ours = inspect.signature(getattr(F, name)).parameters
     renamed = {"x": "input", "indices": "input", "log_p": "input"}
+    if name in ("margin_ranking_loss", "cosine_embedding_loss", "bilinear"):
+        renamed |= {"x1": "input1", "x2": "input2"}  # as there, but for cosine_similarity
     if name in ("softmax", "log_softmax"):
         renamed["axis"] = "dim"
+    if "unpool" in name:
+        del renamed["indices"]
     positional = [renamed.get(n, n) for n, p in ours.items() if p.kind is not p.KEYWORD_ONLY]
     assert positional == theirs[: len(positional)]
 
@@ -146,9 +269,13 @@ def test_dropout_follows_the_seed_and_keeps_the_mean():
         (lambda: F.dropout(np.ones(2), 1.5), "no probability"),
         (lambda: F.pad(np.ones((1, 1)), (1, 2, 3)), "two lengths for each"),
         (lambda: F.pad(np.ones(1), (1, 1, 1, 1)), "two lengths for each"),
-        (lambda: F.pad(np.ones(1), (1, 1), "reflect"), "'reflect'"),
+        (lambda: F.pad(np.ones(1), (1, 1), "mirror"), "'mirror' is none of"),
+        (lambda: F.pad(np.ones(3), (1, 3), "reflect"), "takes 3 elements of an axis of length 3"),
+        (lambda: F.pad(np.ones(3), (4, 1), "circular"), "takes 4 elements of an axis of length 3"),
         (lambda: F.batch_norm(np.ones((2, 2)), None, None), "needs running_mean"),
-        (lambda: F.instance_norm(np.ones((1, 1, 2)), np.ones(1), np.ones(1)), "no running statistics"),
+        (lambda: F.instance_norm(np.ones((1, 1, 2)), use_input_stats=False), "needs running_mean"),
+        (lambda: F.rms_norm(np.ones((2, 3)), (2,)), r"must be \(2,\)"),
+        (lambda: F.local_response_norm(np.ones((2, 3)), 2), r"must be \(N, C, …\)"),
         (lambda: F.layer_norm(np.ones((2, 3)), (2,)), r"must be \(2,\)"),
         (lambda: F.gelu(np.ones(1), "sigmoid"), "neither"),
     ],
@@ -164,3 +291,33 @@ def test_layers_take_inplace():
     net = nn.Sequential(nn.ReLU(True), nn.LeakyReLU(0.1, True), nn.Dropout(0.0, inplace=True))
     np.testing.assert_array_equal(net(x), [0.0, 2.0])
     np.testing.assert_array_equal(x, [-1.0, 2.0])
+
+
+def test_a_gumbel_softmax_draws_by_the_scores_and_has_the_soft_gradient(rng):
+    tg.manual_seed(0)
+    p = np.array([0.2, 0.3, 0.5])
+    drawn = F.gumbel_softmax(np.log(p) * np.ones((20_000, 1)), hard=True)
+    assert set(np.unique(drawn.round(12))) == {0.0, 1.0}
+    np.testing.assert_allclose(drawn.mean(0), p, atol=0.015)
+    x, weights = rng.standard_normal((2, 4, 3))
+    slopes = []
+    for hard in (False, True):
+        tg.manual_seed(1)
+        slopes.append(tg.grad((F.gumbel_softmax(t := tg.Tensor(x), 0.5, hard) * weights).sum(), t)[0])
+    np.testing.assert_array_equal(*slopes)
+    with pytest.raises(ValueError, match="tau is 0"):
+        F.gumbel_softmax(x, 0)
+
+
+def test_a_sequence_that_is_too_long_costs_infinity_or_nothing():
+    x = np.log(np.full((2, 2, 3), 1 / 3))
+    call = (np.array([[1, 1], [1, 2]]), np.array([2, 2]), np.array([2, 2]))
+    loss = F.ctc_loss(x, *call, reduction="none")
+    assert loss[0] == np.inf and abs(loss[1] - np.log(9)) < 1e-12
+    assert F.ctc_loss(x, *call, reduction="none", zero_infinity=True)[0] == 0
+    assert F.ctc_loss(x[:, 1], call[0][1], 2, 2, reduction="none").shape == ()
+    for wrong in ((call[0], np.array([3, 2]), call[2]), (call[0], *call[1:][::-1][:1], np.array([3, 3]))):
+        with pytest.raises(ValueError, match="ctc_loss: "):
+            F.ctc_loss(x, *wrong)
+    with pytest.raises(ValueError, match="none of the 3 classes"):
+        F.ctc_loss(x, call[0] + 5, *call[1:])

@@ -54,17 +54,18 @@ def test_a_layer_trained_alone_over_a_hundred_steps(torch, rng, name, args, opti
 
 @pytest.mark.parametrize(("name", "args", "options", "shape"), LAYERS, ids=IDS)
 def test_a_repr_is_that_of_pytorch(torch, name, args, options, shape):
-    """All but the options that ours do not have; ours gives a padding in pixels, never as 'same'."""
+    """All but the options that ours do not have."""
     ours, theirs = (repr(getattr(library, name)(*args, **options)) for library in (nn, torch.nn))
     absent = {
-        "Dropout": ["inplace=False"],
-        "MaxPool2d": ["dilation=1", "ceil_mode=False"],
-        "InstanceNorm2d": ["momentum=0.1", "track_running_stats=False"],
+        **{
+            kind + "Dropout" + axes: ["inplace=False"]
+            for kind in ("", "Alpha", "FeatureAlpha")
+            for axes in ("", "1d", "2d", "3d")
+        },
     }
     for option in absent.get(name, []):
         assert f", {option}" in theirs
         theirs = theirs.replace(f", {option}", "")
-    theirs = theirs.replace("padding=same", "padding=(1, 1)").replace(", padding=valid", "")
     assert ours == without_bias(theirs)
 
 
@@ -112,13 +113,12 @@ def test_dropout(rng):
         (lambda: nn.GELU("erf"), "approximate 'erf' is neither"),
         (lambda: nn.GroupNorm(3, 4), "num_groups=3 does not divide num_channels=4"),
         (lambda: nn.Conv2d(3, 4, 3, groups=2), "groups=2 must divide both in_channels=3 and out_channels=4"),
-        (lambda: nn.Conv2d(3, 4, 2, padding="same"), "an odd kernel"),
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "takes stride 1"),
         (lambda: nn.Conv2d(3, 4, 3, padding="full"), "neither 'same' nor 'valid'"),
         (lambda: nn.Conv2d(3, 4, 0), "kernel_size must be an integer of at least 1"),
         (lambda: nn.Linear(3, 4)(np.ones((2, 4))), r"Linear\(in_features=3, .*: x must be \(…, 3\), not \(2, 4\)"),
         (lambda: nn.LayerNorm((3, 4))(np.ones((2, 4))), r"the last axes of x must be \(3, 4\)"),
-        (lambda: nn.InstanceNorm2d(3)(np.ones((2, 3))), r"x must be \(N, C, H, W\) with C = 3"),
+        (lambda: nn.InstanceNorm2d(3)(np.ones((2, 2))), r"x must be \(N, C, H, W\) with C = 3"),
         (lambda: nn.Flatten(2, 1)(np.ones((2, 3, 4))), "axis 2 of .* comes after axis 1"),
     ],
 )
@@ -158,3 +158,24 @@ def test_ten_steps_of_lenet_are_those_of_pytorch(torch, rng, fused, dtype, toler
         for key, value in theirs.state_dict().items():
             assert state[key].dtype == value.numpy().dtype
             assert abs(state[key] - value.numpy()).max() < tolerance, key
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "shape"),
+    [
+        ("Conv1d", (4, 3, 3), (2, 4, 7)),
+        ("Conv2d", (4, 3, 3), (2, 4, 6, 5)),
+        ("ConvTranspose2d", (4, 3, 3), (2, 4, 6, 5)),
+        ("AvgPool2d", (2,), (2, 4, 6, 5)),
+        ("MaxPool3d", (2,), (2, 4, 4, 5, 3)),
+        ("AdaptiveAvgPool2d", (2,), (2, 4, 6, 5)),
+    ],
+)
+def test_channels_last(rng, name, args, shape):
+    """The same numbers, with the channels behind the axes of the windows."""
+    first, last = (
+        nn.init.manual_seed(getattr(nn, name)(*args, **options), 0) for options in ({}, {"channels_last": True})
+    )
+    x = rng.standard_normal(shape).astype(np.float32)
+    y = last(Tensor(np.moveaxis(x, 1, -1)))
+    np.testing.assert_array_equal(np.moveaxis(y.data, -1, 1), getattr(first(x), "data", first(x)))

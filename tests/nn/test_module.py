@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -87,10 +89,10 @@ def test_scopes_and_names_need_nothing_further(rng):
     assert any(s[:2] == ("block1", "bn1") for s in scopes)
     leaves = {(node.scope, node.name) for node in graph.nodes if node.kind == "parameter"}
     assert {
-        (("block1",), "scale"),
-        (("block1", "linear"), "weight"),
-        (("block1", "bn1"), "γ"),
-        (("rest", "Block 0", "bn1"), "β"),
+        (("block1",), "block1.scale"),
+        (("block1", "linear"), "block1.linear.weight"),
+        (("block1", "bn1"), "block1.bn1.weight"),
+        (("rest", "Block 0", "bn1"), "rest.0.bn1.bias"),
     } <= leaves
     with tg.scope("twin"):
         assert net(np.ones((2, 4), np.float32)).node.scope[:2] == ("twin", "rest")
@@ -98,7 +100,7 @@ def test_scopes_and_names_need_nothing_further(rng):
 
 def test_an_error_says_in_which_module():
     net = nn.Sequential(nn.Conv2d(1, 2, 3))
-    with pytest.raises(ValueError, match=r"in Conv2d 0/conv2d\(float64\[1,2,5,5\], weight .* at test_module.py"):
+    with pytest.raises(ValueError, match=r"in Conv2d 0/conv2d\(float64\[1,2,5,5\], 0\.weight .* at test_module.py"):
         net(np.ones((1, 2, 5, 5)))
 
 
@@ -232,9 +234,222 @@ def test_nets_run_on_another_array_type(rng):
         for name, value in vars(module).items():
             if isinstance(value, Parameter):
                 value.data = Decoy(value.data)
-            elif name.startswith("running"):
+            elif name.startswith("running") and value is not None:
                 setattr(module, name, Decoy(value))
     y = net(Tensor(Decoy(x)))
     for found, a in zip(grad(y, list(net.parameters()), Decoy(g)), wanted, strict=True):
         np.testing.assert_allclose(found.get(), a, rtol=1e-9, atol=1e-9)
     assert isinstance(net.eval()(Tensor(Decoy(x))).data, Decoy)
+
+
+class Pair(nn.Module):
+    """Two layers with one weight, and a parameter that the user has named."""
+
+    def __init__(self):
+        self.first, self.second = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
+        self.shift = Parameter(np.zeros(3, np.float32), name="s")
+
+    def forward(self, x, y=None):
+        return self.second(self.first(x)) + self.shift + (0 if y is None else y)
+
+
+def parameter_names(net):
+    return [p.name for p in net.parameters()]
+
+
+def test_parameters_are_called_as_the_state_dict_calls_them():
+    net = Net()
+    assert parameter_names(net) == [name for name, _ in net.named_parameters()]
+    outer = nn.Sequential(nn.Linear(3, 4), nn.ModuleList([net]))
+    assert parameter_names(outer) == [name for name, _ in outer.named_parameters()]
+    assert outer[0].weight.name == "0.weight" and net.block1.bn1.weight.name == "1.0.block1.bn1.weight"
+
+
+def test_a_layer_alone_and_names_of_the_user_s():
+    assert parameter_names(nn.Linear(2, 2)) == ["weight", "bias"]
+    assert parameter_names(nn.BatchNorm1d(2)) == ["γ", "β"]
+    norm = nn.LayerNorm(2)
+    net = nn.Sequential(norm)
+    assert parameter_names(net) == ["0.weight", "0.bias"] and norm.weight.name == "0.weight"
+    assert parameter_names(nn.Sequential(Pair())) == ["s", "0.first.weight"]
+
+
+def test_copies_keep_names_and_get_new_ones_where_they_go():
+    block = nn.Sequential(nn.Linear(2, 2))
+    blocks = nn.ModuleList([copy.deepcopy(block) for _ in range(2)])
+    assert parameter_names(blocks) == ["0.0.weight", "0.0.bias", "1.0.weight", "1.0.bias"]
+    assert parameter_names(pickle.loads(pickle.dumps(blocks))) == parameter_names(blocks)
+    assert [*copy.deepcopy(blocks).state_dict()] == [*blocks.state_dict()]
+
+
+def inputs_of(tensor):
+    return {n.name: n.shape for n in tg.snapshot(tensor).nodes if n.kind == "input"}
+
+
+def test_plain_arrays_are_inputs_by_the_names_of_the_arguments(rng):
+    x, y = rng.random((2, 3), np.float32), rng.random((2, 3), np.float32)
+    assert inputs_of(Pair()(x)) == {"x": (2, 3)}
+    assert inputs_of(Pair()(x, y)) == inputs_of(Pair()(x, y=y)) == {"x": (2, 3), "y": (2, 3)}
+    assert inputs_of(nn.MSELoss()(Pair()(x), y)) == {"x": (2, 3), "target": (2, 3)}
+    graph = tg.snapshot(Pair()(x))
+    assert graph.find("x").scope == () and not graph.find("x").requires_grad
+    assert np.allclose(tg.run(graph, x=np.zeros((5, 3), np.float32)), 0)
+
+
+def test_an_input_is_the_array_that_the_net_was_given_and_no_other(rng):
+    class Flat(nn.Module):
+        def forward(self, *xs):
+            shifted = nn.Linear(3, 3)(xs[0]) + nn.Linear(3, 3)(xs[0] + 1)  # x + 1 is made here: no input
+            return shifted + nn.Linear(2, 3)(xs[1].reshape(2, -1))
+
+    net = Flat()
+    x, image = rng.random((2, 3), np.float32), rng.random((2, 1, 2), np.float32)
+    assert inputs_of(net(x, image)) == {"xs0": (2, 3), "xs1": (2, 2)}
+    square = rng.random((3, 3), np.float32)
+    turned = nn.Linear(3, 3, bias=False)
+    turned.forward = lambda a: a.T @ turned.weight  # not the numbers of `a` in their order
+    assert inputs_of(turned(square)) == {}
+
+
+def test_results_of_several_calls_and_of_nested_ones(rng):
+    class Two(nn.Module):
+        def __init__(self):
+            self.a, self.b = nn.Linear(3, 2), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return {"a": self.a(x), "b": self.b(x)}
+
+    net, x = Two(), rng.random((4, 3), np.float32)
+    first = net(x)
+    second = net(x + 1)
+    graph = tg.snapshot(first["a"], first["b"], second["b"])
+    assert [n.shape for n in graph.nodes if n.name == "x"] == [(4, 3), (4, 3)]
+    assert inputs_of(net(Tensor(x, name="t"))["a"]) == {"t": (4, 3)}
+
+
+def test_a_call_keeps_no_array(rng):
+    class Half(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(3, 3)
+
+        def forward(self, x, mask):
+            return self.fc(x)
+
+    mask = rng.random((2, 3), np.float32)
+    gone = weakref.ref(mask)
+    y = Half()(rng.random((2, 3), np.float32), mask)
+    del mask
+    assert gone() is None and y.shape == (2, 3)
+
+
+def test_parts_are_set_and_found_by_their_paths(torch):
+    net = Net()
+    assert net.get_submodule("rest.1.0.linear") is net.rest[1][0].linear and net.get_submodule("") is net
+    assert net.get_parameter("block1.bn1.weight") is net.block1.bn1.weight
+    assert net.get_buffer("block1.bn1.running_mean") is net.block1.bn1.running_mean
+    net.set_submodule("block1.linear", nn.Identity())
+    assert isinstance(net.block1.linear, nn.Identity)
+    net.add_module("head", nn.Linear(4, 2))
+    net.register_module("tail", None)
+    net.register_parameter("shift", Parameter(np.zeros(2, np.float32)))
+    assert net.head.weight.name == "head.weight" and net.tail is None
+    assert next(iter(net.state_dict())) == "shift"
+    for call, error, text in [
+        (lambda: net.get_submodule("rest.7"), AttributeError, "ModuleList has no module '7', of 'rest.7'"),
+        (lambda: net.get_parameter("head.scale"), AttributeError, "Linear has no parameter 'scale'"),
+        (lambda: net.get_buffer("head.weight"), AttributeError, "Linear has no buffer 'weight'"),
+        (lambda: net.add_module("a.b", nn.ReLU()), KeyError, "has a dot"),
+        (lambda: net.add_module("forward", nn.ReLU()), KeyError, "is that of another attribute"),
+        (lambda: net.add_module("f", np.tanh), TypeError, "must be a Module, not ufunc"),
+        (lambda: net.register_parameter("f", np.ones(2)), TypeError, "must be a Parameter, not ndarray"),
+    ]:
+        with pytest.raises(error, match=text):
+            call()
+
+
+def numbers(net):
+    return [getattr(m, "out_features", None) for m in net]
+
+
+@pytest.mark.parametrize("library", ["ours", "theirs"])
+def test_containers_change_as_those_of_pytorch(torch, library):
+    lib = nn if library == "ours" else torch.nn
+
+    def linear(n):
+        return lib.Linear(2, n)
+
+    for net in (lib.Sequential(linear(1), linear(2), linear(3)), lib.ModuleList(map(linear, (1, 2, 3)))):
+        net[1] = linear(5)
+        net[-1] = linear(6)
+        assert numbers(net) == [1, 5, 6]
+        net.insert(1, linear(7))
+        net.extend([linear(8), linear(9)])
+        assert numbers(net) == [1, 7, 5, 6, 8, 9]
+        assert net.pop(1).out_features == 7
+        del net[0]
+        del net[-2:]
+        assert numbers(net) == [5, 6] and [*net.state_dict()] == ["0.weight", "0.bias", "1.weight", "1.bias"]
+        assert numbers(net + type(net)(*[[linear(1)]] if isinstance(net, lib.ModuleList) else [linear(1)])) == [5, 6, 1]
+        net += [linear(4)] if isinstance(net, lib.ModuleList) else lib.Sequential(linear(4))
+        assert numbers(net) == [5, 6, 4]
+        with pytest.raises(IndexError):
+            net[3] = linear(1)
+    heads = lib.ModuleDict({"a": linear(1), "b": linear(2)})
+    heads["c"] = linear(3)
+    heads.update({"a": linear(4)})
+    assert [*heads] == ["a", "b", "c"] and numbers(heads.values()) == [4, 2, 3] and "b" in heads and len(heads) == 3
+    assert heads.pop("b").out_features == 2 and next(iter(heads.state_dict())) == "a.weight"
+    with pytest.raises(KeyError):
+        heads["update"] = linear(1)
+    with pytest.raises(KeyError):
+        heads["z"]
+    heads.clear()
+    assert not len(heads)
+
+
+def test_parameters_are_held_in_lists_and_by_name():
+    class Scales(nn.Module):
+        def __init__(self):
+            self.scales = nn.ParameterList([np.ones(2, np.float32), Parameter(np.ones(3, np.float32))])
+            self.table = nn.ParameterDict({"left": np.zeros(2)})
+
+        def forward(self, x):
+            return x * self.scales[0] + self.table["left"]
+
+    net = Scales()
+    net.scales.append(np.ones(1))
+    net.scales[0] = np.full(2, 3.0)
+    net.table["right"] = Parameter(np.ones(1))
+    assert [*net.state_dict()] == ["scales.0", "scales.1", "scales.2", "table.left", "table.right"]
+    assert (net(np.ones(2)).data == 3).all() and net.scales[0].name == "scales.0"
+    assert "(1): Parameter(float32, (3,))" in repr(net)
+    with pytest.raises(TypeError, match="ParameterList holds parameters; number 3 is str"):
+        net.scales.append("x")
+
+
+def test_names_follow_where_a_module_stands():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    outer = nn.ModuleDict({"body": net})
+    net.insert(0, nn.ReLU())
+    assert parameter_names(outer) == [name for name, _ in outer.named_parameters()]
+    assert net(np.ones((1, 2), np.float32)).node.scope == ("body", "Linear 2")
+
+
+def test_a_buffer_that_is_not_saved_still_moves():
+    net = nn.Linear(2, 2)
+    net.register_buffer("mask", np.ones(2, np.float32), persistent=False)
+    assert [*net.state_dict()] == ["weight", "bias"] and [n for n, _ in net.named_buffers()] == ["mask"]
+    assert net.double().mask.dtype == np.float64 and net.half().weight.dtype == np.float16
+    assert net.float().weight.dtype == np.float32
+    net.register_buffer("mask", np.zeros(2))
+    assert [*net.state_dict()] == ["weight", "bias", "mask"]
+
+
+def test_a_hook_before_the_call_changes_the_arguments():
+    net = nn.Sequential(nn.ReLU())
+    with net.register_forward_pre_hook(lambda module, args: -args[0]):
+        np.testing.assert_array_equal(net(np.array([-1.0, 2.0])), [1.0, 0.0])
+    with net.register_forward_pre_hook(lambda module, args: (args[0] * 2,)):
+        np.testing.assert_array_equal(net(np.array([1.0])), [2.0])
+    np.testing.assert_array_equal(net(np.array([1.0])), [1.0])

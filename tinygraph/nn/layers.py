@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygraph.engine.tensor import Parameter, array_of
+from tinygraph.engine.errors import clean
+from tinygraph.engine.tensor import Parameter
 from tinygraph.engine.types import Shape, Value
 from tinygraph.functions.creation import random_generator
-from tinygraph.kernels.arrays import asarray, backend_of
-from tinygraph.nn import init
+from tinygraph.nn import functional, init
+from tinygraph.nn.functional.layers import thin_out
 from tinygraph.nn.module import Module
-from tinygraph.ops.convolution import Pair, conv2d, pair
-from tinygraph.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygraph.ops.shape import reshape
 
-__all__ = [
-    "AdaptiveAvgPool2d", "AvgPool2d", "Conv2d", "Dropout", "Embedding", "Flatten", "Identity", "Linear", "MaxPool2d",
-]  # fmt: skip
+__all__ = ["Dropout", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Weighted(Module):
@@ -29,10 +25,10 @@ class Weighted(Module):
     weight: Parameter
     bias: Parameter | None
 
-    def _make_parameters(self, shape: Shape, bias: bool) -> None:
-        """Make the weight, and a bias of the length of its first axis, and draw their values."""
+    def _make_parameters(self, shape: Shape, bias: bool, outputs: int | None = None) -> None:
+        """Make the weight, and a bias for ``outputs``, by default as many as its first axis has; draw their values."""
         self.weight = Parameter(np.empty(shape, np.float32))
-        self.bias = Parameter(np.empty(shape[0], np.float32)) if bias else None
+        self.bias = Parameter(np.empty(shape[0] if outputs is None else outputs, np.float32)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self, generator: init.Generator = None) -> None:
@@ -82,163 +78,17 @@ class Linear(Weighted):
         """
         if not x.shape or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: x must be (…, {self.in_features}), not {x.shape}")
-        y = x @ self.weight.T
-        return y if self.bias is None else y + self.bias
+        return functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Return the sizes."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-def padding_in_pixels(padding: Pair | str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[int, int]:
-    """Return the padding of a convolution in pixels: "valid" means none, and "same" keeps the size of the images."""
-    if not isinstance(padding, str):
-        return pair(padding, "padding", 0)
-    if padding == "valid":
-        return 0, 0
-    if padding != "same":
-        raise ValueError(f"Conv2d: padding {padding!r} is neither 'same' nor 'valid' nor a number of pixels")
-    kernels, dilations = pair(kernel, "kernel_size", 1), pair(dilation, "dilation", 1)
-    rows, columns = (d * (k - 1) for d, k in zip(dilations, kernels, strict=True))
-    if pair(stride, "stride", 1) != (1, 1) or rows % 2 or columns % 2:
-        raise ValueError("Conv2d: padding 'same' takes stride 1 and as many pixels on either side: an odd kernel")
-    return rows // 2, columns // 2
-
-
-class Conv2d(Weighted):
-    """Slide filters over images, as `tinygraph.conv2d`, and shift each channel.
-
-    Sizes in pixels are one number, or a pair of one for rows and one for columns.
-
-    Args:
-        in_channels: C, channels of x.
-        out_channels: channels of y.
-        kernel_size: size of a filter in pixels, 1 or more.
-        stride: how many pixels a filter moves at a time, 1 or more.
-        padding: pixels of zeros on each side, 0 or more; or "valid" (none), or "same" (y has the size of x:
-            it takes stride 1 and an odd kernel).
-        dilation: distance in pixels between the elements of a filter, 1 or more.
-        groups: number of groups that the channels are divided into; a filter sees one group. It divides
-            in_channels and out_channels.
-        bias: whether each channel is shifted.
-
-    Attributes:
-        weight: (out_channels, in_channels / groups, kh, kw).
-        bias: (out_channels,), or None.
-
-    Raises:
-        ValueError: an option is out of range, or does not fit the others.
-
-    >>> layer = Conv2d(1, 6, kernel_size=5, padding=2)
-    >>> layer(np.ones((4, 1, 28, 28), np.float32)).shape
-    (4, 6, 28, 28)
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: Pair | str = 0,
-        dilation: Pair = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: groups={groups} must divide both in_channels={in_channels} and {out_channels=}")
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size, self.stride = pair(kernel_size, "kernel_size", 1), pair(stride, "stride", 1)
-        self.dilation = pair(dilation, "dilation", 1)
-        self.padding = padding_in_pixels(padding, self.kernel_size, self.stride, self.dilation)
-        self._make_parameters((out_channels, in_channels // groups, *self.kernel_size), bias)
-
-    def forward(self, x: Value) -> Value:
-        """Return x convolved with the filters.
-
-        Args:
-            x: (N, in_channels, H, W).
-
-        Returns:
-            y, (N, out_channels, H', W').
-        """
-        y = conv2d(x, self.weight, self.stride, self.padding, self.dilation, self.groups)
-        return y if self.bias is None else y + reshape(self.bias, (-1, 1, 1))
-
-    def extra_repr(self) -> str:
-        """Return the sizes, and the options that are not the usual ones."""
-        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
-        for name, usual in (("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1)):
-            if getattr(self, name) != usual:
-                parts.append(f"{name}={getattr(self, name)}")
-        if self.bias is None:
-            parts.append("bias=False")
-        return ", ".join(parts)
-
-
-def rows_of(weight: Value, indices: Value, what: str) -> Value:
-    """Return the rows of a matrix that indices name; raise, in the name of ``what``, if there is no such row."""
-    indices = array_of(indices)
-    found = getattr(indices, "dtype", np.dtype(object))
-    if found.kind not in "iu":
-        raise TypeError(f"{what}: indices must be an array of integers, not {found}")
-    if indices.size and (indices.min() < 0 or indices.max() >= weight.shape[0]):
-        raise IndexError(f"{what}: indices go from {indices.min()} to {indices.max()}")
-    return weight[indices]
-
-
-class Embedding(Module):
-    """Look up a row for each index.
-
-    Args:
-        num_embeddings: number of rows.
-        embedding_dim: length of a row.
-
-    Attributes:
-        weight: (num_embeddings, embedding_dim), drawn from N(0, 1).
-
-    Raises:
-        TypeError: in a call, the indices are no integers.
-        IndexError: in a call, there is no such row.
-
-    >>> Embedding(10, 4)(np.array([[1, 2], [3, 1]])).shape
-    (2, 2, 4)
-    """
-
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32))
-        self.reset_parameters()
-
-    def reset_parameters(self, generator: init.Generator = None) -> None:
-        """Draw the rows anew.
-
-        Args:
-            generator: the generator to draw from; None takes that of `tinygraph.manual_seed`.
-        """
-        init.normal_(self.weight, generator=generator)
-
-    def forward(self, indices: Value) -> Value:
-        """Return the row of each index.
-
-        Args:
-            indices: integers in 0 … num_embeddings - 1, of any shape (…).
-
-        Returns:
-            Rows, (…, embedding_dim).
-        """
-        return rows_of(self.weight, indices, str(self))
-
-    def extra_repr(self) -> str:
-        """Return the sizes."""
-        return f"{self.num_embeddings}, {self.embedding_dim}"
-
-
-def thin_out(x: Value, p: float, generator: np.random.Generator) -> Value:
-    """Set each element to 0 with probability p, and scale the others by 1 / (1 - p)."""
-    stays = generator.random(x.shape, np.float32) >= p
-    mask = stays.astype(x.dtype) * (1 / (1 - p) if p < 1 else 0.0)
-    return x * asarray(mask, backend_of(array_of(x)), x.dtype)
+GENERATORS = {  # of random numbers, which a state names
+    kind.__name__: kind
+    for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+}
 
 
 class Dropout(Module):
@@ -297,9 +147,16 @@ class Dropout(Module):
 
         Args:
             state: from `get_extra_state`.
+
+        Raises:
+            ValueError: it is no state of one of NumPy's generators.
         """
-        bits = getattr(np.random, state["generator"]["bit_generator"])()
-        bits.state = state["generator"]
+        try:
+            bits = GENERATORS[state["generator"]["bit_generator"]]()
+            bits.state = state["generator"]
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            said = clean(str(state))[:200]
+            raise ValueError(f"{self}: this is no state of a generator of random numbers: {said}") from error
         self.generator = np.random.Generator(bits)
 
     def extra_repr(self) -> str:
@@ -363,106 +220,35 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
-class Pooling(Module):
-    """A window that moves over images (…, H, W).
+class Unflatten(Module):
+    """Split an axis into several: the reverse of `Flatten`.
 
     Args:
-        kernel_size: size of the window in pixels: one number, or a pair of one for rows and one for columns.
-        stride: how many pixels the window moves at a time; ``kernel_size`` unless given.
-        padding: pixels around the images, at most half the window.
+        dim: the axis.
+        unflattened_size: the lengths that it is split into; one may be -1, and follows from the others.
+
+    Raises:
+        ValueError: in a call, the lengths do not fit.
+
+    >>> Unflatten(1, (3, 4))(np.ones((2, 12))).shape
+    (2, 3, 4)
     """
 
-    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
-        self.kernel_size, self.padding = kernel_size, padding
-        self.stride = kernel_size if stride is None else stride
+    def __init__(self, dim: int, unflattened_size: Any) -> None:
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, x: Value) -> Value:
+        """Return x with more axes.
+
+        Args:
+            x: of any shape.
+
+        Returns:
+            The elements of x.
+        """
+        axis = self.dim % x.ndim
+        return reshape(x, (*x.shape[:axis], *self.unflattened_size, *x.shape[axis + 1 :]))
 
     def extra_repr(self) -> str:
-        """Return the window."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class AvgPool2d(Pooling):
-    """Average windows of images, as `tinygraph.avg_pool2d`.
-
-    Args:
-        kernel_size: size of the window in pixels: one number, or a pair of one for rows and one for columns.
-        stride: how many pixels the window moves at a time; ``kernel_size`` unless given.
-        padding: pixels of zeros around the images, at most half the window.
-
-    Raises:
-        ValueError: in a call, an option is out of range.
-
-    >>> AvgPool2d(2)(np.arange(4.0).reshape(2, 2))
-    array([[1.5]])
-    """
-
-    def forward(self, x: Value) -> Value:
-        """Return the average of each window.
-
-        Args:
-            x: images, (…, H, W).
-
-        Returns:
-            Averages, (…, H', W').
-        """
-        return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class MaxPool2d(Pooling):
-    """Take the largest element of each window of images, as `tinygraph.max_pool2d`.
-
-    Args:
-        kernel_size: size of the window in pixels: one number, or a pair of one for rows and one for columns.
-        stride: how many pixels the window moves at a time; ``kernel_size`` unless given.
-        padding: pixels around the images that are never the largest, at most half the window.
-
-    Raises:
-        ValueError: in a call, an option is out of range.
-
-    >>> MaxPool2d(2)(np.arange(4.0).reshape(2, 2))
-    array([[3.]])
-    """
-
-    def forward(self, x: Value) -> Value:
-        """Return the largest element of each window.
-
-        Args:
-            x: images, (…, H, W).
-
-        Returns:
-            Maxima, (…, H', W').
-        """
-        return max_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class AdaptiveAvgPool2d(Module):
-    """Average as many windows as the result shall have pixels: 1 averages each channel.
-
-    Args:
-        output_size: pixels of the result: one number, or a pair of one for rows and one for columns; None
-            leaves an axis as it is.
-
-    Raises:
-        ValueError: in a call, ``output_size`` is out of range.
-
-    >>> AdaptiveAvgPool2d(1)(np.arange(4.0).reshape(2, 2))
-    array([[1.5]])
-    """
-
-    def __init__(self, output_size: int | Sequence[int | None]) -> None:
-        self.output_size = output_size
-
-    def forward(self, x: Value) -> Value:
-        """Return the average of each window.
-
-        Args:
-            x: images, (…, H, W).
-
-        Returns:
-            Averages, (…, *output_size).
-        """
-        return adaptive_avg_pool2d(x, self.output_size)
-
-    def extra_repr(self) -> str:
-        """Return the size."""
-        return f"output_size={self.output_size}"
+        """Return the axis and the lengths."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

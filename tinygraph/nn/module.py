@@ -5,90 +5,51 @@ The name of an attribute is its key in a state_dict, its box in a drawing and it
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import functools
+import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygraph.drawing.formats.notebook import bundle, folded_html, line_html, table_html
 from tinygraph.engine.context import scope
-from tinygraph.engine.tensor import Parameter, array_of
-from tinygraph.engine.types import Array, Value
-from tinygraph.exchange.missing import missing_name
-from tinygraph.kernels.arrays import asarray, backend_of
+from tinygraph.engine.errors import clean
+from tinygraph.engine.tensor import Parameter, Tensor, array_of, serial
+from tinygraph.engine.types import Array
+from tinygraph.graph.records import identity
+from tinygraph.kernels.arrays import asarray
+from tinygraph.nn.parts import Parts, UninitializedParameter, join
+from tinygraph.nn.state import IncompatibleKeys, RemovableHandle, StateDict, fit, given_array
 
-__all__ = ["IncompatibleKeys", "Module", "ModuleList", "RemovableHandle", "Sequential", "StateDict"]
+__all__ = ["IncompatibleKeys", "Module", "RemovableHandle", "StateDict"]
 
 DEVICES = ("cuda", "gpu", "cpu", "mps", "xpu", "cupy", "numpy")  # none is a dtype
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]
 
 
-class StateDict(dict[str, Array]):
-    """The arrays of a module by path, with PyTorch's paths, and the extra state of its modules.
-
-    Args:
-        arrays: arrays by path.
-        about: by the path of a module, what its `Module.get_extra_state` returned. A checkpoint stores it as text.
-
-    >>> StateDict({"weight": np.ones(2)}, {"": {"momentum": 0.1}}).about
-    {'': {'momentum': 0.1}}
-    """
-
-    def __init__(self, arrays: Mapping[str, Array] = {}, about: Mapping[str, Any] = {}) -> None:
-        super().__init__(arrays)
-        self.about: dict[str, Any] = dict(about)
+hook_number = itertools.count().__next__
+INSIDE: ContextVar[bool] = ContextVar("tinygraph.nn", default=False)  # whether a module is being called
 
 
-class IncompatibleKeys(NamedTuple):
-    """The keys that did not match in `Module.load_state_dict`.
-
-    Args:
-        missing_keys: the module's keys that were not given.
-        unexpected_keys: the given keys that the module does not have.
-
-    >>> IncompatibleKeys([], ["bias"]).unexpected_keys
-    ['bias']
-    """
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
+@functools.lru_cache(maxsize=256)
+def argument_names(forward: Callable[..., Any], count: int) -> tuple[str, ...]:
+    """Return the names of the first ``count`` arguments of a ``forward``; those of ``*xs`` are xs0, xs1, …"""
+    try:
+        parameters = [*inspect.signature(forward).parameters.values()][1:]
+    except (TypeError, ValueError):  # a function of C, without a signature
+        return ()
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    more = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+    return tuple(names[:count]) + tuple(f"{more}{k}" for k in range(count - len(names)) if more)
 
 
-class RemovableHandle(NamedTuple):
-    """The means to remove a hook: call ``remove()``, or use it in a ``with`` block and leave the block.
-
-    Args:
-        hooks: the hooks of a module by number.
-        number: the number of this hook.
-
-    >>> from tinygraph import nn
-    >>> net = nn.Linear(4, 3)
-    >>> handle = net.register_forward_hook(lambda module, args, out: print(out.shape))
-    >>> y = net(np.ones((5, 4), np.float32))
-    (5, 3)
-    >>> handle.remove()
-    """
-
-    hooks: dict[int, Hook]
-    number: int
-
-    def remove(self) -> None:
-        """Remove the hook; a second time does nothing."""
-        self.hooks.pop(self.number, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
-
-serial = itertools.count().__next__
-
-
-class Module:
+class Module(Parts):
     """A function with parameters, and with other modules among its attributes.
 
     A subclass sets attributes in ``__init__`` and computes in ``forward``. The ops of a child's call are recorded
@@ -114,26 +75,7 @@ class Module:
     """
 
     training: bool = True
-    _names: tuple[str, ...] = ()  # the scopes that a call enters
-    _buffers: tuple[str, ...] = ()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-        if isinstance(value, Module):
-            value._place((name,))
-        elif isinstance(value, Parameter) and not value.name:
-            value.named(name)
-
-    if not TYPE_CHECKING:  # a type checker shall see which attributes there are
-
-        def __getattr__(self, name: str) -> Any:
-            """Raise: there is no such attribute. For names of PyTorch and Keras the error says what to write."""
-            raise missing_name("Module", name, type(self).__name__)
-
-    def _place(self, names: tuple[str, ...]) -> None:
-        """Set the scopes that a call enters; before a name that is a number comes the class, as in ``Linear 0``."""
-        *above, name = names
-        object.__setattr__(self, "_names", (*above, f"{type(self).__name__} {name}" if name.isdecimal() else name))
+    _compiled: Callable[..., Any] | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output. Every subclass defines this method.
@@ -160,12 +102,55 @@ class Module:
         Returns:
             The output; or what the last hook returned in its place.
         """
-        with scope(*self._names):
-            out = self.forward(*args, **kwargs)
+        if self._compiled is not None and not INSIDE.get():
+            return self._compiled(*args, **kwargs)
+        return self._call(*args, **kwargs)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call ``forward``, and the hooks."""
+        outermost = not INSIDE.get()
+        token, start = INSIDE.set(True), serial() if outermost else 0
+        try:
+            for hook in tuple(vars(self).get("_pre_hooks", {}).values()):
+                changed = hook(self, args)
+                args = args if changed is None else changed if isinstance(changed, tuple) else (changed,)
+            with scope(*self._names):
+                out = self.forward(*args, **kwargs)
+        finally:
+            INSIDE.reset(token)
+        if outermost:
+            self._note_inputs(args, kwargs, out, start)
         for hook in tuple(vars(self).get("_hooks", {}).values()):
             replaced = hook(self, args, out)
             out = out if replaced is None else replaced
         return out
+
+    def _note_inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any, start: int) -> None:
+        """Note at the output which plain arrays this call was given, and under which names, for a snapshot."""
+        named = [*zip(argument_names(type(self).forward, len(args)), args, strict=False), *kwargs.items()]
+        arrays = {identity(x): name for name, x in named if hasattr(x, "dtype") and not isinstance(x, Tensor)}
+        outputs = out.values() if isinstance(out, Mapping) else out if isinstance(out, tuple | list) else (out,)
+        for tensor in outputs if arrays else ():
+            if isinstance(tensor, Tensor) and tensor.node.id > start:
+                vars(tensor.node)["given"] = start, arrays
+
+    def register_forward_pre_hook(self, hook: Callable[[Module, tuple[Any, ...]], Any]) -> RemovableHandle:
+        """Call a function before every call of this module.
+
+        Args:
+            hook: called as ``hook(module, args)``. If it returns something, that becomes the arguments.
+
+        Returns:
+            A handle, whose ``remove()`` removes the hook.
+        """
+        return self._add_hook("_pre_hooks", hook)
+
+    def _add_hook(self, where: str, hook: Callable[..., Any]) -> RemovableHandle:
+        """Keep a hook under a number of its own."""
+        hooks = vars(self).setdefault(where, {})
+        handle = RemovableHandle(hooks, hook_number())
+        hooks[handle.number] = hook
+        return handle
 
     def register_forward_hook(self, hook: Hook) -> RemovableHandle:
         """Call a function after every call of this module.
@@ -182,113 +167,7 @@ class Module:
         ...     layer(1)
         2
         """
-        hooks = vars(self).setdefault("_hooks", {})
-        handle = RemovableHandle(hooks, serial())
-        hooks[handle.number] = hook
-        return handle
-
-    def register_buffer(self, name: str, array: Array | None) -> None:
-        """Make an array part of the state: it is saved and loaded, and not trained.
-
-        Args:
-            name: the attribute that holds it.
-            array: the array, or None for a buffer that is set later; it is saved when it is an array.
-        """
-        self._buffers = (*self._buffers, name)
-        setattr(self, name, array)
-
-    # Parts -------------------------------------------------------------------------------------------
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Return the modules among the attributes.
-
-        Returns:
-            An iterator of names and modules.
-        """
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
-
-    def children(self) -> Iterator[Module]:
-        """Return an iterator of the modules among the attributes."""
-        return (child for _, child in self.named_children())
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Yield this module and all below it, each once.
-
-        Args:
-            prefix: path of this module, put before the others.
-
-        Yields:
-            A path, such as ``block1.bn1``, and a module.
-        """
-        seen: set[Module] = set()
-        for path, module in self._paths(prefix):
-            if module not in seen:
-                seen.add(module)
-                yield path, module
-
-    def _paths(self, path: str) -> Iterator[tuple[str, Module]]:
-        """Yield this module and all below it under every path that leads there."""
-        yield path, self
-        for name, child in self.named_children():
-            yield from child._paths(join(path, name))
-
-    def modules(self) -> Iterator[Module]:
-        """Return an iterator of this module and all below it, each once."""
-        return (module for _, module in self.named_modules())
-
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Yield the parameters, each once.
-
-        Args:
-            prefix: path of this module, put before the names.
-            recurse: whether to take those of the modules below too.
-
-        Yields:
-            A path, such as ``block1.bn1.weight``, and a parameter.
-        """
-        seen: set[Parameter] = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter) and value not in seen:
-                    seen.add(value)
-                    yield join(path, name), value
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Return an iterator of the parameters, each once.
-
-        Args:
-            recurse: whether to take those of the modules below too.
-
-        Returns:
-            The iterator.
-        """
-        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
-
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Array]]:
-        """Yield the buffers that are arrays.
-
-        Args:
-            prefix: path of this module, put before the names.
-            recurse: whether to take those of the modules below too.
-
-        Yields:
-            A path, such as ``block1.bn1.running_mean``, and an array.
-        """
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name in module._buffers:
-                if getattr(module, name) is not None:
-                    yield join(path, name), getattr(module, name)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Array]:
-        """Return an iterator of the buffers.
-
-        Args:
-            recurse: whether to take those of the modules below too.
-
-        Returns:
-            The iterator.
-        """
-        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+        return self._add_hook("_hooks", hook)
 
     # Changes --------------------------------------------------------------------------------------------------------
 
@@ -332,6 +211,28 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None if set_to_none or parameter.grad is None else np.zeros_like(parameter.grad)
 
+    def compile(self, *, backend: str | None = None) -> Self:
+        """Compute this module's calls by kernels made for them, as `tinygraph.compile` does, from now on.
+
+        Running statistics are set, and what dropout leaves out is drawn, at each call. Training and evaluation have
+        kernels of their own. A module within another one that is called runs as it is.
+
+        Args:
+            backend: as for `tinygraph.compile`.
+
+        Returns:
+            This module.
+
+        >>> from tinygraph import nn
+        >>> net = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU()).compile(backend="numpy")
+        >>> net(np.ones((128, 64), np.float32)).shape
+        (128, 32)
+        """
+        from tinygraph.compiler.compiled import compile as make_kernels  # takes as long to load as the nets
+
+        object.__setattr__(self, "_compiled", make_kernels(self._call, backend=backend))
+        return self
+
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set whether the parameters get gradients.
 
@@ -371,6 +272,18 @@ class Module:
                     setattr(module, name, convert(value))
         return self
 
+    def float(self) -> Self:
+        """Convert parameters and buffers to float32, and return this module."""
+        return self.to(np.float32)
+
+    def double(self) -> Self:
+        """Convert parameters and buffers to float64, and return this module."""
+        return self.to(np.float64)
+
+    def half(self) -> Self:
+        """Convert parameters and buffers to float16, and return this module."""
+        return self.to(np.float16)
+
     # State ---------------------------------------------------------------------------------------------------
 
     def get_extra_state(self) -> Any:
@@ -390,9 +303,13 @@ class Module:
     def _state(self) -> Iterator[tuple[str, Module, str]]:
         """Yield the path, the module and the attribute of every parameter and buffer, in PyTorch's order."""
         for path, module in self._paths(""):
-            names = [name for name, value in vars(module).items() if isinstance(value, Parameter)]
-            for name in (*names, *(name for name in module._buffers if getattr(module, name) is not None)):
+            names = [name for name, value in vars(module).items() if is_there(value)]
+            saved = (name for name in module._buffers if name not in module._transient)
+            for name in (*names, *(name for name in saved if getattr(module, name) is not None)):
                 yield join(path, name), module, name
+
+    def _make_room(self, path: str, state_dict: Mapping[str, Any]) -> None:
+        """Make what has the shapes of a state that is about to be loaded; only a lazy layer has anything to make."""
 
     def state_dict(self) -> StateDict:
         """Return all parameters and buffers by path, as PyTorch names and orders them.
@@ -421,37 +338,72 @@ class Module:
             The keys that are missing and those that are unexpected.
 
         Raises:
-            RuntimeError: a shape differs; with ``strict``, a key is missing or unexpected. All are named.
+            TypeError: it is no dict.
+            RuntimeError: a shape differs, or an array holds no such numbers; with ``strict``, a key is missing or
+                unexpected. All are named.
+            ValueError: a module refuses its extra state.
         """
+        if not isinstance(state_dict, Mapping):
+            found = type(state_dict).__name__
+            raise TypeError(f"{type(self).__name__}.load_state_dict takes arrays by path, not {found}")
+        if any(hasattr(module, "has_uninitialized_params") for module in self.modules()):
+            copy.deepcopy(self)._load_state_dict(state_dict, strict)  # raises before a lazy layer takes a size
+        return self._load_state_dict(state_dict, strict)
+
+    def _load_state_dict(self, state_dict: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
+        """Load a state; if it is refused, nothing is changed but lazy layers, which have taken their size from it."""
+        for path, module in self._paths(""):
+            module._make_room(path, state_dict)
+        about = getattr(state_dict, "about", {})
         places = {key: (module, name) for key, module, name in self._state()}
         old = {key: array_of(getattr(*place)) for key, place in places.items()}
-        new = {key: array_of(value) for key, value in state_dict.items()}
-        keys = IncompatibleKeys([k for k in old if k not in new], [k for k in new if k not in old])
-        wrong = [
-            f"{key} has shape {np.shape(new[key])}; the module's has {array.shape}"
-            for key, array in old.items()
-            if key in new and np.shape(new[key]) != array.shape
-        ]
+        given = {key: given_array(value) for key, value in state_dict.items()}
+        plain = [path for path, module in self._paths("") if path not in about]  # nothing says who wrote their state
+        extra = {join(path, name) for path, module in self._paths("") if path in plain for name in module._optional}
+        keys = IncompatibleKeys(
+            [key for key in old if key not in given and key not in extra], [key for key in given if key not in old]
+        )
+        new, wrong = {}, []
+        for key in (key for key in old if key in given):
+            module, name = places[key]
+            try:
+                if given[key].shape != old[key].shape:
+                    raise ValueError(f"has shape {given[key].shape}; the module's has {old[key].shape}")
+                new[key] = fit(given[key], old[key])
+                module._check_array(name, new[key])
+            except (ValueError, TypeError) as error:
+                wrong.append(f"{key} {error}")
         if strict and keys.missing_keys:
             wrong.append(f"missing: {', '.join(keys.missing_keys)}")
         if strict and keys.unexpected_keys:
             wrong.append(f"unexpected: {', '.join(keys.unexpected_keys)}")
         if wrong:
             hint = "; strict=False leaves out keys that are missing or unexpected" if strict and any(keys) else ""
-            raise RuntimeError(f"{type(self).__name__}.load_state_dict: {'; '.join(wrong)}{hint}")
-        about = getattr(state_dict, "about", {})
-        for path, module in self._paths(""):
-            if path in about:
-                module.set_extra_state(about[path])
-        for key in old.keys() & new.keys():
-            like = old[key]
-            array = asarray(new[key], backend_of(like), like.dtype).copy()  # the given array may change
+            raise RuntimeError(f"{type(self).__name__}.load_state_dict: {clean('; '.join(wrong))}{hint}")
+        self._load_extra_state(about)
+        for key, array in new.items():
             module, name = places[key]
             if isinstance(value := getattr(module, name), Parameter):
                 value.data = array
             else:
                 setattr(module, name, array)
         return keys
+
+    def _load_extra_state(self, about: Mapping[str, Any]) -> None:
+        """Set the extra state of all modules, or raise and leave it as it was."""
+        modules = [(path, module) for path, module in self._paths("") if path in about]
+        before = [(module, module.get_extra_state()) for _, module in modules]
+        try:
+            for path, module in modules:
+                module.set_extra_state(about[path])
+        except Exception:
+            for module, state in before:
+                if state is not None:
+                    module.set_extra_state(state)
+            raise
+
+    def _check_array(self, name: str, array: Array) -> None:
+        """Raise a ValueError if an array of a state cannot be the attribute of this name."""
 
     # A picture -----------------------------------------------------------------------------------------------
 
@@ -460,7 +412,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
+        lines = [f"({clean(name)}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
         extra = self.extra_repr()
         body = "\n  ".join(["", *filter(None, [extra]), *lines]) + "\n" if lines else extra
         return f"{type(self).__name__}({body})"
@@ -474,96 +426,18 @@ class Module:
         return bundle(repr(self), line_html(first), table, folded_html("layers", repr(self)))
 
 
-def join(path: str, name: str) -> str:
-    """Return the path of the attribute ``name`` of the module at ``path``."""
-    return f"{path}.{name}" if path else name
+def is_there(value: Any) -> bool:
+    """Whether a value is a parameter that has its array."""
+    return isinstance(value, Parameter) and not isinstance(value, UninitializedParameter)
 
 
-class Container(Module):
-    """Modules whose names are their numbers."""
-
-    def __init__(self, modules: Iterable[Module] | Mapping[str, Module] = ()) -> None:
-        named = modules.items() if isinstance(modules, Mapping) else enumerate(modules)
-        for name, module in named:
-            if not isinstance(module, Module):
-                raise TypeError(f"{type(self).__name__} holds modules; number {name} is {type(module).__name__}")
-            setattr(self, str(name), module)
-
-    def append(self, module: Module) -> Self:
-        """Add a module at the end.
-
-        Args:
-            module: the module.
-
-        Returns:
-            This container.
-        """
-        setattr(self, str(len(self)), module)
-        return self
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.children())
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    def __getitem__(self, key: int | slice) -> Any:
-        if isinstance(key, slice):
-            return type(self)(dict([*self.named_children()][key]))
-        return [*self.children()][key]
-
-
-class ModuleList(Container):
-    """A list of modules, whose parameters are found as those of attributes are.
-
-    Args:
-        modules: the modules.
-
-    Raises:
-        TypeError: one of them is no module.
-
-    >>> from tinygraph import nn
-    >>> [*nn.ModuleList([nn.Linear(2, 2, bias=False)]).state_dict()]
-    ['0.weight']
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if isinstance(value, Module):
-            value._place((*self._names, name))
-
-    def _place(self, names: tuple[str, ...]) -> None:
-        super()._place(names)
-        for name, child in self.named_children():  # a list is not called: its name goes before theirs
-            child._place((*self._names, name))
-
-
-class Sequential(Container):
-    """Modules one after the other, each on the output of the last.
-
-    Args:
-        modules: the modules, or one mapping from names to modules.
-
-    Raises:
-        TypeError: one of them is no module.
-
-    >>> from tinygraph import nn
-    >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU())(np.ones((4, 2), np.float32)).shape
-    (4, 3)
-    """
-
-    def __init__(self, *modules: Any) -> None:
-        super().__init__(modules[0] if len(modules) == 1 and isinstance(modules[0], Mapping) else modules)
-
-    def forward(self, x: Value) -> Value:
-        """Call each module on the output of the one before it.
-
-        Args:
-            x: what the first module takes.
-
-        Returns:
-            What the last module returns.
-        """
-        for module in self.children():
-            x = module(x)
-        return x
+@contextlib.contextmanager
+def in_mode(net: Module, training: bool) -> Iterator[None]:
+    """Set a net to training or evaluation for a ``with`` block; then each of its modules is as it was."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
