@@ -25,6 +25,13 @@ NAMES = {
     5: "by_hand",
     6: "gradient_check",
     7: "shift_first",
+    8: "depth",
+    9: "learning_rates",
+    10: "regularisation",
+    11: "preprocessing",
+    12: "parts",
+    13: "statistics_anew",
+    14: "whitening",
 }
 
 
@@ -121,6 +128,74 @@ def test_shift_first(experiment, data):
     assert not found["stuck"].any()
     assert found["apart"][0] < 1e-6
     assert found["apart"][-1] > 1e-6
+
+
+def test_depth(experiment, data):
+    found = experiment("depth").run(short=True, data=data).found
+    vanishing, steady = found["sigmoid, without"]["before"], found["sigmoid, with batch norm"]["before"]
+    assert len(vanishing) == 11
+    slopes = vanishing[1:-1] / vanishing[:-2]  # sigmoid' is at most 1/4, and Xavier keeps the rest
+    assert (slopes > 2).all()
+    assert vanishing[0] < 1e-4 * vanishing[-1]
+    assert steady[0] > 0.1 * steady[-1]
+
+
+def test_learning_rates(experiment, data):
+    found = experiment("learning_rates").run(short=True, data=data).found
+    assert found["with batch norm"].shape == found["without"].shape == (1, 3)
+    assert found["with batch norm"][0, 1] > found["without"][0, 1]  # at 0.1
+    assert found["without"][0, 2] < 0.2  # at 10 nothing is learnt
+
+
+def test_regularisation(experiment, data):
+    drawn = experiment("regularisation")
+    found = drawn.run(short=True, data=data).found
+    assert len(found) == 7
+    net = drawn.build((np.zeros((2, 1, 28, 28)),), True, 0.5, 0)
+    assert sum(isinstance(module, nn.Dropout) for module in net.modules()) == 5
+    adam = drawn.decayed(net, 0.25, None, 0.1)
+    decayed = {id(p) for group in adam.param_groups if group["weight_decay"] for p in group["params"]}
+    assert decayed == {id(p) for name, p in net.named_parameters() if p.ndim > 1}
+
+
+def test_preprocessing(experiment, data):
+    """Blindness follows from the definitions: it is no matter of the data."""
+    found = experiment("preprocessing").run(short=True, data=data).found
+    blind = {name: tuple(list(facts.values())[:4]) for name, facts in found.items()}
+    assert blind["batch norm"] == blind["subtract the mean image"] == (True, False, False, False)
+    assert blind["layer norm"] == blind["scale images to the sum 1"] == (False, True, False, True)
+    assert blind["scale rows to the sum 1"] == (False, True, True, True)
+    assert blind["threshold"] == (False, False, False, True)
+
+
+def test_parts(experiment, data):
+    parts = experiment("parts")
+    found = parts.run(short=True, data=data).found
+    same = [np.array(found[name][0].loss) for name in ("batch norm in all five", "no bias before it")]
+    np.testing.assert_allclose(*same, rtol=1e-3)  # a shift before a batch norm does nothing
+    both = tg.nn.BatchNorm1d(5)
+    x = np.random.default_rng(0).standard_normal((20, 5)).astype(np.float32) * 3 + 1
+    np.testing.assert_allclose(parts.Lite(5)(tg.Tensor(x)).data, both(x).data, atol=1e-5)
+    only = parts.Lite(5, variance=False)(tg.Tensor(x)).data
+    np.testing.assert_allclose(only, x - x.mean(0), atol=1e-5)
+
+
+def test_statistics_anew(experiment, data):
+    found = experiment("statistics_anew").run(short=True, data=data).found
+    assert len(found["measured anew"]) == 2
+    assert (found["measured anew"] > found["running statistics"] - 0.05).all()
+
+
+def test_whitening(experiment, data):
+    whitening = experiment("whitening")
+    found = whitening.run(short=True, data=data).found
+    assert np.mean(found["whitening"][0].loss[-2:]) < found["whitening"][0].loss[0]
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((400, 4)) @ rng.standard_normal((4, 4))).astype(np.float64) + 3
+    layer = whitening.Whitening(4, eps=0.0)
+    y = layer(tg.Tensor(x)).data
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(y.T @ y / 400, np.eye(4), atol=1e-5)
 
 
 def test_a_wrong_formula_is_seen(experiment, data, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ import pytest
 import tinygraph as tg
 from tinygraph import Tensor, nn
 from tinygraph.engine.registry import NUMPY
-from tinygraph.exchange.numpy_names import ARGUMENTS, FUNCTIONS, STEPS, parameters_of
+from tinygraph.exchange.numpy_names import ARGUMENTS, FUNCTIONS, IN_PLACE, SETS, STEPS, SYNONYMS, compare, parameters_of
+from tinygraph.ops.later import load_all
 
+load_all()  # what is tested shall not depend on what ran before
 A = np.arange(1.0, 7).reshape(2, 3)
 MASK = A > 2
 x = Tensor(A, name="x")
@@ -26,6 +29,10 @@ READ = [
     lambda x: np.max(x, 0, None, True),
     lambda x: np.mean(x, 1, None, None, True),
     lambda x: np.std(x, 0, None, None, 0, True),
+    lambda x: np.var(x, ddof=1),
+    lambda x: np.var(x, 1, mean=np.mean(x, 1, keepdims=True), ddof=1),
+    lambda x: np.std(x, 0, None, None, 1),
+    lambda x: np.linalg.vector_norm(x, axis=1, ord=3),
     lambda x: np.var(x, axis=0, dtype=None, ddof=0, correction=0),
     lambda x: np.var(x, 0, correction=1),
     lambda x: np.clip(x, 2, 4),
@@ -40,6 +47,8 @@ READ = [
     lambda x: np.concatenate([x, x], axis=None),
     lambda x: np.stack([x, x], 1, out=None),
     lambda x: np.einsum("ij->i", x, optimize=False),
+    lambda x: np.einsum("ij,kj->ik", x, x, optimize="greedy"),
+    lambda x: np.einsum(x, [0, 1], [1, 0]),
     lambda x: np.pad(x, 1, "constant", constant_values=2),
     lambda x: np.broadcast_to(x, (2, 2, 3), False),
     lambda x: np.expand_dims(x, axis=0),
@@ -56,7 +65,7 @@ def test_arguments_are_read_as_numpy_reads_them(call):
         expected = call(A)
     except TypeError:
         pytest.skip("this NumPy has no such argument yet")
-    np.testing.assert_array_equal(call(x).data, expected)
+    np.testing.assert_allclose(call(x).data, expected, rtol=1e-15)
 
 
 def test_what_has_no_derivative_to_record_gives_a_plain_value():
@@ -66,9 +75,6 @@ def test_what_has_no_derivative_to_record_gives_a_plain_value():
 
 
 REFUSED = [
-    (lambda: np.var(x, ddof=1), "numpy.var of a Tensor takes no ddof=: write correction=1"),
-    (lambda: np.std(x, 0, None, None, 1), "numpy.std of a Tensor takes no ddof=: write correction=1"),
-    (lambda: x.std(ddof=1), "Tensor.std takes no ddof=: write correction=1"),
     (lambda: x.clip(a_min=0), "Tensor.clip takes no a_min=: write min=0"),
     (lambda: x.clip(a_max=2.5), "Tensor.clip takes no a_max=: write max=2.5"),
     (lambda: np.sum(x, dtype=float), "numpy.sum of a Tensor takes no dtype=: write .astype(dtype)"),
@@ -89,12 +95,11 @@ REFUSED = [
     (lambda: x.flatten(order="F"), "Tensor.flatten takes no order=: elements are read in C order"),
     (lambda: np.concatenate([x, x], dtype="f4"), "numpy.concatenate of a Tensor takes no dtype=: write .astype(dtype)"),
     (lambda: np.concatenate([x], casting="no"), "numpy.concatenate of a Tensor takes no casting=: write .astype(dtype)"),
-    (lambda: np.einsum("ij->i", x, optimize=True), "numpy.einsum of a Tensor takes no optimize=: the order of products"),
     (lambda: np.einsum("ij->i", x, out=A), "numpy.einsum of a Tensor takes no out=: a Tensor is never changed"),
     (lambda: x.astype("f4", copy=False), "Tensor.astype takes no copy=: a Tensor is never changed"),
     (lambda: x.astype("f4", order="C"), "Tensor.astype takes no order=: an array may lie in memory in any order"),
     (lambda: np.broadcast_to(x, (2, 3), True), "numpy.broadcast_to of a Tensor takes no subok=: the result is a Tensor"),
-    (lambda: np.pad(x, 1, stat_length=2), "numpy.pad of a Tensor takes no stat_length=: it takes pad_width, mode, con"),
+    (lambda: np.pad(x, 1, foo=2), "numpy.pad of a Tensor takes no foo=: it takes pad_width, mode, con"),
     (lambda: x.sum(foo=1), "Tensor.sum takes no foo=: it takes axis, keepdims"),
     (lambda: np.exp(x, where=MASK, out=A), "numpy.exp of a Tensor takes no where=: write where(condition, result, other)"),
     (lambda: np.matmul(x, A.T, dtype=float), "numpy.matmul of a Tensor takes no dtype=: write .astype(dtype)"),
@@ -120,10 +125,13 @@ def test_other_errors_of_a_method_stay_as_they_are():
 
 @pytest.mark.parametrize("function", [f for f in NUMPY if not isinstance(f, np.ufunc)], ids=lambda f: f.__name__)
 def test_each_argument_of_numpy_is_here_or_has_an_answer(function):
-    ours = inspect.signature(NUMPY[function]).parameters
+    ours = [*inspect.signature(NUMPY[function]).parameters, *compare(function, NUMPY[function])[2]]
     first = 1 if function is not np.where else 3
     for name, parameter in list(parameters_of(function, NUMPY[function]).items())[first:]:
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and name not in ours:
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and not {
+            name,
+            SYNONYMS.get(name, name),
+        } & set(ours):
             known = ARGUMENTS.keys() & {name, f"{function.__name__}.{name}"}
             assert known or (function.__name__.endswith("_like") and name == "shape"), name
 
@@ -173,7 +181,9 @@ def test_a_substitute_gives_what_numpy_gives(name):
 
 @pytest.mark.parametrize("name", STEPS.split())
 def test_a_function_that_moves_in_steps_says_so(name):
-    args = {"bincount": (x,), "digitize": (x, [1, 2]), "searchsorted": (x, 1), "argpartition": (x, 1)}.get(name, (x,))
+    args = {"digitize": (x, [1, 2]), "searchsorted": (x, 1), "nextafter": (x, 1), "histogram2d": (x[0], x[0])}.get(
+        name, (x,)
+    )
     args = {"heaviside": (x, 1), "floor_divide": (x, 2)}.get(name, args)
     with pytest.raises(TypeError, match=r"does not know Tensors: it moves in steps.*call it on \.data"):
         getattr(np, name)(*args)
@@ -182,7 +192,7 @@ def test_a_function_that_moves_in_steps_says_so(name):
 def test_the_substitutes_are_no_functions_that_are_here():
     here = {f.__name__ for f in NUMPY}
     assert not here & FUNCTIONS.keys()
-    assert not here & set(STEPS.split())
+    assert not here & {*STEPS.split(), *SETS.split(), *IN_PLACE.split()}
 
 
 def test_they_are_loaded_only_when_they_are_needed():
@@ -207,3 +217,23 @@ def test_modules_are_called_as_before():
         assert nn.Linear(3, 2)(x).shape == (2, 2)
     finally:
         del tg.OPS["halved"], Tensor.halved
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.2.0", reason="counted in NumPy's newer names")
+def test_of_numpys_differentiable_functions_at_most_40_refuse():
+    """Value and gradient of all others are right; those that refuse stand in docs/ops.md with a reason."""
+    from tests.numpy_names import survey
+
+    found = survey()
+    refused = {name: text for name, (verdict, text) in found.items() if verdict == "refuses"}
+    text = (Path(__file__).parents[2] / "docs" / "ops.md").read_text(encoding="utf-8").partition("What stays out")[2]
+    assert len(found) - len(refused) > 250
+    assert len(refused) <= 40, refused
+    assert not {name for name in refused if f"`{name}`" not in text}
+    assert not {name: text for name, (verdict, text) in found.items() if verdict == "differs"}
+
+
+def test_a_transform_that_is_not_here_either_names_one_that_is():
+    for name, part in (("hfft", "write tinygraph.fft.irfft or rfft"), ("irfft", "write tinygraph.fft.irfft, where")):
+        with pytest.raises(TypeError, match=part):
+            getattr(np.fft, name)(tg.Tensor([1.0, 2.0]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import operator
+import pickle
 import threading
+import tracemalloc
 from functools import partial, reduce
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,7 +16,7 @@ import pytest
 
 from tests.small_fashion import TRAIN, packed
 from tinygraph import data
-from tinygraph.data import DataLoader, cifar10, digits, fashion_mnist
+from tinygraph.data import DataLoader, cifar10, cifar10_splits, digits, fashion_mnist
 
 
 def test_digits_are_those_of_scikit_learn():
@@ -96,6 +98,14 @@ SIZE = 16 + TRAIN * 784
         ),
         (LABELS, lambda b: b[:10] + b"\x0a" + b[11:], rf"{LABELS}: at byte 10 stands the label 10; classes are 0 … 9"),
         (LABELS, lambda b: packed(np.zeros(5, np.uint8)), "train has 7 images and 5 labels"),
+        (
+            IMAGES,
+            lambda b: packed(np.zeros((TRAIN, 14, 56), np.uint8)),
+            rf"{IMAGES}: its records are \(14, 56\), and must be \(28, 28\)",
+        ),
+        (IMAGES, lambda b: packed(np.zeros((TRAIN, 0, 0), np.uint8)), r"its records are \(0, 0\), and must be"),
+        (IMAGES, lambda b: packed(np.zeros((0, 28, 28), np.uint8)), r"its header says 0 records; there must be 1 …"),
+        (LABELS, lambda b: b[:4] + b"\xff" * 4 + b[8:], r"its header says 4294967295 records"),
     ],
 )
 def test_damage_is_told_with_file_and_byte(fashion, name, damage, message):
@@ -124,6 +134,20 @@ def test_a_damaged_packed_file(fashion, damage, message):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=rf"{path.name}: the packed file, .*{message}"):
         fashion_mnist(folder)
+
+
+def test_a_packed_bomb_is_not_unpacked(fashion):
+    """50 kB that unpack to 50 MB after what the header says: read no further than that."""
+    folder, _ = fashion
+    path = folder / IMAGES
+    whole = path.read_bytes()
+    path.with_name(f"{IMAGES}.gz").write_bytes(gzip.compress(whole + bytes(50_000_000)))
+    path.unlink()
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=rf"{IMAGES}.gz: goes on after byte {SIZE}"):
+        fashion_mnist(folder)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
 
 
 def test_a_missing_file_says_where_to_get_it(tmp_path):
@@ -226,18 +250,73 @@ def test_cifar10_damage_is_told(cifar):
     with pytest.raises(ValueError, match=r"data_batch_2.bin: ends at byte 30729999; it must hold 10000 images"):
         cifar10(folder)
     (folder / "data_batch_1.bin").unlink()
-    with pytest.raises(FileNotFoundError, match=r"data_batch_1.bin: there is no such file; cifar10 reads the binary"):
+    with pytest.raises(FileNotFoundError, match=r"data_batch_1.bin: there is no such file, and no data_batch_1 of"):
         cifar10(folder)
 
 
-@pytest.mark.parametrize("inside", ["", "cifar-10-batches-py"])
-def test_the_pickled_cifar10_is_refused(tmp_path, inside):
-    (tmp_path / inside).mkdir(exist_ok=True)
-    (tmp_path / inside / "data_batch_1").write_bytes(b"\x80\x04.")
-    with pytest.raises(
-        ValueError, match=r"which is pickled: to read it is to run what it says. Take the binary version"
-    ):
+def test_the_pickled_version_is_the_binary_one(cifar, tmp_path):
+    """Written as Python 2 wrote it, and as Python 3 does."""
+    folder, _ = cifar
+    wanted, wanted_test = cifar10(folder)
+    python = tmp_path / "python" / "cifar-10-batches-py"
+    python.mkdir(parents=True)
+    for i, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):
+        images, labels = (wanted[0][i * 10_000 :], wanted[1][i * 10_000 :]) if i < 5 else wanted_test
+        batch = {b"data": images[:10_000].reshape(-1, 3072), b"labels": labels[:10_000].tolist(), b"batch_label": b"x"}
+        (python / name).write_bytes(pickle.dumps(batch, protocol=i))
+    found, found_test = cifar10(tmp_path / "python")
+    for a, b in zip((*found, *found_test), (*wanted, *wanted_test), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == b.dtype
+
+
+def test_the_split_of_the_course(cifar):
+    folder, _ = cifar
+    (images, labels), (tests, test_labels) = cifar10(folder)
+    found = cifar10_splits(folder, train=100, validation=20, test=10, dtype=np.float64)
+    mean = images[:100].astype(np.float64).mean(0)
+    np.testing.assert_allclose(found["X_train"], images[:100] - mean, atol=1e-12)
+    np.testing.assert_allclose(found["X_val"], images[100:120] - mean, atol=1e-12)
+    np.testing.assert_allclose(found["X_test"], tests[:10] - mean, atol=1e-12)
+    np.testing.assert_array_equal(found["y_val"], labels[100:120])
+    np.testing.assert_array_equal(found["y_test"], test_labels[:10])
+    assert {key: len(value) for key, value in cifar10_splits(folder, subtract_mean=False).items()} == {
+        "X_train": 49_000, "y_train": 49_000, "X_val": 1_000, "y_val": 1_000, "X_test": 1_000, "y_test": 1_000,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"50000 \+ 1 of 50000 images"):
+        cifar10_splits(folder, train=50_000, validation=1)
+
+
+class Evil:
+    def __reduce__(self):
+        return eval, ("print('run')",)
+
+
+HOSTILE = [
+    (pickle.dumps(Evil()), "builtins.eval"),
+    (pickle.dumps({b"data": Evil()}, protocol=0), "__builtin__.eval"),
+    (b"cos\nsystem\n(S'true'\ntR.", "os.system"),
+    (b"cnumpy\nload\n(S'x.npy'\ntR.", "numpy.load"),
+    (b"cnumpy.testing\nrun\n(tR.", "numpy.testing.run"),
+    (pickle.dumps({b"data": np.array([Evil()], dtype=object)}), "no pickle of plain arrays"),
+    (pickle.dumps({b"data": np.array(["a"])}), "is asked for, which is none of numbers"),
+    (pickle.dumps({b"data": np.zeros(3, "f4,i4")}), "none of numbers"),
+    (pickle.dumps([1, 2]), "holds list and no dict"),
+    (pickle.dumps({b"data": np.zeros((3, 3))})[:-20], "no pickle of plain arrays"),
+    (pickle.dumps({b"data": np.zeros((3, 3), np.uint8)}).replace(b"K\x03K\x03", b"K\x03K\x04"), "has 9 bytes"),
+    (b"\x80\x04.", "no pickle of plain arrays"),
+    (b"", "no pickle of plain arrays"),
+    (b"\x80\x02" + b"(" * 100_000, "no pickle of plain arrays"),
+    (b"cnumpy\nndarray\n)\x81}b.", "no pickle of plain arrays"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), HOSTILE, ids=range(len(HOSTILE)))
+def test_a_pickle_runs_nothing(tmp_path, data, message, capsys):
+    (tmp_path / "data_batch_1").write_bytes(data)
+    with pytest.raises(ValueError, match=f"data_batch_1: .*{message}"):
         cifar10(tmp_path)
+    assert capsys.readouterr().out == ""
 
 
 # Batches ------------------------------------------------------------------------------------------------------------

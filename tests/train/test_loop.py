@@ -7,11 +7,12 @@ import pytest
 
 import tinygraph as tg
 from tinygraph import checkpoint, nets, nn, optim
+from tinygraph.compiler import compiled
 from tinygraph.data import DataLoader, digits
-from tinygraph.training import NotFinite, Training, evaluate
+from tinygraph.training import NotFinite, RunsAway, Training, evaluate
 
 
-def run_of(seed=0, drop_last=False, schedule=False, norm=nn.BatchNorm1d, examples=230):
+def run_of(seed=0, drop_last=False, schedule=False, norm=nn.BatchNorm1d, examples=230, **options):
     """A run on digits with everything that has a state: batch norm, dropout, Adam, noise in the batches, a schedule."""
     images, labels = digits()
     net = nets.fully_connected((64, 20, 10), norm, seed=seed)
@@ -23,7 +24,8 @@ def run_of(seed=0, drop_last=False, schedule=False, norm=nn.BatchNorm1d, example
     )
     optimizer = optim.Adam(net.parameters(), 0.01)
     rates = optim.StepLR(optimizer, step_size=1, gamma=0.5) if schedule else None
-    return Training(net, optimizer, loader, test=DataLoader((images[-200:], labels[-200:]), 80), schedule=rates)
+    test = DataLoader((images[-200:], labels[-200:]), 80)
+    return Training(net, optimizer, loader, test=test, schedule=rates, **options)
 
 
 def figures(run):
@@ -46,6 +48,13 @@ def test_loss_and_accuracy_count_each_example_once():
     run = run_of()
     sizes, losses = [50, 50, 50, 50, 30], list(run.steps(1))
     assert run.history[0].loss == pytest.approx(np.dot(sizes, losses) / 230, rel=1e-12)
+
+
+def test_evaluate_leaves_each_module_in_its_mode(rng):
+    net = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
+    net[0].eval()  # statistics that stay as they are, as in fine-tuning
+    evaluate(net, [(rng.random((4, 3)), np.array([0, 1, 0, 1]))], nn.CrossEntropyLoss())
+    assert [module.training for module in net.modules()] == [True, False, True]
 
 
 def test_evaluate_is_by_hand(rng):
@@ -81,6 +90,48 @@ def test_a_run_goes_on_to_the_same_bits(tmp_path, stop):
     assert second.optimizer.param_groups[0]["lr"] == whole.optimizer.param_groups[0]["lr"] == 0.01 / 4
 
 
+@pytest.fixture
+def no_numba(monkeypatch):
+    """Compiled steps are calls of NumPy, which need no compiler."""
+    monkeypatch.setattr(compiled, "load_numba", lambda: False)
+
+
+def test_a_compiled_run_is_the_run_to_rounding_and_goes_on_to_the_same_bits(tmp_path, no_numba):
+    """With dropout, running statistics, a smaller last batch and a schedule; the first step runs as it is."""
+    eager, whole = run_of(schedule=True), run_of(schedule=True, compile=True)
+    losses = list(whole.steps(2))
+    np.testing.assert_allclose(losses, list(eager.steps(2)), rtol=2e-5)
+    assert len(whole.move.explain().splitlines()) == 2, "one for batches of 50, one for the last"
+    first = run_of(schedule=True, compile=True)
+    steps = first.steps(2)
+    begun = [next(steps) for _ in range(3)]
+    checkpoint.save(first.state_dict(), tmp_path / "run.npz")
+    second = run_of(seed=7, schedule=True, compile=True)
+    second.load_state_dict(checkpoint.load(tmp_path / "run.npz"))
+    assert begun + list(second.steps(2)) == losses
+    for key, value in whole.net.state_dict().items():
+        np.testing.assert_array_equal(second.net.state_dict()[key], value, err_msg=key)
+
+
+def test_a_compiled_run_stops_before_anything_moves(no_numba):
+    run = run_of(compile=True, runaway=1.5)
+    steps = run.steps(2)
+    next(steps), next(steps)
+    weight = run.net.block1.linear.weight
+    kept, weight.data = weight.data, np.where(np.arange(64) == 3, np.nan, weight.data)
+    before = run.state_dict()["model"]
+    first = "the first value that is not finite is block1.linear.weight: 20 nan of 1280"
+    with pytest.raises(NotFinite, match=f"^epoch 1, batch 3: the loss is nan; {first}$"):
+        next(steps)
+    for key, value in run.net.state_dict().items():
+        if "running" not in key and "batches" not in key:
+            np.testing.assert_array_equal(value, before[key])
+    weight.data = kept
+    run.net.out.weight.data = run.net.out.weight.data * 1000
+    with pytest.raises(RunsAway, match="epoch 1, batch 3: the loss runs away"):
+        next(run.steps(2))
+
+
 def test_a_state_of_other_batches_is_refused():
     run = run_of()
     steps = run.steps(1)
@@ -88,6 +139,20 @@ def test_a_state_of_other_batches_is_refused():
         next(steps)
     with pytest.raises(ValueError, match="the state is at batch 4; an epoch has 2"):
         run_of(examples=100).load_state_dict(run.state_dict())
+
+
+def test_a_state_with_a_schedule_is_refused_where_there_is_none():
+    state = run_of(schedule=True).state_dict()
+    with pytest.raises(ValueError, match="the state has a schedule of learning rates, and this run has none"):
+        run_of().load_state_dict(state)
+
+
+def test_a_rate_falls_when_nothing_gets_better():
+    run = run_of()
+    run.schedule = optim.ReduceLROnPlateau(run.optimizer, patience=0, threshold=10.0, threshold_mode="abs", factor=0.5)
+    list(run.steps(3))
+    assert run.schedule.best == run.history[0].test_loss
+    assert run.optimizer.param_groups[0]["lr"] == 0.01 / 4
 
 
 def test_no_batches_are_an_error():
@@ -102,7 +167,7 @@ def test_a_loss_that_is_nan_stops_before_anything_moves():
     weight = run.net.block1.linear.weight
     weight.data = np.where(np.arange(64) == 3, np.nan, weight.data)
     before = run.state_dict()
-    first = "the first value that is not finite is weight in block1/linear: 20 nan of 1280"
+    first = "the first value that is not finite is block1.linear.weight: 20 nan of 1280"
     with pytest.raises(NotFinite, match=f"^epoch 1, batch 2: the loss is nan; {first}$"):
         next(steps)
     after = run.state_dict()

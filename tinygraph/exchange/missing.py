@@ -15,6 +15,7 @@ __all__ = ["missing_name", "raise_for_tensor"]
 
 PATHS = {
     "tinygraph": "tinygraph", "nn": "tinygraph.nn", "functional": "tinygraph.nn.functional", "optim": "tinygraph.optim",
+    "linalg": "tinygraph.linalg", "fft": "tinygraph.fft", "data": "tinygraph.data",
 }  # fmt: skip
 # Whose tables are read, in this order; and where else the name may be.
 TABLES = {"tinygraph": ("tinygraph", "Tensor", "functional"), "functional": ("functional", "Tensor")}
@@ -28,6 +29,7 @@ GENERAL = {
         "op (help(tinygraph.op)); for its value alone, give x.data to NumPy"
     ),
     "nn": "write it as a subclass of nn.Module, whose forward is made of ops; docs/from_pytorch.md lists what is here",
+    "data": "a dataset is one array, or several of one length, and DataLoader cuts batches out of it",
     "optim": "optim.Optimizer is the class to build on; docs/from_pytorch.md lists what is here",
 }
 
@@ -36,15 +38,15 @@ def missing_name(owner: str, name: str, called: str = "") -> AttributeError:
     """Return the error for a name that is not here.
 
     Args:
-        owner: "Tensor", "Module", or one of the modules "tinygraph", "nn", "functional" and "optim".
+        owner: "Tensor", "Module", or one of the modules in `PATHS`, such as "nn".
         name: what was asked for.
         called: what the message calls the owner's class; ``owner`` unless given.
 
     Returns:
         An AttributeError that says what to write instead, where that is known.
 
-    >>> print(missing_name("Tensor", "cumsum"))
-    'Tensor' object has no attribute 'cumsum': for PyTorch's x.cumsum(0) write np.tril(np.ones((len(x), len(x)))) @ x
+    >>> print(missing_name("Tensor", "is_leaf"))
+    'Tensor' object has no attribute 'is_leaf': write x.node.op is None
     """
     said = f"module {PATHS[owner]!r}" if owner in PATHS else f"{(called or owner)!r} object"
     said += f" has no attribute {name!r}"
@@ -62,7 +64,7 @@ def raise_for_tensor(x: object, name: str) -> NoReturn:
     Raises:
         AttributeError: always.
 
-    >>> hasattr(Tensor([1.0]), "cumsum")
+    >>> hasattr(Tensor([1.0]), "is_leaf")
     False
     """
     raise missing_name("Tensor", name)
@@ -113,8 +115,6 @@ def by_form(owner: str, name: str) -> str:
         return in_place(name)
     if re.search(r"sparse|_coo|_cs[rc]|_bs[rc]|quant|^q_|qint|complex|conj|imag|real$|nested|mkldnn|vulkan", name):
         return "there are no sparse, quantized or complex arrays here"
-    if name.startswith("Lazy"):
-        return f"give the sizes to nn.{name.removeprefix('Lazy')}: parameters are made at once"
     if owner == "tinygraph" and re.fullmatch(r"u?int(8|16|32|64)|float(16|32|64)", name):
         return f"dtypes are NumPy's: write numpy.{name}"
     if owner == "tinygraph" and re.fullmatch(r"[A-Z]\w*(Tensor|Storage)", name):

@@ -18,6 +18,7 @@ from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Value
 from tinygraph.exchange import torch_names
 from tinygraph.ops.keywords import SYNONYMS as TORCH
+from tinygraph.ops.later import load_all
 
 __all__ = [
     "ARGUMENTS",
@@ -31,7 +32,12 @@ __all__ = [
 ]
 
 Function = Callable[..., Any]
-SYNONYMS = {"a_min": "min", "a_max": "max", "newshape": "shape"}  # NumPy's second name of an argument -> ours
+SYNONYMS = {
+    "a_min": "min",
+    "a_max": "max",
+    "newshape": "shape",
+    "ddof": "correction",
+}  # NumPy's second name of an argument -> ours
 
 # What to write in place of an argument; {value} is what was given, {function} the function's name. A key is an
 # argument, or function.argument where that has an answer of its own.
@@ -39,10 +45,16 @@ MEMORY = "an array may lie in memory in any order here: leave it out"
 COPY = "a Tensor is never changed, so that it does not matter what is copied: leave it out"
 ARGUMENTS = {
     "out": "a Tensor is never changed",
-    "ddof": "write correction={value}",
     "dtype": "write .astype(dtype) on the operand or the result",
     "casting": "write .astype(dtype) on the operands",
     "initial": "write it as one more operand: {function}(x) + {value}",
+    "corrcoef.bias": "leave it out: it has no effect",
+    "corrcoef.ddof": "leave it out: it has no effect",
+    "interpolation": "write method={value}",
+    "cov.fweights": "repeat each row so many times: x.repeat_interleave(weights, 0)",
+    "cov.aweights": "write the weighted sums: (w * (x - mean)) @ (x - mean).mT / w.sum()",
+    "real_if_close.tol": "leave it out: a Tensor has real numbers alone",
+    "trim_zeros.axis": "index the Tensor: trim_zeros takes one axis",
     "max.initial": "write maximum({function}(x), {value})",
     "min.initial": "write minimum({function}(x), {value})",
     "amax.initial": "write maximum({function}(x), {value})",
@@ -56,18 +68,24 @@ ARGUMENTS = {
     "amin.where": "write min(where(condition, x, inf))",
     "var.where": "write var(x[condition])",
     "std.where": "write std(x[condition])",
-    "var.mean": "leave it out: the mean is part of the derivative",
-    "std.mean": "leave it out: the mean is part of the derivative",
     "a_min": "write min={value}",
     "a_max": "write max={value}",
     "newshape": "write shape={value}",
+    "writeable": "a Tensor is never changed: leave it out",
+    "overwrite_input": "a Tensor is never changed: leave it out",
+    **dict.fromkeys(
+        ("quantile.weights", "percentile.weights", "nanquantile.weights", "nanpercentile.weights"),
+        "write interp(q, cumsum of the sorted weights, sorted values)",
+    ),
+    "kind": "sorting is always stable: leave it out",
     "order": MEMORY,
+    **dict.fromkeys(("sort.order", "argsort.order", "partition.order", "argpartition.order"), "leave it out"),
     "reshape.order": "elements are read in C order: transpose before and after",
     "flatten.order": "elements are read in C order: transpose first",
     "ravel.order": "elements are read in C order: transpose first",
     "copy": COPY,
     "subok": "the result is a Tensor: leave it out",
-    "optimize": "the order of products is NumPy's: leave it out, or write one einsum for each product",
+    "svd.hermitian": "it only saves time: leave it out",
     "like": "the result is a Tensor: leave it out",
     "device": "an array is moved with tinygraph.asarray(array, backend)",
     "signature": "write .astype(dtype) on the operands",
@@ -76,83 +94,18 @@ ARGUMENTS = {
 # What to write in place of a function: code, with x and y for the arguments. A test runs all of it.
 FUNCTIONS = {
     "add.reduce": "sum(x)",
-    "append": "concatenate([flatten(x), flatten(y)])",
-    "arccosh": "log(x + sqrt(x * x - 1))",
-    "arcsinh": "log(x + sqrt(x * x + 1))",
-    "arctanh": "log((1 + x) / (1 - x)) / 2",
-    "array_split": "split(x, [2, 3])",
-    "average": "sum(x * weights) / sum(weights)",
-    "cbrt": "sign(x) * abs(x) ** (1 / 3)",
-    "column_stack": "stack([x, y], axis=1)",
-    "cosh": "(exp(x) + exp(-x)) / 2",
-    "cumsum": "x @ np.triu(np.ones((len(x), len(x))))",
-    "deg2rad": "x * (np.pi / 180)",
-    "degrees": "x * (180 / np.pi)",
-    "diagonal": "einsum('ii->i', x)",
-    "diag": "einsum('ii->i', x)",
-    "diff": "x[1:] - x[:-1]",
-    "dot": "x @ y",
-    "dstack": "stack([x, y], axis=-1)",
-    "ediff1d": "x[1:] - x[:-1]",
-    "exp2": "2.0 ** x",
-    "expm1": "exp(x) - 1",
-    "fabs": "abs(x)",
-    "flip": "x[::-1]",
-    "fliplr": "x[:, ::-1]",
-    "flipud": "x[::-1]",
-    "float_power": "x ** y",
-    "fmax": "maximum(x, y)",
-    "fmin": "minimum(x, y)",
-    "hsplit": "split(x, 2, axis=1)",
-    "hstack": "concatenate([x, y], axis=-1)",
-    "hypot": "sqrt(x * x + y * y)",
-    "inner": "einsum('i,i->', x, y)",
-    "linalg.diagonal": "einsum('...ii->...i', x)",
-    "linalg.matmul": "x @ y",
-    "linalg.matrix_transpose": "swapaxes(x, -1, -2)",
-    "linalg.norm": "sqrt(sum(x * x))",
-    "linalg.outer": "expand_dims(x, -1) * y",
-    "linalg.trace": "einsum('...ii->...', x)",
-    "linalg.vecdot": "sum(x * y, axis=-1)",
-    "linalg.vector_norm": "sqrt(sum(x * x))",
-    "log10": "log(x) / np.log(10)",
-    "log1p": "log(1 + x)",
-    "log2": "log(x) / np.log(2)",
     "logaddexp.reduce": "logsumexp(x)",
-    "matrix_transpose": "swapaxes(x, -1, -2)",
     "maximum.reduce": "max(x)",
     "minimum.reduce": "min(x)",
-    "nan_to_num": "where(np.isnan(x), 0, x)",
-    "nanmax": "max(where(np.isnan(x), -np.inf, x))",
-    "nanmin": "min(where(np.isnan(x), np.inf, x))",
-    "nansum": "sum(where(np.isnan(x), 0, x))",
-    "outer": "expand_dims(x, -1) * y",
-    "positive": "x",
-    "prod": "exp(sum(log(x)))  # for x > 0",
-    "ptp": "max(x) - min(x)",
-    "rad2deg": "x * (180 / np.pi)",
-    "radians": "x * (np.pi / 180)",
-    "reciprocal": "1 / x",
-    "repeat": "x[np.repeat(np.arange(len(x)), n)]",
-    "roll": "concatenate([x[-n:], x[:-n]])",
-    "rot90": "swapaxes(x, 0, 1)[::-1]",
-    "sinh": "(exp(x) - exp(-x)) / 2",
-    "sort": "x[np.argsort(x.data)]",
-    "take": "x[indices]",
-    "tensordot": "einsum('ij,jk->ik', x, y)",
-    "tile": "concatenate([x, x])",
-    "trace": "einsum('ii->', x)",
-    "tril": "x * np.tril(np.ones(x.shape))",
-    "triu": "x * np.triu(np.ones(x.shape))",
-    "vdot": "sum(x * y)",
-    "vecdot": "sum(x * y, axis=-1)",
-    "vsplit": "split(x, 2)",
-    "vstack": "stack([x, y])",
 }
 
+COMPLEX = ("linalg.eig", "linalg.eigvals", "roots")
+
 # What these give does not move with x, or in steps.
-STEPS = """argmin argpartition argsort argwhere around bincount ceil count_nonzero digitize fix flatnonzero floor
-floor_divide heaviside histogram nanargmax nanargmin nonzero rint round searchsorted signbit trunc unique"""
+STEPS = """argwhere count_nonzero digitize flatnonzero histogram histogram2d histogramdd histogram_bin_edges nextafter
+nonzero searchsorted"""
+SETS = """setdiff1d setxor1d union1d intersect1d unique unique_all unique_counts unique_inverse unique_values isin"""
+IN_PLACE = """copyto fill_diagonal place put put_along_axis putmask"""
 
 
 # What these say of a Tensor is a plain value, as the comparison operators give.
@@ -186,7 +139,11 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], params: Ma
     if ufunc in TESTS:
         return ufunc(*map(array_of, inputs), **params)
     if ufunc not in NUMPY:
-        raise refuse(name)
+        load_all()
+        if ufunc not in NUMPY:
+            raise refuse(name)
+        if not params:
+            return NUMPY[ufunc](*inputs)
     raise refuse_arguments(f"{name} of a Tensor", ufunc.__name__, params)
 
 
@@ -209,6 +166,8 @@ def call_function(function: Function, args: tuple[Any, ...], params: Mapping[str
     """
     if function in TESTS:
         return function(*map(array_of, args), **params)
+    if function not in NUMPY:
+        load_all()
     if function not in NUMPY:
         raise refuse(f"{function.__module__}.{function.__name__}")
     args, params = translate(function, NUMPY[function], args, params)
@@ -305,8 +264,8 @@ def refuse_arguments(who: str, function: str, refused: Mapping[str, Any], names:
     Returns:
         A TypeError that names function, arguments and the caller's line.
 
-    >>> refuse_arguments("numpy.var of a Tensor", "var", {"ddof": 1}).args[0].partition(" at ")[0]
-    'numpy.var of a Tensor takes no ddof=: write correction=1'
+    >>> refuse_arguments("numpy.var of a Tensor", "var", {"where": 1}).args[0].partition(" at ")[0]
+    'numpy.var of a Tensor takes no where=: write var(x[condition])'
     """
     parts = []
     for name, value in refused.items():
@@ -358,6 +317,18 @@ def refuse(name: str) -> TypeError:
     hint = "to differentiate it, write it as an op: help(tinygraph.op)"
     if short in FUNCTIONS:
         hint = f"write {FUNCTIONS[short]}"
+    elif short in ("fft.hfft", "fft.ihfft"):
+        hint = "write tinygraph.fft.irfft or rfft, with the imaginary part turned round"
+    elif short.startswith("fft."):
+        hint = (
+            f"write tinygraph.{short}, where a complex number is a pair (real, imaginary) along a last axis of length 2"
+        )
+    elif short in COMPLEX:
+        hint = "its result is complex, and complex numbers are refused"
+    elif short in SETS.split():
+        hint = "a set says what there is, and not where it came from: sort(x), or take elements by places"
+    elif short in IN_PLACE.split():
+        hint = "it changes its array, and a Tensor is never changed: write where(mask, values, x), or x.scatter(…)"
     elif short in STEPS.split():
         hint = "it moves in steps and has no derivative to use"
     return TypeError(f"{name} does not know Tensors: {hint}. For the value alone, call it on .data{caller()}")

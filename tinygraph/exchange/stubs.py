@@ -15,6 +15,7 @@ from typing import Any
 import tinygraph.engine.tensor
 from tinygraph.engine.tensor import Tensor
 from tinygraph.ops.keywords import SYNONYMS
+from tinygraph.ops.later import load_all
 
 __all__ = ["stub_text"]
 
@@ -49,6 +50,7 @@ def stub_text() -> str:
     >>> "def exp(self) -> Tensor: ..." in stub_text()
     True
     """
+    load_all()
     source = ast.parse(inspect.getsource(tinygraph.engine.tensor))
     (body,) = (node for node in source.body if isinstance(node, ast.ClassDef) and node.name == "Tensor")
     written = {node.name for node in ast.walk(body) if isinstance(node, ast.FunctionDef)}
@@ -76,10 +78,10 @@ def arguments(name: str, method: Callable[..., Any]) -> str:
     parameters = list(inspect.signature(method).parameters.values())[1:]
     parts = ["self", *map(argument, parameters)]
     known = {p.name: p for p in parameters}
-    synonyms = [(theirs, known[ours]) for theirs, ours in SYNONYMS.items() if ours in known]
+    synonyms = [(theirs, known[ours]) for theirs, ours in SYNONYMS.items() if ours in known and theirs not in known]
     if synonyms:
         parts += [
-            "*",
+            *["*"] * all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters),
             *("unbiased: bool = ..." if n == "unbiased" else argument(p.replace(name=n)) for n, p in synonyms),
         ]
     return ", ".join(parts)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.engine.lazy_import import install_hint
+from tinygraph.graph.files import whole_file
 from tinygraph.train.loop import Epoch
 
 __all__ = ["curves"]
@@ -42,4 +43,5 @@ def curves(history: Sequence[Epoch], path: str | os.PathLike[str], title: str = 
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     figure.suptitle(title)
-    figure.savefig(path)
+    with whole_file(path) as file:
+        figure.savefig(file, format=os.path.splitext(path)[1].lstrip(".") or None)

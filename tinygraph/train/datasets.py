@@ -5,10 +5,7 @@ An error names the file and the byte at which it is wrong. Nothing is unpickled.
 
 from __future__ import annotations
 
-import gzip
-import math
 import os
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,15 @@ import numpy as np
 
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.types import Array
+from tinygraph.exchange.missing import module_getattr
 from tinygraph.functions.creation import random_generator
+from tinygraph.ops.keywords import explain_keywords
+from tinygraph.train.cifar import cifar10, cifar10_splits
+from tinygraph.train.idx import read_idx
 
-__all__ = ["DataLoader", "cifar10", "dataset", "digits", "fashion_mnist"]
+__all__ = ["DataLoader", "cifar10", "cifar10_splits", "dataset", "digits", "fashion_mnist"]
+
+__getattr__ = module_getattr("data")
 
 Pair = tuple[Array, Array]
 Batch = tuple[Any, ...]  # arrays; a transform may give other things
@@ -27,14 +30,13 @@ Batch = tuple[Any, ...]  # arrays; a transform may give other things
 EMBEDDED = Path(__file__).parent / "embedded"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 FASHION_MNIST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+FILES = {"images-idx3": (28, 28), "labels-idx1": ()}  # and the shape of their records
 CHECKSUMS = {
     "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
     "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
     "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
 }
-PIXELS = 3 * 32 * 32  # of a CIFAR image
-RECORDS = 10_000  # in a file of CIFAR-10
 
 
 def digits() -> Pair:
@@ -83,20 +85,18 @@ def fashion_mnist(root: str | Path | None = None, download: bool = False) -> tup
         folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tinygraph" / "fashion-mnist"
     if download:
         download_missing(folder)
-    train, test = (
-        (idx(find_file(folder, f"{part}-images-idx3-ubyte"), 3), idx(find_file(folder, f"{part}-labels-idx1-ubyte"), 1))
-        for part in ("train", "t10k")
-    )
-    for part, (images, labels) in (("train", train), ("t10k", test)):
+    pairs = []
+    for part in ("train", "t10k"):
+        images, labels = (read_idx(find_file(folder, f"{part}-{name}-ubyte"), record) for name, record in FILES.items())
         if len(images) != len(labels):
             raise ValueError(f"{folder}: {part} has {len(images)} images and {len(labels)} labels")
-    return with_channel(train, folder / "train"), with_channel(test, folder / "t10k")
+        pairs.append(with_channel(images, labels, folder / part))
+    return pairs[0], pairs[1]
 
 
-def with_channel(pair: Pair, files: Path) -> Pair:
+def with_channel(images: Array, labels: Array, files: Path) -> Pair:
     """Return images with a channel axis and labels as int64; raise if a label names none of the ten classes."""
-    images, labels = pair
-    if len(labels) and labels.max() > 9:
+    if labels.max() > 9:
         i = int(np.argmax(labels > 9))
         raise ValueError(f"{files}-labels-idx1-ubyte: at byte {8 + i} stands the label {labels[i]}; classes are 0 … 9")
     return images[:, None], labels.astype(np.int64)
@@ -122,95 +122,6 @@ def download_missing(folder: Path) -> None:
     for name, checksum in CHECKSUMS.items():
         if not ((folder / name).is_file() or (folder / name.removesuffix(".gz")).is_file()):
             pooch.retrieve(FASHION_MNIST + name, known_hash=checksum, fname=name, path=folder)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file, unpacked if it is packed."""
-    if path.suffix != ".gz":
-        return path.read_bytes()
-    pieces = []
-    try:
-        with gzip.open(path) as file:
-            while piece := file.read(1 << 16):
-                pieces.append(piece)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        good = sum(map(len, pieces))
-        raise ValueError(
-            f"{path}: the packed file, of {path.stat().st_size} bytes, is truncated or corrupt: it unpacks up to about "
-            f"byte {good}, then: {error}"
-        ) from error
-    return b"".join(pieces)
-
-
-def idx(path: Path, ndim: int) -> Array:
-    """Return the array in an IDX file of bytes: magic number, length of each axis (big-endian), then the elements.
-
-    Source: Y. LeCun, http://yann.lecun.com/exdb/mnist, "the IDX file format".
-    """
-    data, header = read_bytes(path), 4 + 4 * ndim
-    if len(data) < header:
-        raise ValueError(f"{path}: ends at byte {len(data)}, within the header of {header} bytes")
-    magic = int.from_bytes(data[:4])
-    if magic != 0x800 + ndim:
-        raise ValueError(f"{path}: at byte 0 stands {magic:#010x}; IDX of bytes, {ndim} axes, has {0x800 + ndim:#010x}")
-    shape = tuple(int.from_bytes(data[i : i + 4]) for i in range(4, header, 4))
-    wanted = header + math.prod(shape)
-    check_length(path, len(data), wanted, f"its header says {shape}")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def check_length(path: Path, length: int, wanted: int, why: str) -> None:
-    """Raise if a file is not as long as it must be."""
-    if length != wanted:
-        what = "ends at" if length < wanted else "goes on after"
-        raise ValueError(f"{path}: {what} byte {min(length, wanted)}; {why}, which makes {wanted} bytes")
-
-
-def cifar10(root: str | Path) -> tuple[Pair, Pair]:
-    """Return CIFAR-10 from its binary version: 50,000 colour images to train on and 10,000 to test on, 10 classes.
-
-    Args:
-        root: the folder with ``data_batch_1.bin`` … ``data_batch_5.bin`` and ``test_batch.bin``, or the one above.
-
-    Returns:
-        ``(images, labels)`` to train on and ``(images, labels)`` to test on: images (N, 3, 32, 32) uint8,
-        labels (N,) int64.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: the folder holds the pickled version, or a file is truncated or corrupt.
-
-    Source: A. Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
-
-    >>> cifar10("an empty folder")
-    Traceback (most recent call last):
-    FileNotFoundError: ...
-    """
-    folder = Path(root)
-    folder = folder / "cifar-10-batches-bin" if (folder / "cifar-10-batches-bin").is_dir() else folder
-    pickled = [p for p in (folder / "data_batch_1", folder / "cifar-10-batches-py" / "data_batch_1") if p.is_file()]
-    if pickled and not (folder / "data_batch_1.bin").is_file():
-        raise ValueError(
-            f"{pickled[0]}: this is the Python version of CIFAR-10, which is pickled: to read it is to run what it "
-            "says. Take the binary version, cifar-10-binary.tar.gz, from https://www.cs.toronto.edu/~kriz/cifar.html"
-        )
-    parts = [cifar_batch(folder / f"data_batch_{i}.bin") for i in range(1, 6)]
-    train = np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts])
-    return train, cifar_batch(folder / "test_batch.bin")
-
-
-def cifar_batch(path: Path) -> Pair:
-    """Return the images and labels of a file: one label and 3,072 pixels (red, green, then blue) an image."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file; cifar10 reads the binary version of CIFAR-10")
-    data = np.fromfile(path, np.uint8)
-    check_length(path, len(data), RECORDS * (1 + PIXELS), f"it must hold {RECORDS} images")
-    records = data.reshape(-1, 1 + PIXELS)
-    labels = records[:, 0].astype(np.int64)
-    if labels.max() > 9:
-        i = int(np.argmax(labels > 9))
-        raise ValueError(f"{path}: at byte {i * (1 + PIXELS)} stands the label {labels[i]}; classes are 0 … 9")
-    return records[:, 1:].reshape(-1, 3, 32, 32), labels
 
 
 def dataset(where: str | Path | None = None) -> tuple[Pair, Pair]:
@@ -272,6 +183,7 @@ class DataLoader:
     3
     """
 
+    @explain_keywords
     def __init__(
         self,
         dataset: Array | Sequence[Array],

@@ -12,14 +12,14 @@ __all__ = ["interruptible"]
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def interruptible() -> Iterator[Callable[[], int]]:
     """Let a run finish its step when Ctrl-C is pressed.
 
     Inside the ``with`` block the first SIGINT or SIGTERM only sets a flag, and the second does what it always does.
     Only the main thread receives signals: in another thread nothing changes.
 
     Yields:
-        A function that says whether a signal has come.
+        A function that returns the number of the signal that has come, and 0 as long as none has.
 
     >>> with interruptible() as asked:
     ...     for step in range(1000):
@@ -28,20 +28,20 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     >>> step
     3
     """
-    asked = threading.Event()
+    asked = [0]
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield lambda: 0
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
+        asked[0] = number
         signal.signal(number, before[number])
 
     before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, ask)
     try:
-        yield asked.is_set
+        yield lambda: asked[0]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

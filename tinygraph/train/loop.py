@@ -11,21 +11,30 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tinygraph.engine.context import no_grad
-from tinygraph.engine.tensor import array_of
+import numpy as np
+
+from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, Value
+from tinygraph.functions.recording import no_grad
 from tinygraph.kernels.arrays import asarray
 from tinygraph.nn.losses import CrossEntropyLoss
-from tinygraph.nn.module import Module
-from tinygraph.optim.optimizers import Optimizer
+from tinygraph.nn.module import Module, in_mode
+from tinygraph.optim.combined import ReduceLROnPlateau
+from tinygraph.optim.optimizer import Optimizer, is_number, is_whole
 from tinygraph.optim.schedules import LRScheduler
 from tinygraph.train.datasets import DataLoader
-from tinygraph.train.not_finite import NotFinite, first_not_finite
+from tinygraph.train.not_finite import NotFinite, RunsAway, first_not_finite
 
 __all__ = ["Epoch", "Training", "evaluate"]
 
+MOST = float(np.finfo(np.float32).max)  # of a loss: beyond it, float32 has infinity
+NOTHING = (0.0,) * 5  # of an epoch: loss × examples, right answers, examples; examples and seconds that were timed
 
 Loss = Callable[[Value, Array], Value]  # of scores (N, classes) and labels (N,): their mean loss, a scalar
+
+
+class Stopped(Exception):
+    """A loss or a gradient is not what a step may go on with: nothing has moved. Has the loss and the scores."""
 
 
 class Epoch(NamedTuple):
@@ -58,16 +67,21 @@ class Training:
         loader: batches of examples (N, …) and class labels (N,).
         test: batches to evaluate on after every epoch.
         loss: computes the loss from scores (N, classes) and labels (N,); cross entropy unless given.
-        schedule: changes the learning rate after every epoch.
+        schedule: changes the learning rate after every epoch; `ReduceLROnPlateau` sees the loss on the test set, or
+            that of the epoch where there is none.
         backend: where to compute, "numpy" or "cupy"; the net's arrays are there already.
+        runaway: stop when a loss is so many times the first one; never unless given.
+        compile: whether to compile the steps whole, as `tinygraph.compile` does.
 
     Raises:
-        ValueError: the loader has no batches.
+        CompileError: at the first step, if the net, the loss or the optimizer does what cannot be compiled.
+        ValueError: the loader has no batches, or runaway is not above 1.
 
     Attributes:
         epoch: how many epochs are over.
         batch: how many batches of this epoch are over.
         history: an `Epoch` for each that is over.
+        losses: the loss of each step, before it.
 
     >>> from tinygraph import nn, optim
     >>> from tinygraph.data import digits
@@ -89,14 +103,24 @@ class Training:
         loss: Loss | None = None,
         schedule: LRScheduler | None = None,
         backend: str = "numpy",
+        runaway: float | None = None,
+        compile: bool = False,  # noqa: A002 - as the function is called
     ) -> None:
         if not len(loader):
             raise ValueError("Training: the loader has no batches; with drop_last, the set is smaller than a batch")
+        if runaway is not None and not runaway > 1:
+            raise ValueError(f"Training: runaway is {runaway}; a loss so many times the first stops, so it is above 1")
         self.net, self.optimizer, self.loader, self.test, self.schedule = net, optimizer, loader, test, schedule
-        self.criterion, self.backend = loss or CrossEntropyLoss(), backend
+        self.criterion, self.backend, self.runaway = loss or CrossEntropyLoss(), backend, runaway
         self.epoch = self.batch = 0
         self.history: list[Epoch] = []
-        self.totals = [0.0, 0.0, 0.0, 0.0]  # of this epoch: loss × examples, right answers, examples, seconds
+        self.losses: list[float] = []
+        self.totals = list(NOTHING)
+        if compile:
+            from tinygraph.compiler.compiled import compile as make_program  # takes as long to load as the nets
+
+            self.move = make_program(self.move, whole=True)  # type: ignore[method-assign]
+        self.untimed = 1 + compile  # steps that may compile kernels tell nothing about the others
 
     @property
     def loss(self) -> float:
@@ -112,9 +136,16 @@ class Training:
 
     @property
     def examples_per_second(self) -> float:
-        """How many examples a second of this epoch's steps, or of the last epoch's."""
-        seconds, last = self.totals[3], self.history[-1:]
-        return self.totals[2] / seconds if seconds else last[0].examples_per_second if last else math.nan
+        """How many examples a second of this epoch's steps, without the first of all, or of the last epoch's."""
+        timed, seconds = self.totals[3:]
+        last = self.history[-1:]
+        return timed / seconds if seconds else last[0].examples_per_second if last else math.nan
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last epoch has the best test accuracy so far; without a test set, the least loss."""
+        scores = [-e.loss if e.test_accuracy is None else e.test_accuracy for e in self.history]
+        return bool(scores) and scores[-1] > max(scores[:-1], default=-math.inf)
 
     def steps(self, epochs: int) -> Iterator[float]:
         """Train, and yield the loss of each step after it.
@@ -126,6 +157,7 @@ class Training:
 
         Raises:
             NotFinite: a loss or a gradient is nan or infinite; no parameter has moved in that step.
+            RunsAway: the loss is ``runaway`` times the first one; no parameter has moved in that step.
         """
         while self.epoch < epochs:
             self.net.train()
@@ -148,27 +180,60 @@ class Training:
 
         Raises:
             NotFinite: the loss or a gradient is nan or infinite; no parameter has moved.
+            RunsAway: the loss is ``runaway`` times the first one; no parameter has moved.
         """
         started = time.perf_counter()
         x, labels = (asarray(a, self.backend) for a in (x, labels))
+        first = self.losses[0] if self.losses else math.inf
+        most = min(self.runaway * max(first, 1e-3), MOST) if self.runaway else MOST
+        try:
+            loss, scores = self.move(x, labels, float(most))
+        except Stopped as stopped:
+            loss, scores = stopped.args
+            self.explain(loss, most)
+            self.optimizer.step()
+        value = float(loss.item())
+        right = (array_of(scores).argmax(1) == labels).sum()
+        n, seconds = len(labels), time.perf_counter() - started
+        counts = not self.untimed
+        for i, more in enumerate((value * n, int(right), n, n * counts, seconds * counts)):
+            self.totals[i] += more
+        self.losses.append(value)
+        self.untimed = max(self.untimed - 1, 0)
+        return value
+
+    def move(self, x: Array, labels: Array, most: float) -> tuple[Value, Value]:
+        """Move the parameters by one batch; return the loss and the scores. This is what ``compile`` compiles.
+
+        Args:
+            x: examples (N, …).
+            labels: their classes (N,), integers.
+            most: the greatest loss that is good enough to go on.
+        """
         scores = self.net(x)
         loss = self.criterion(scores, labels)
+        if not array_of(loss) <= most:
+            raise Stopped(loss, scores)
+        self.optimizer.zero_grad()
+        loss.backward()
+        gradients = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not np.isfinite(sum(g.sum() for g in gradients)):
+            raise Stopped(loss, scores)
+        self.optimizer.step()
+        return loss, scores
+
+    def explain(self, loss: Tensor, most: float) -> None:
+        """Raise the error that says why a step stopped; none, where only a sum of gradients is too large a number."""
         value = float(loss.item())
         if not math.isfinite(value):
             raise NotFinite(f"{self.place}: the loss is {value}; {first_not_finite(loss)}")
-        self.optimizer.zero_grad()
-        loss.backward()
-        for p in (p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None):
-            if not math.isfinite(p.grad.sum()) and not math.isfinite(abs(p.grad).max()):
-                raise NotFinite(
-                    f"{self.place}: the loss is {value:.4g}, and a gradient is not: {first_not_finite(loss)}"
-                )
-        self.optimizer.step()
-        right = (array_of(scores).argmax(1) == labels).sum()
-        n = len(labels)
-        for i, more in enumerate((value * n, int(right), n, time.perf_counter() - started)):
-            self.totals[i] += more
-        return value
+        if value > most:
+            raise RunsAway(
+                f"{self.place}: the loss runs away: {(self.losses or [value])[0]:.4g} at first, {value:.4g} now"
+            )
+        gradients = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not all(math.isfinite(abs(g).max()) for g in gradients):
+            raise NotFinite(f"{self.place}: the loss is {value:.4g}, and a gradient is not: {first_not_finite(loss)}")
 
     @property
     def place(self) -> str:
@@ -179,9 +244,11 @@ class Training:
         """Finish an epoch: evaluate, add its figures to the history, start the next."""
         loss, accuracy = evaluate(self.net, self.test, self.criterion, self.backend) if self.test else (None, None)
         self.history.append(Epoch(self.loss, self.accuracy, loss, accuracy, self.examples_per_second))
-        if self.schedule:
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step(self.history[-1].loss if loss is None else loss)
+        elif self.schedule:
             self.schedule.step()
-        self.epoch, self.batch, self.totals = self.epoch + 1, 0, [0.0, 0.0, 0.0, 0.0]
+        self.epoch, self.batch, self.totals = self.epoch + 1, 0, list(NOTHING)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next steps depend on: that of net, optimizer and schedule, and how far the run is."""
@@ -191,6 +258,7 @@ class Training:
             "schedule": self.schedule.state_dict() if self.schedule else {},
             "place": {"epoch": self.epoch, "batch": self.batch, "totals": self.totals, "seed": self.loader.seed},
             "history": [list(epoch) for epoch in self.history],
+            "losses": np.array(self.losses),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -201,23 +269,81 @@ class Training:
 
         Raises:
             RuntimeError: it is the state of another net.
-            ValueError: it is the state of another optimizer, or of a loader with fewer batches.
+            ValueError: it is the state of another optimizer, or of a loader with fewer batches, or no state of a run;
+                the run is as it was.
         """
-        place = state["place"]
-        if not 0 <= place["batch"] < len(self.loader):
-            raise ValueError(f"Training: the state is at batch {place['batch']}; an epoch has {len(self.loader)}")
-        self.net.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule:
-            self.schedule.load_state_dict(state["schedule"])
+        place, history, losses = check_state(state, len(self.loader))
+        before = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        try:
+            self.net.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.schedule:
+                self.schedule.load_state_dict(state["schedule"])
+            elif state["schedule"]:
+                raise ValueError("Training: the state has a schedule of learning rates, and this run has none")
+        except Exception as error:
+            self.net.load_state_dict(before["net"])
+            self.optimizer.load_state_dict(before["optimizer"])
+            if isinstance(error, ValueError | RuntimeError):
+                raise
+            raise ValueError(f"Training: the state is not that of such a run: {error!r}") from error
         self.epoch, self.batch, self.totals = place["epoch"], place["batch"], list(place["totals"])
-        self.loader.seed, self.history = place["seed"], [Epoch(*epoch) for epoch in state["history"]]
+        self.loader.seed, self.history, self.losses = place["seed"], history, losses
+
+
+def check_state(state: Mapping[str, Any], batches: int) -> tuple[dict[str, Any], list[Epoch], list[float]]:
+    """Return place, history and losses of a run's state, checked; raise ValueError if something cannot be.
+
+    Args:
+        state: what `Training.state_dict` returned, or what a file has in its place.
+        batches: of an epoch.
+    """
+    problem = next(problems_of(state, batches), "")
+    if problem:
+        raise ValueError(f"Training: {problem}")
+    place = dict(state["place"])
+    if len(place["totals"]) == len(NOTHING) - 1:  # as it was written before the first step went untimed
+        *rest, seconds = place["totals"]
+        place["totals"] = [*rest, rest[2], seconds]
+    return place, [Epoch(*row) for row in state["history"]], [float(v) for v in state.get("losses", ())]
+
+
+def problems_of(state: Mapping[str, Any], batches: int) -> Iterator[str]:
+    """Say what is wrong in the state of a run; each check relies on those before it."""
+    for key in ("model", "optimizer", "schedule", "place"):
+        if not isinstance(state.get(key), Mapping):
+            yield f"the state has no {key}"
+    place, history = state["place"], state.get("history")
+    for key in ("epoch", "batch", "seed"):
+        if not is_whole(place.get(key), 0):
+            yield f"the state is at {key} {place.get(key)!r}, which is no number of one"
+    if place["batch"] >= batches:
+        yield f"the state is at batch {place['batch']}; an epoch has {batches}"
+    totals = place.get("totals")
+    if not (isinstance(totals, list) and len(totals) in (4, 5) and all(map(is_number, totals))):
+        yield f"the totals of the state's epoch are {totals!r}; they are five numbers"
+    if not (isinstance(history, list) and all(map(is_row, history))):
+        yield "the state's history is no list of epochs"
+    if len(history or ()) != place["epoch"]:
+        yield f"the state is at epoch {place['epoch']}, and its history has {len(history or ())}"
+    losses = np.asarray(state.get("losses", []))
+    if losses.dtype.kind != "f" or losses.ndim != 1:
+        yield "the state's losses are no list of numbers"
+
+
+def is_row(row: Any) -> bool:
+    """Whether a value of a file is an `Epoch`: five numbers, of which those of a test may be None."""
+    return (
+        isinstance(row, list)
+        and len(row) == len(Epoch._fields)
+        and all(is_number(x) or (x is None and i in (2, 3)) for i, x in enumerate(row))
+    )
 
 
 def evaluate(
     net: Module, batches: Iterable[tuple[Array, Array]], loss: Loss, backend: str = "numpy"
 ) -> tuple[float, float]:
-    """Evaluate a net: in evaluation mode, without recording. Afterwards it is in the mode that it was in.
+    """Evaluate a net: in evaluation mode, without recording. Afterwards each module is in the mode that it was in.
 
     Args:
         net: computes scores (N, classes) for a batch of N examples.
@@ -235,16 +361,12 @@ def evaluate(
     >>> round(loss, 4), accuracy
     (0.3133, 1.0)
     """
-    training, total, right, seen = net.training, 0.0, 0, 0
-    net.eval()
-    try:
-        with no_grad():
-            for batch in batches:
-                x, labels = (asarray(a, backend) for a in batch)
-                scores = array_of(net(x))
-                total += float(loss(scores, labels)) * len(labels)
-                right += int((scores.argmax(1) == labels).sum())
-                seen += len(labels)
-    finally:
-        net.train(training)
+    total, right, seen = 0.0, 0, 0
+    with in_mode(net, training=False), no_grad():
+        for batch in batches:
+            x, labels = (asarray(a, backend) for a in batch)
+            scores = array_of(net(x))
+            total += float(loss(scores, labels)) * len(labels)
+            right += int((scores.argmax(1) == labels).sum())
+            seen += len(labels)
     return total / max(seen, 1), right / max(seen, 1)

@@ -6,15 +6,20 @@ import math
 
 import numpy as np
 
+from tinygraph.engine.errors import clean
 from tinygraph.engine.tensor import Tensor
 from tinygraph.graph.data import Graph, Node, Summary
 from tinygraph.graph.snapshot import snapshot
 
-__all__ = ["NotFinite", "first_not_finite"]
+__all__ = ["NotFinite", "RunsAway", "first_not_finite"]
 
 
 class NotFinite(ArithmeticError):
     """A loss or a gradient is nan or infinite; the message names the first value that is."""
+
+
+class RunsAway(ArithmeticError):
+    """A loss has grown far above the first one: the steps are too long, most often."""
 
 
 def first_not_finite(loss: Tensor) -> str:
@@ -56,8 +61,11 @@ def describe_node(graph: Graph, node: Node, found: Summary | None) -> str:
     formula = f"{node.op}({', '.join(map(name_of, sources))})" if node.op else ""
     label = " = ".join(filter(None, [node.name, formula])) or node.kind
     operands = " and ".join(f"{name_of(s)} up to {largest(s.value):.3g}" for s in sources)
-    where = f" in {'/'.join(node.scope)}" if node.scope else ""
-    return f"{label}{where}: {counts} of {math.prod(found.shape)}" + (f", made of {operands}" if operands else "")
+    path = "/".join(node.scope)
+    where = f" in {path}" if path and path.replace("/", ".") not in (node.name or "") else ""  # its name may say it
+    return clean(
+        f"{label}{where}: {counts} of {math.prod(found.shape)}" + (f", made of {operands}" if operands else "")
+    )
 
 
 def name_of(node: Node) -> str:

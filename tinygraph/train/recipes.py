@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph import nn
+from tinygraph import nn, optim
 from tinygraph.engine.tensor import Parameter
 from tinygraph.engine.types import Array, ArrayLike, Shape
-from tinygraph.optim import optimizers as optim
 
 __all__ = ["RECIPES", "Recipe", "centred", "fully_connected", "lenet", "scaled"]
 
@@ -180,7 +179,7 @@ class Recipe(NamedTuple):
 
     says: str
     build: Callable[..., nn.Sequential]
-    optimizer: Callable[[Iterator[Parameter], float], optim.Optimizer]
+    optimizer: Callable[[Iterable[Parameter] | list[dict[str, Any]], float], optim.Optimizer]
     lr: float
     batch: int
     epochs: int
