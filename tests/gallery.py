@@ -1,7 +1,8 @@
-"""The graphs of docs/gallery, and one that is too large for a picture."""
+"""The graphs of docs/gallery, each made once, and one that is too large for a picture."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def loaded() -> object:
 
 build = loaded()
 X, W, affine, weighted, deep = build.X, build.W, build.affine, build.weighted, build.deep
-GALLERY: dict[str, Callable[[], Graph]] = {make.__name__: make for make in build.GRAPHS}
+GALLERY: dict[str, Callable[[], Graph]] = {make.__name__: functools.cache(make) for make in build.GRAPHS}
 
 
 def huge(count: int = 5000) -> Graph:

@@ -126,6 +126,34 @@ def attention() -> Graph:
     return backward(weighted((p @ v).named("y")))
 
 
+def two_heads() -> Graph:
+    """Two heads of attention, as the paper draws them: scores, scale, mask, softmax, values; then both are mixed."""
+    normal = normals()
+    x = Tensor(normal(4, 6), name="x")
+    projected = [x @ Parameter(normal(6, 6), name=f"W_{c}") for c in "QKV"]
+    q, k, v = (rows.reshape(4, 2, 3).transpose(1, 0, 2).named(c) for rows, c in zip(projected, "QKV", strict=True))
+    scores = (q @ tg.swapaxes(k, 1, 2) * (1 / np.sqrt(3.0))).named("S")
+    mask = Tensor(np.tril(np.ones((4, 4), bool)), name="mask", requires_grad=False)
+    p = tg.softmax(tg.where(mask, scores, -np.inf).named("S′")).named("P")
+    heads = (p @ v).named("heads")
+    return snapshot((heads.transpose(1, 0, 2).reshape(4, 6) @ Parameter(normal(6, 6), name="W_O")).named("y"))
+
+
+def lstm_cell() -> Graph:
+    """An LSTM cell, as its papers draw it: f keeps of c′, i lets in of g, and o lets out of what is kept."""
+    normal = normals()
+    c, x, h = Tensor(normal(4, 2), name="c′"), Tensor(normal(4, 3), name="x"), Tensor(normal(4, 2), name="h′")
+
+    def gate(name: str, bend: Callable[[Tensor], Tensor]) -> Tensor:
+        with scope(f"gate {name}"):
+            w, u, b = (Parameter(normal(n, 2), name=f"{c}_{name}") for c, n in (("W", 3), ("U", 2), ("b", 1)))
+            return bend(x @ w + h @ u + b).named(name)
+
+    f, i, g, o = gate("f", tg.sigmoid), gate("i", tg.sigmoid), gate("g", tg.tanh), gate("o", tg.sigmoid)
+    c = (f * c + i * g).named("c")
+    return snapshot((o * tg.tanh(c)).named("h"))
+
+
 def convolution() -> Graph:
     """A small convolution net: convolution, batch norm, relu, pooling, a linear layer."""
     normal = normals()
@@ -196,7 +224,9 @@ PICTURES: tuple[tuple[str, Callable[[], Any], dict[str, Any], str], ...] = (
     ("batch_norm_memory", batch_norm, {"show": "memory", "detail": 1}, "What keeps arrays for the backward pass."),
     *((f.__name__, f, {}, "") for f in (batch_norm_spatial, batch_norm_images, layer_norm, mlp)),
     ("mlp_collapsed", mlp, {"depth": 0}, "The same net, its scopes collapsed: `depth=0`."),
-    *((f.__name__, f, {}, "") for f in (residual, attention, convolution, diamonds, outputs, gradient_graph, deep)),
+    *((f.__name__, f, {}, "") for f in (residual, attention)),
+    *((f.__name__, f, {"show": "forward"}, "") for f in (two_heads, lstm_cell)),
+    *((f.__name__, f, {}, "") for f in (convolution, diamonds, outputs, gradient_graph, deep)),
     ("sick", sick, {"show": "health"}, ""),
 )  # fmt: skip
 

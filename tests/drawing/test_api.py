@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+import zlib
 from html import unescape
 from xml.dom import minidom
 
@@ -61,14 +63,15 @@ def test_hostile_names_are_only_text(name, tmp_path):
     assert tg.draw(graph, tmp_path / "hostile.dot").read_text() == graph.to_dot()
 
 
-@pytest.mark.parametrize("ending", [".svg", ".html", ".dot", ".gv", ".mmd", ".tex", ".json", ".txt"])
+@pytest.mark.parametrize("ending", [".svg", ".html", ".dot", ".gv", ".mmd", ".tex", ".tikz", ".json", ".txt"])
 def test_the_ending_picks_the_format(ending, tmp_path):
     path = tg.draw(by_hand()[1], tmp_path / f"graph{ending}")
     start = {
         ".svg": b"<svg",
         ".html": b"<!DOCTYPE",
         ".mmd": b"%%{",
-        ".tex": b"\\documentclass",
+        ".tex": b"% !TeX program = pdflatex",
+        ".tikz": b"% !TeX program = pdflatex",
         ".json": b"{",
         ".txt": b"11 ops",
     }
@@ -85,6 +88,10 @@ def test_pictures_are_printed_from_our_own_svg(ending, start, tmp_path):
     if ending == ".png":
         across = int.from_bytes(first[16:20], "big")
         assert across == round(506 / 72 * 192)
+        start = first.index(b"pHYs")
+        assert start == 8 + 25 + 4  # behind the head
+        assert struct.unpack(">IIB", first[start + 4 : start + 13]) == (7559, 7559, 1)  # 192 dots in 25.4 mm
+        assert struct.unpack(">I", first[start + 13 : start + 17])[0] == zlib.crc32(first[start : start + 13])
     else:
         assert re.search(rb"/MediaBox ?\[0 0 506", first)
 
@@ -136,9 +143,9 @@ def test_without_what_it_takes_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setitem(sys.modules, "typst", None)
-    with pytest.raises(tg.EngineMissing, match=r"its program `dot` .* or pip install pygraphviz typst"):
+    with pytest.raises(tg.EngineMissing, match=r"its program `dot` .* or pip install pillow pygraphviz typst"):
         tg.draw(by_hand()[1], tmp_path / "graph.svg", engine="dot")
-    with pytest.raises(tg.EngineMissing, match=r"printed by typst: pip install pygraphviz typst"):
+    with pytest.raises(tg.EngineMissing, match=r"printed by typst: pip install pillow pygraphviz typst"):
         tg.draw(by_hand()[1], tmp_path / "graph.pdf")
     assert not list(tmp_path.iterdir())
     for ending in (".svg", ".html", ".mmd", ".tex", ".json", ".txt", ".dot"):

@@ -6,11 +6,8 @@ Skipped where there is no Chromium; the charts, where there is no Mermaid (``npm
 
 from __future__ import annotations
 
-import html as web
 import json
 import os
-import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,39 +17,22 @@ import pytest
 
 import tinygraph as tg
 from tests import gallery
+from tests.drawing.chromium import CHROMIUM, QUIET, read_page
 from tests.drawing.graphs import hostile_graph
 from tinygraph.drawing.formats.html import html
 from tinygraph.drawing.formats.mermaid import mermaid
 from tinygraph.drawing.formats.svg import svg
 from tinygraph.graph.data import Graph
 
-CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 ROOT = Path(__file__).parent.parent.parent
 MERMAID = Path(os.environ.get("MERMAID_JS", ROOT / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"))
-QUIET = ("gpu", "quic", "background-networking", "component-update", "sync", "extensions")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-
-
-@pytest.fixture(scope="module")
-def graphs() -> dict[str, Graph]:
-    return {name: make() for name, make in gallery.GALLERY.items()}
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[[str], Any]:
     """Return a function that opens a page, waits for its scripts, and reads what they wrote into ``<pre id="out">``."""
-
-    def read(page: str) -> Any:
-        path = tmp_path / "page.html"
-        path.write_text(page, encoding="utf-8", errors="replace")
-        flags = ["--headless", "--no-sandbox", "--no-first-run", "--virtual-time-budget=20000", "--dump-dom"]
-        flags += [f"--disable-{what}" for what in QUIET] + [f"--user-data-dir={tmp_path / 'profile'}"]
-        done = subprocess.run([str(CHROMIUM), *flags, path.as_uri()], capture_output=True, timeout=120, check=False)
-        found = re.search(r'<pre id="out">(.*?)</pre>', done.stdout.decode(), re.S)
-        assert found is not None, done.stderr[-500:]
-        return json.loads(web.unescape(found[1]))
-
-    return read
+    return lambda page: read_page(page, tmp_path)
 
 
 MEASURE = """<!DOCTYPE html><meta charset="utf-8"><body>%s<pre id="out"></pre><script>
@@ -86,24 +66,6 @@ def test_text_of_the_gallery_fits_its_box(opened: Callable[[str], Any]) -> None:
     found = opened(MEASURE.replace("%s", "".join(pictures)))
     assert found["n"] > 500
     assert found["found"] == []
-
-
-def test_a_page_opens_a_scope_goes_back_and_finds(opened: Callable[[str], Any]) -> None:
-    """The script of the page itself, with one more after it that plays the reader."""
-    page = html(gallery.deep(6), depth=0, title="Deep")
-    steps = """<pre id="out"></pre><script>
-const nodes=()=>document.querySelectorAll('main .node').length, out={first:nodes(), back:document.getElementById('back').hidden};
-document.querySelector('main [data-scope]').dispatchEvent(new MouseEvent('click',{bubbles:true}));
-out.opened=nodes();out.backOpened=document.getElementById('back').hidden;
-document.getElementById('back').click();out.returned=nodes();
-find.value='HEAD';find.dispatchEvent(new Event('input'));out.hits=document.getElementById('hits').textContent;
-out.missed=document.querySelectorAll('main .node.miss').length;
-document.getElementById('out').textContent=JSON.stringify(out);</script></body>"""
-    found = opened(re.sub(r"<meta http-equiv.*?>", "", page).replace("</body>", steps))
-    assert found["opened"] > found["first"] == found["returned"]
-    assert (found["back"], found["backOpened"]) == (True, False)
-    assert found["hits"] == "1 found"
-    assert found["missed"] == found["first"] - 1
 
 
 def test_a_page_may_run_its_own_script_and_no_other(opened: Callable[[str], Any]) -> None:

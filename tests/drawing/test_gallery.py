@@ -62,13 +62,24 @@ def test_the_picture_of_the_readme_is_what_the_command_writes(tmp_path: Path) ->
     ET.parse(PICTURE)
 
 
+def test_the_steps_in_the_guide_are_what_the_command_writes(tmp_path: Path) -> None:
+    there = PICTURE.with_name("batch_norm_steps.svg")
+    out = tmp_path / there.name
+    words = ["draw", f"{FOLDER / 'build.py'}:batch_norm", "--theme", "auto", "--title", "Batch norm, a step at a time"]
+    assert main([*words, "--frames", str(out)]) == 0
+    assert out.read_bytes() == there.read_bytes()
+    assert out.stat().st_size < 400_000
+
+
 def test_the_code_in_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     guide = (FOLDER.parent / "drawing.md").read_text(encoding="utf-8")
-    for block in re.findall(r"```python\n(.*?)```", guide, re.S):
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.S)
+    for block in blocks:
         exec(compile(block, "drawing.md", "exec"), names)
-    assert len(list(tmp_path.iterdir())) == 6
+    named = set(re.findall(r'"(\w+\.\w+)"', "".join(blocks)))
+    assert {path.name for path in tmp_path.iterdir()} == {*named, "steps"}
 
 
 def test_the_guide_names_what_there_is() -> None:

@@ -1,5 +1,7 @@
 """A graph is run again from its leaves, on arrays and on Tensors."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,27 @@ def _input_of(y):
 def test_run_says_what_is_missing():
     x = tg.Tensor(np.ones(100), name="x")
     graph = tg.snapshot(x * 2)
-    with pytest.raises(ValueError, match=r"does not hold the float64\[100\] of x: give it, by name"):
+    with pytest.raises(ValueError, match=r"does not hold the float64\[100\] of x \(node 0\): give it, by name"):
         tg.run(graph)
     with pytest.raises(TypeError, match="run: z: no leaf has that name; the leaves are x"):
         tg.run(graph, z=1)
+
+
+def test_an_op_that_fails_names_its_node():
+    graph = tg.snapshot(tg.Tensor([[1.0, 2.0]], name="x") @ tg.Tensor([[1.0], [2.0]], name="w"))
+    with pytest.raises(ValueError, match=r"^run: node 2, matmul: "):
+        tg.run(graph, x=np.ones((3, 3)))
+    with pytest.raises(ValueError, match=r"^run: node 0 holds no int8\[1, 2\]: "):
+        tg.run(
+            dataclasses.replace(
+                graph,
+                nodes=(
+                    dataclasses.replace(
+                        graph.nodes[0],
+                        dtype="int8",
+                        value=dataclasses.replace(graph.nodes[0].value, values=(1e9, np.inf)),
+                    ),
+                    *graph.nodes[1:],
+                ),
+            )
+        )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests.drawing.graphs import anything
+from tests.gallery import GALLERY
 from tinygraph import Tensor
+from tinygraph.graph import scopes as module
 from tinygraph.graph.data import Graph
-from tinygraph.graph.scopes import chunks, fit, fold, name_row, scopes
+from tinygraph.graph.scopes import Scope, at_depth, chunks, collapse, fit, fold, fold_runs, name_row, scopes
 from tinygraph.graph.simplify import inline
 from tinygraph.graph.snapshot import snapshot
 from tinygraph.nets import fully_connected
@@ -64,8 +71,10 @@ def test_a_leaf_is_in_the_scope_that_its_consumers_share() -> None:
     w_users = {both.nodes[i].scope[0] for i, _ in both.consumers[both.find("w").id]}
     assert w_users == {"net", "grad"}  # and those in "grad" do not count
     assert both.find("w").scope == ("net",)
-    alone = snapshot(dx)
-    assert alone.find("w").scope[:1] == ("grad",)
+    assert snapshot(dx).find("w").scope == ("net",)  # of a gradient, what it is the gradient of is there, too
+    with tg.scope("grad"):
+        alone = snapshot(dx.detach() * w)
+    assert alone.find("w").scope == ("grad",)
 
 
 def test_a_scope_that_is_entered_twice_has_two_entries() -> None:
@@ -104,3 +113,154 @@ def test_runs_of_ops_stand_for_all_ops(count: int) -> None:
     assert sum(card["ops"] for card in cards) == 100
     assert sum(card["parameters"] for card in cards) == 100
     assert found.nodes[-1].value == snapshot(h).nodes[-1].value
+
+
+# ---------------------------------------------------------------------------------------------------- true edges
+
+
+def check_edges(before: Graph, groups: Iterable[Scope], after: Graph) -> None:
+    """Check that the arrows between cards are those between the nodes in them, and that no leaf leaves a card."""
+    marks = {n.at: n.id for n in after.nodes if n.kind != "scope" or n.at}
+    where = {n.id: marks[n.at] for n in before.nodes if n.at in marks}
+    cards = iter(n.id for n in after.nodes if n.id not in set(where.values()))
+    made = [[i for i in g.members if is_made(before, i)] for g in groups]
+    for inside, group in sorted((max(ops), group) for ops, group in zip(made, groups, strict=True) if ops):
+        card = next(cards)
+        assert inside in group.members
+        where |= {i: card for i in group.members if i not in where}
+    assert len(where) == len(before), "a node was lost"
+    wanted = {(where[e.source], where[n.id]): e.source for n in before.nodes for e in n.inputs}
+    drawn = {(e.source, n.id) for n in after.nodes for e in n.inputs}
+    assert drawn == {(a, b) for a, b in wanted if a != b}
+    for n in before.nodes:
+        for e in n.inputs:
+            a, b = where[e.source], where[n.id]
+            if a != b and after.nodes[a].kind == "scope" and before.nodes[e.source].kind != "scope":
+                assert is_made(before, e.source), f"{before.label(e.source)} leaves {after.label(a)}"
+
+
+def is_made(graph: Graph, i: int) -> bool:
+    return graph.nodes[i].op is not None or graph.nodes[i].kind == "scope"
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
+    """Check every collapse, by the way; what they give is listed."""
+    found: list[Graph] = []
+
+    def collapse_and_check(graph: Graph, groups: Iterable[Scope], about: Any = ()) -> Graph:
+        groups = list(groups)
+        marked = dataclasses.replace(graph, nodes=tuple(dataclasses.replace(n, at=f"node {n.id}") for n in graph.nodes))
+        after = collapse(marked, groups, about)
+        check_edges(marked, groups, after)
+        found.append(after)
+        return after
+
+    monkeypatch.setattr(module, "collapse", collapse_and_check)
+    return found
+
+
+def shrink_in_every_way(graph: Graph) -> None:
+    for g in (graph, inline(graph)):
+        at_depth(g, 0)
+        at_depth(g, 1)
+        fold(g)
+        fold_runs(g)
+        chunks(g, 3)
+        chunks(g, 40)
+        fit(g, 5)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_arrows_between_cards_of_random_graphs_are_in_the_graph(seed: int, checked: list[Graph]) -> None:
+    shrink_in_every_way(anything(seed))
+    assert checked
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_arrows_between_cards_of_the_gallery_are_in_the_graph(name: str, checked: list[Graph]) -> None:
+    shrink_in_every_way(GALLERY[name]())
+    assert checked
+
+
+def loop(steps: int) -> Tensor:
+    h = Tensor([0.1, 0.2], name="x")
+    for _ in range(steps):
+        h = np.tanh(h * 1.1)
+    return h
+
+
+def recurrent(steps: int, *, in_scopes: bool = False) -> Tensor:
+    """Shared weights, a bias that a step's box holds with all others of its name, and steps of one sequence."""
+    w, u = tg.Parameter(np.eye(3), name="W"), tg.Parameter(np.eye(3), name="U")
+    x, h, total = Tensor(np.ones((steps, 2, 3)), name="x"), Tensor(np.zeros((2, 3)), name="h0"), 0.0
+    for t in range(steps):
+        with tg.scope(*["cell"] * in_scopes):
+            h = np.tanh(x[t] @ w + h @ u)
+        total = total + (h * h).mean()
+    return total
+
+
+@pytest.mark.parametrize("in_scopes", [False, True])
+def test_what_several_steps_share_is_wired_from_its_own_card(in_scopes: bool, checked: list[Graph]) -> None:
+    graph = snapshot(recurrent(20, in_scopes=in_scopes))
+    shrink_in_every_way(graph)
+    for found in (at_depth(graph, 0), chunks(graph, 8), fold_runs(graph)):
+        w = found.find("W")
+        assert w.kind == "parameter"
+        assert len({c for c, _ in found.consumers[w.id]}) > 1
+
+
+def test_a_chain_in_chunks_is_a_chain() -> None:
+    found = chunks(snapshot(loop(120)), 40)
+    cards = [n for n in found.nodes if n.kind == "scope"]
+    assert [n.name for n in cards[:2]] == ["ops 1–6: 3 mul, 3 tanh", "ops 7–12: 3 mul, 3 tanh"]
+    sources = [[e.source for e in n.inputs if not found.is_number(e.source)] for n in cards]
+    assert sources == [[found.find("x").id], *([n.id] for n in cards[:-1])]
+
+
+def test_a_loop_folds_into_its_first_step_and_a_card() -> None:
+    graph = snapshot(loop(120))
+    found = fit(inline(graph), 200)
+    assert [n.name or n.op for n in found.nodes if not found.is_number(n.id)] == ["x", "mul", "tanh", "mul, tanh"]
+    about = dict(found.nodes[-1].params)
+    assert (about["repeat"], about["ops"]) == (119, 238)
+    ((what, _, course),) = about["courses"]
+    assert what == "activation std"
+    np.testing.assert_allclose(course, [n.value.std for n in graph.nodes if n.op == "tanh"][1:])
+
+
+def test_blocks_with_ops_between_them_do_not_fold_into_one_card() -> None:
+    h = Tensor([0.1, 0.2], name="x")
+    for k in range(30):
+        with tg.scope(f"block{k}"):
+            h = np.tanh(h * tg.Parameter([1.0, 1.0], name="w"))
+        h = h + 1.0
+    graph = snapshot(h)
+    assert fold(graph) == graph
+    card = fit(graph, 200).nodes[-1]
+    assert (card.name, dict(card.params)["repeat"]) == ("mul, tanh, add", 29)
+
+
+def test_a_weight_that_the_backward_pass_uses_stands_outside_of_a_collapsed_net(checked: list[Graph]) -> None:
+    x, w = Tensor(np.ones((2, 3)), name="x"), tg.Parameter(np.eye(3), name="W")
+    with tg.scope("net"):
+        y = np.tanh(x @ w).sum()
+    (dx,) = tg.grad(y, x, create_graph=True)
+    graph = snapshot(y, dx, w)
+    shrink_in_every_way(graph)
+    found = at_depth(graph, 0)
+    assert [n.name for n in found.nodes if n.kind == "scope"] == ["net", "grad"]
+    assert {found.nodes[c].name for c, _ in found.consumers[found.find("W").id]} == {"net", "grad"}
+    assert found.find("W").id in found.outputs
+
+
+def test_very_many_leaves_of_one_op_are_one_card():
+    xs = [tg.Tensor([1.0 * k], name=f"x{k}") for k in range(300)]
+    graph = tg.snapshot(tg.concatenate(xs).named("y"))
+    found = fit(graph, limit=200)
+    assert found.nodes[0].name == "x0…299: 300 inputs"
+    assert len(found.nodes) == 2
+    assert len(found.nodes[-1].inputs) == 1
+    assert graph.facts(300)["xs"] == "x0, x1, x2, …, x299"
+    assert "x0, x1, x2, …, x299" in graph.text()

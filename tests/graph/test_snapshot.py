@@ -1,11 +1,15 @@
 """A snapshot: values, gradients and contributions solved by hand, scopes, and what its notes say."""
 
+import json
+
 import numpy as np
 import pytest
 
 import tinygraph as tg
 from tests.batch import by_hand
 from tinygraph.graph.records import behind, kept_arrays
+from tinygraph.graph.scopes import at_depth
+from tinygraph.graph.simplify import inline
 
 
 def test_values_and_gradients_are_those_solved_by_hand():
@@ -169,3 +173,77 @@ def test_the_recorded_backward_of_a_fused_op_is_a_first_derivative():
     scopes = {n.scope for n in tg.snapshot(dx).nodes}
     assert ("grad", "batch_norm") in scopes
     assert not [s for s in scopes if s.count("grad") > 1]
+
+
+def recorded_gradient():
+    """Return the graph of a recorded gradient of L = Σ (x² + x·w), and of the gradient of Σ(∂L/∂x)²."""
+    x, w = tg.Tensor([1.0, 2.0, 3.0], name="x"), tg.Parameter([0.5, 1.0, 2.0], name="w")
+    loss = (tg.square(x).named("q") + (x * w).named("p")).named("s").sum().named("L")
+    (dx,) = tg.grad(loss, x, create_graph=True)
+    penalty = tg.square(dx).sum().named("P")
+    return tg.snapshot(dx), tg.snapshot(*tg.grad(penalty, [x, w], create_graph=True))
+
+
+def test_what_a_recorded_backward_pass_made_says_what_it_derives():
+    graph, _ = recorded_gradient()
+    found = {(graph.label(n.derives[0]), n.derives[1]) for n in graph.nodes if n.derives}
+    assert found == {("L", 0), ("q", 0), ("p", 0), ("x", -1)}
+    assert all((n.scope[:1] == ("grad",)) == (n.derives is not None) for n in graph.nodes if n.op)
+    gradients = {graph.label(i): n.id for n in graph.nodes for i, number in n.gradient_of if number == 0}
+    assert gradients.keys() == {"L", "s", "q", "p", "x"}
+    assert gradients["s"] == gradients["q"] == gradients["p"]  # a sum passes its gradient on
+    assert graph.nodes[gradients["L"]].name == "seed"
+    assert graph.nodes[gradients["x"]].value.values == (2.5, 5.0, 8.0)
+    assert gradients["x"] == graph.outputs[0]
+
+
+def test_a_second_derivative_derives_the_first():
+    _, graph = recorded_gradient()
+    passes = {number for n in graph.nodes for _, number in n.gradient_of}
+    assert passes == {0, 1}
+    first = {n.id for n in graph.nodes for _, number in n.gradient_of if number == 0}
+    of_second = {i for n in graph.nodes for i, number in n.gradient_of if number == 1}
+    assert of_second & first  # gradients of gradients
+    dw = next(n for n in graph.nodes if (graph.find("w").id, 1) in n.gradient_of)
+    np.testing.assert_allclose(dw.value.values, (5.0, 10.0, 16.0))  # P = Σ (2x + w)², so ∂P/∂w = 2 (2x + w)
+
+
+def test_a_fused_op_makes_its_derivative_as_one():
+    x = tg.Tensor(np.arange(6.0).reshape(3, 2), name="x")
+    y = tg.fused.batch_norm(x, np.ones(2), np.zeros(2)).named("y")
+    (dx,) = tg.grad(y, x, np.ones((3, 2)), create_graph=True)
+    graph = tg.snapshot(dx)
+    made = {n.derives for n in graph.nodes if n.op and n.scope[:1] == ("grad",)}
+    assert {i for i, _ in made} <= {graph.find("y").id, graph.find("x").id}
+
+
+def test_a_gradient_whose_values_were_freed_is_drawn_without_them():
+    x = tg.Tensor([1.0, 2.0], name="x")
+    loss = (x * 3.0).sum().named("L")
+    (dx,) = tg.grad(loss, x, create_graph=True)
+    assert "L" in [n.name for n in tg.snapshot(dx).nodes]
+    loss.backward(retain_graph=False)
+    graph = tg.snapshot(dx)
+    assert "L" not in [n.name for n in graph.nodes]
+    assert graph.nodes[graph.outputs[0]].value.values == (3.0, 3.0)
+
+
+def test_derivatives_keep_their_places_when_nodes_are_numbered_anew():
+    graph, _ = recorded_gradient()
+    assert tg.Graph.from_json(graph.to_json()) == graph
+    raw = json.loads(graph.to_json())
+    raw["nodes"] = [{k: v for k, v in n.items() if k not in ("derives", "gradient_of")} for n in raw["nodes"]]
+    older = tg.Graph.from_json(json.dumps(raw))
+    assert [n.name for n in older.nodes] == [n.name for n in graph.nodes]
+
+    def by_name(found):
+        return {(found.label(i), found.nodes[n.id].value.values) for n in found.nodes for i, _ in n.gradient_of}, {
+            found.label(n.derives[0]) for n in found.nodes if n.derives
+        }
+
+    assert by_name(inline(graph))[0] == by_name(graph)[0]
+    with tg.scope("inner"):
+        inner = tg.Tensor([1.0, 2.0], name="x").exp().named("e")
+    (dx,) = tg.grad((inner * 2).sum().named("L"), inner, create_graph=True)
+    small = at_depth(tg.snapshot(dx), 0)
+    assert all(n.derives is None or small.nodes[n.derives[0]].kind != "scope" for n in small.nodes)

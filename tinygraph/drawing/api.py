@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 from tinygraph.drawing.formats.dot import to_dot
+from tinygraph.drawing.formats.frames import MOST_STEPS, Frames, frames_of, svg_upto
 from tinygraph.drawing.formats.html import html, html_of
 from tinygraph.drawing.formats.mermaid import mermaid
 from tinygraph.drawing.formats.notebook import bundle, line_html, picture_html
-from tinygraph.drawing.formats.svg import pixels, svg, svg_diff, svg_paths
+from tinygraph.drawing.formats.printing import printable
+from tinygraph.drawing.formats.svg import pixels, svg
+from tinygraph.drawing.formats.svg_found import svg_diff, svg_paths
 from tinygraph.drawing.formats.text import text, text_diff
-from tinygraph.drawing.formats.tikz import tikz
+from tinygraph.drawing.formats.tikz import tikz, tikz_upto
 from tinygraph.drawing.style.highlight import Show
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import Tensor
+from tinygraph.graph.batch import Batch
 from tinygraph.graph.data import Graph
 from tinygraph.graph.diff import Difference
 from tinygraph.graph.files import whole_file
 from tinygraph.graph.paths import Paths
 from tinygraph.graph.snapshot import snapshot
 
-__all__ = ["EngineMissing", "draw", "file_content", "write"]
+__all__ = ["EngineMissing", "draw", "file_content", "frames", "write"]
 
 Drawable = Tensor | Graph | Difference | Paths
 ENGINES = ("lanes", "dot")
@@ -38,10 +45,15 @@ PICTURES = (".png", ".pdf")  # made from SVG
 WRITERS: dict[type, dict[str, Callable[..., str]]] = {
     Graph: {
         ".svg": svg, ".html": html, ".dot": to_dot, ".gv": to_dot, ".mmd": mermaid, ".tex": tikz,
+        ".tikz": functools.partial(tikz, document=False),
         ".json": lambda graph: graph.to_json(indent=1), ".txt": text,
     },
     Difference: {".svg": svg_diff, ".html": html_of(svg_diff), ".txt": text_diff},
     Paths: {".svg": svg_paths, ".html": html_of(svg_paths), ".txt": Paths.__str__},
+}  # fmt: skip
+UPTO: dict[str, Callable[..., str]] = {  # writers of a graph as it is at a step
+    ".svg": svg_upto, ".html": html_of(svg_upto), ".tex": tikz_upto,
+    ".tikz": functools.partial(tikz_upto, document=False),
 }  # fmt: skip
 ENDINGS = (*WRITERS[Graph], *PICTURES)
 SHEET = b"""
@@ -75,27 +87,48 @@ def draw(
     show: Show = "both",
     theme: str | None = None,
     width: float | str | None = None,
+    height: float | str | None = None,
+    font_size: float | None = None,
     depth: int | None = None,
     expand: str | Sequence[str] = (),
     title: str | None = None,
+    blank: str | Sequence[str] = (),
+    batch: Batch = None,
+    legend: bool = True,
+    caption: bool = True,
+    upto: int | str | None = None,
+    profile: Any = None,
     engine: str = "lanes",
 ) -> Path:
     """Draw a computation into a file.
 
     Args:
         what: a Tensor, or several, of which a snapshot is taken; a `Graph`; or what `diff` or `paths` found.
-        path: where to. ``.svg .html .dot .gv .mmd .tex .json .txt`` need nothing; ``.png`` and ``.pdf`` are printed
-            from the SVG by the package typst.
-        detail: 0 names and formulas, 1 summaries of values and gradients, 2 numbers; "auto" takes what fits.
-        show: "forward", "backward", "both"; "memory" outlines what keeps arrays for the backward pass; "health"
-            marks NaN, infinities, zeros and huge gradients; "path=x,y" or a tuple of names, the ways through these.
+        path: where to. ``.svg .html .dot .gv .mmd .tex .tikz .json .txt`` need nothing; ``.png`` and ``.pdf`` are
+            printed from the SVG by the package typst. A ``.tikz`` is a part of a document in LaTeX.
+        detail: 0 names and formulas, 1 summaries of values and gradients, 2 numbers; "auto" takes what is legible.
+        show: "forward", "backward", "both"; "gradient" puts each gradient below its value, in a graph of its own, and
+            is what "both" means where they were recorded; "memory" outlines what keeps arrays for the backward pass;
+            "health" marks NaN, infinities, zeros and huge gradients; "path=x,y" or a tuple, ways through these. DOT
+            takes the first four; there "gradient" alone has a node for each gradient.
         theme: "light", "dark", "print", "transparent", or "auto", which follows the reader's system. Where none is
             given it is "light", and "auto" in a page.
-        width: of the picture, in pixels or such as "506pt", in which no text is smaller than 6 pt; of a text, in
-            characters.
-        depth: scopes deeper than this are collapsed; where none is given, as many as it takes to fit.
+        width: of the picture, in pixels or such as "506pt", in which no text is smaller than 6 pt, and which is no
+            higher than a page of this width; of a text, in characters.
+        height: the greatest of the picture, likewise.
+        font_size: of the smallest letters, in points.
+        depth: scopes deeper than this are collapsed; where none is given, as many as it takes to be legible.
         expand: path of a scope that stays open, such as "net/bn1", or several.
         title: a heading.
+        blank: what is left out for a reader to fill in, everything else staying in its place: "values", "gradients",
+            "derivatives" (the labels of the gradient arrows), or names such as ``["x̂", "∂σ"]``.
+        batch: name of the input whose first axis is the batch, or several; or names with the axis of each; () where
+            there is none. It is found where none is given.
+        legend: explain colours and lines below the picture.
+        caption: say below it how much is shown, and what its reader must know.
+        upto: one picture of those that `frames` makes: the number of a step, from 1, or a name: "σ" is the step that
+            computes its value, "∂σ" the one that completes its gradient.
+        profile: what `tinygraph.profile` measured of this computation; a page then says how long ops took.
         engine: "lanes", or "dot": Graphviz lays a picture out.
 
     Returns:
@@ -116,8 +149,11 @@ def draw(
         name: value
         for name, value, usual in (
             ("detail", detail, "auto"), ("show", show, "both"), ("theme", theme, None), ("width", width, None),
-            ("depth", depth, None), ("title", title, None),
+            ("depth", depth, None), ("title", title, None), ("height", height, None), ("font_size", font_size, None),
+            ("legend", legend, True), ("caption", caption, True), ("batch", batch, None),
             ("expand", (expand,) if isinstance(expand, str) else tuple(expand), ()),
+            ("blank", (blank,) if isinstance(blank, str) else tuple(blank), ()), ("upto", upto, None),
+            ("profile", profile, None),
         )
         if value != usual
     }  # fmt: skip
@@ -156,15 +192,71 @@ def file_content(
             raise ValueError("draw: engine='dot' lays a graph out as .svg, .png or .pdf, and nothing else")
         return run_graphviz(call_writer(to_dot, shown, options, "engine='dot'"), ending[1:])
     picture = ending in PICTURES
-    found = call_writer(writers[".svg" if picture else ending], shown, options, ending)
+    writer = writers[".svg" if picture else ending]
+    where = ending
+    if "upto" in options and isinstance(shown, Graph):
+        writer = UPTO.get(".svg" if picture else ending, writer)
+        where = f"{ending} with upto=" if picture or ending in UPTO else ending
+    found = call_writer(writer, shown, options, where)
     return print_picture(found, ending[1:]) if picture else (found.rstrip("\n") + "\n").encode()
 
 
-def data_of(what: object) -> Graph | Difference | Paths:
+def frames(
+    what: Graph | Tensor | Sequence[Tensor],
+    *,
+    detail: int | str = "auto",
+    theme: str = "light",
+    width: float | str | None = None,
+    depth: int | None = None,
+    expand: str | Sequence[str] = (),
+    title: str | None = None,
+    batch: Batch = None,
+    most: int = MOST_STEPS,
+) -> Frames:
+    """Return a computation as pictures of one layout, a step each: forward node by node, then backward edge by edge.
+
+    All have one size and everything has one place; what a step has not reached is pale or empty, the current card is
+    outlined, and a panel shows the arithmetic of the step as tables, a sentence and a line of NumPy.
+
+    Args:
+        what: a Tensor, or several, of which a snapshot is taken; or a `Graph`.
+        detail: 0 names and formulas, 1 summaries, 2 numbers; "auto" takes what fits.
+        theme: "light", "dark", "print", "transparent", or "auto", which follows the reader's system.
+        width: of each picture, in pixels or such as "506pt".
+        depth: scopes deeper than this are collapsed; where none is given, as many as it takes to fit.
+        expand: path of a scope that stays open, such as "net/bn1", or several.
+        title: a heading on every picture.
+        batch: name of the input whose first axis is the batch, or several; or names with the axis of each; () where
+            there is none. It is found where none is given.
+        most: how many steps there may be.
+
+    Returns:
+        The pictures: they have a length, can be iterated, and each has ``svg()``, a ``title``, a ``caption`` and its
+        ``step``. ``save("bn.gif")`` writes them: a ``.gif``, slides as ``.pdf``, an animated ``.svg``, or a folder.
+
+    Raises:
+        TypeError: ``what`` is none of these.
+        ValueError: an option is not known, or there are more steps than ``most``.
+
+    >>> film = frames((Tensor([1.0], name="x") * 3).named("y"))
+    >>> len(film), film[1].title, film[1].step.kind
+    (2, 'y = x × 3', 'value')
+    """
+    shown = data_of(what, "frames")
+    if not isinstance(shown, Graph):
+        raise TypeError(f"frames takes a Tensor or several, or a Graph, not {type(shown).__name__}")
+    paths = (expand,) if isinstance(expand, str) else tuple(expand)
+    return frames_of(
+        shown, detail=detail, theme=theme, width=width, depth=depth, expand=paths, title=title, batch=batch, most=most
+    )
+
+
+def data_of(what: object, who: str = "draw") -> Graph | Difference | Paths:
     """Return the data that a drawing shows; of tensors, a snapshot.
 
     Args:
         what: a Tensor, several in a list or tuple, or what can be drawn already.
+        who: the function that an error names.
 
     Raises:
         TypeError: it cannot be drawn.
@@ -175,7 +267,8 @@ def data_of(what: object) -> Graph | Difference | Paths:
     if tensors and all(isinstance(t, Tensor) for t in tensors):
         return snapshot(*tensors)
     kind = type(what).__name__ if not isinstance(what, list | tuple) else ", ".join(type(t).__name__ for t in what)
-    raise TypeError(f"draw takes a Tensor or several, a Graph, or what diff or paths found, not {kind or 'nothing'}")
+    found = ", or what diff or paths found" if who == "draw" else ""
+    raise TypeError(f"{who} takes a Tensor or several{',' if found else ' or'} a Graph{found}, not {kind or 'nothing'}")
 
 
 def call_writer(writer: Callable[..., str], what: object, options: Mapping[str, Any], where: str) -> str:
@@ -183,7 +276,7 @@ def call_writer(writer: Callable[..., str], what: object, options: Mapping[str, 
     known = inspect.signature(writer).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
     if bad := [name for name in options if name not in known and not takes_any]:
-        names = [name for name, p in known.items() if p.kind is p.KEYWORD_ONLY]
+        names = [name for name in inspect.signature(draw).parameters if name in known]
         raise ValueError(f"draw: {where} takes no {', '.join(bad)}; it takes {', '.join(names) or 'no option'}")
     return writer(what, **options)
 
@@ -204,12 +297,20 @@ def print_picture(picture: str, form: str) -> bytes:
         dots = next((n for n in SHARP if max(size) * n / 72 <= MOST), SHARP[-1])
         size, options = [round(x * dots / 72) * 72 / dots for x in size], {"ppi": float(dots)}
     title = picture.partition("<title")[2].partition(">")[2].partition("</title>")[0]
-    inputs = {"svg": picture, "title": unescape(title), "width": str(size[0]), "height": str(size[1])}
+    inputs = {"svg": printable(picture), "title": unescape(title), "width": str(size[0]), "height": str(size[1])}
     try:
         compiled: Any = typst.compile
-        return bytes(compiled(SHEET, sys_inputs=inputs, format=form, **options))
+        printed = bytes(compiled(SHEET, sys_inputs=inputs, format=form, **options))
     except typst.TypstError as error:
         raise RuntimeError(f"typst could not print the picture: {error}") from None
+    return with_density(printed, dots) if form == "png" else printed
+
+
+def with_density(png: bytes, dots: int) -> bytes:
+    """Return a PNG that says how many dots it has in an inch, so that it is placed in the size of its drawing."""
+    body = b"pHYs" + struct.pack(">IIB", *[round(dots / 0.0254)] * 2, 1)  # dots in a metre
+    head = 8 + 25  # the signature and IHDR, which is always first
+    return png[:head] + struct.pack(">I", 9) + body + struct.pack(">I", zlib.crc32(body)) + png[head:]
 
 
 def run_graphviz(source: str, picture: str) -> bytes:

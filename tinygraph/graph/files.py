@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["partial_files", "whole_file"]
+try:
+    import fcntl
+except ModuleNotFoundError:  # on Windows nobody can delete a file that another process has open
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["partial_files", "remove_partial_files", "whole_file"]
 
 
 @contextlib.contextmanager
@@ -40,18 +45,22 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     if os.path.exists(path) and not target.is_file():
-        with open(path, "wb") as file:
-            yield file
+        with naming(path), open(path, "wb") as stream:
+            yield stream
         return
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+    partial, file = open_partial(target, mode)
     try:
-        with open(partial, "xb") as file:  # new, and with the permissions that the process gives to new files
+        with naming(path), file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(partial, stat.S_IMODE(target.stat().st_mode))
-        os.replace(partial, target)
+            if mode is not None:
+                os.chmod(partial, mode)
+            if fcntl is not None:
+                os.replace(partial, target)  # while it is locked, so that nobody takes it for a leftover
+        if fcntl is None:
+            os.replace(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -62,6 +71,53 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name a file in an error of the system that names none, as when the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
+        raise
+
+
+def open_partial(target: Path, mode: int | None) -> tuple[Path, BinaryIO]:
+    """Return a new file beside another one, open for writing and locked; ``mode`` None is that of new files."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+        file = os.fdopen(os.open(partial, flags, 0o666 if mode is None else mode), "wb")
+        lock(file)
+        if partial.exists():  # it may have been taken for a leftover before it was locked
+            return partial, file
+        file.close()
+
+
+def lock(file: BinaryIO, wait: bool = True) -> bool:
+    """Lock a file against other processes; return whether this one has it."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another process has it, or the file system has no locks
+        return False
+    return True
+
+
+def remove_partial_files(path: str | os.PathLike[str]) -> None:
+    """Remove what interrupted calls of `whole_file` for this path have left, and nothing that is being written.
+
+    Args:
+        path: where the whole file is, or shall be.
+
+    >>> remove_partial_files("a.txt")
+    """
+    for leftover in partial_files(path):
+        with contextlib.suppress(OSError), open(leftover, "ab") as file:
+            if lock(file, wait=False):
+                leftover.unlink(missing_ok=True)
 
 
 def partial_files(path: str | os.PathLike[str]) -> list[Path]:

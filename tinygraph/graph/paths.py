@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygraph.engine.errors import clean
 from tinygraph.engine.lazy_import import Later
 from tinygraph.engine.tensor import Record, Tensor, array_of
 from tinygraph.engine.types import Array, ArrayLike
@@ -35,7 +36,7 @@ class Path(NamedTuple):
 
     def __str__(self) -> str:
         part = np.array2string(np.asarray(self.gradient), precision=4, suppress_small=True)
-        return f"{' → '.join(self.route)}\n{part}"
+        return f"{clean(' → '.join(self.route))}\n{part}"
 
 
 class Paths(tuple[Path, ...]):
@@ -85,7 +86,7 @@ def paths(x: Tensor, y: Tensor, gradient: Tensor | ArrayLike | None = None) -> P
         gradient = np.ones_like(y.data)
     between = records_between(x.node, y.node)
     if y.node not in between:
-        raise ValueError(f"paths: no gradient goes from {y.name or 'y'} to {x.name or 'x'}")
+        raise ValueError(f"paths: no gradient goes from {clean(y.name or 'y')} to {clean(x.name or 'x')}")
     found: list[Path] = []
     seed = np.broadcast_to(array_of(gradient), y.shape)
     stack: list[tuple[Record, Any, tuple[Record, ...]]] = [(y.node, seed, ())]
@@ -145,7 +146,7 @@ def route(graph: Graph, *names: str) -> tuple[set[int], set[tuple[int, int]]]:
             if any(e.source in after for e in n.inputs):
                 after.add(n.id)
         if end not in after:
-            raise ValueError(f"no way leads from {graph.label(start)} to {graph.label(end)}")
+            raise ValueError(f"no way leads from {clean(graph.label(start))} to {clean(graph.label(end))}")
         reached = {end}
         for n in reversed(graph.nodes[: end + 1]):
             for e in n.inputs if n.id in reached else ():

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from tinygraph.autodiff.backward import freed_error, walk
+from tinygraph.autodiff.backward import Derivative, freed_error, walk
 from tinygraph.engine.tensor import Record
 from tinygraph.engine.types import Array
 
-__all__ = ["all_inputs", "behind", "differentiated_inputs", "kept_arrays", "pull_back"]
+__all__ = [
+    "all_inputs",
+    "behind",
+    "behind_with_values",
+    "derivative",
+    "differentiated_inputs",
+    "given_names",
+    "identity",
+    "kept_arrays",
+    "pull_back",
+]
 
 
 def all_inputs(record: Record) -> tuple[Any, ...]:
@@ -59,6 +70,29 @@ def behind(roots: Iterable[Record], follow: Callable[[Record], Iterable[Any]] = 
     return sorted(seen, key=attrgetter("id"))
 
 
+def derivative(record: Record) -> Derivative | None:
+    """Return what a recorded backward pass says of a record that it made: whose derivative line it is part of."""
+    return next((name for name in record.scope if isinstance(name, Derivative)), None)
+
+
+def behind_with_values(roots: Iterable[Record]) -> list[Record]:
+    """Return what `behind` does, and of recorded gradients also the values that they are gradients of.
+
+    Where ``backward(retain_graph=False)`` has freed those, they are left out.
+    """
+
+    def follow(record: Record) -> tuple[Any, ...]:
+        found = derivative(record)
+        return (*all_inputs(record), *([found.node, *found.roots] if found else []))
+
+    roots = list(roots)
+    plain = behind(roots)
+    try:
+        return behind(roots, follow)
+    except RuntimeError:
+        return plain
+
+
 def kept_arrays(saved: Any) -> list[Array]:
     """Return the arrays in what records save for their derivative lines, each once, however it is nested."""
     found: dict[int, Array] = {}
@@ -79,3 +113,29 @@ def pull_back(record: Record, g: Array) -> list[Array | None]:
     walk({record: g}, goals, watch=lambda at, gx: sent.append(gx) if at is record else None)
     rest = iter(sent)
     return [None if args is None else next(rest) for args in record.saved or ()]
+
+
+def identity(array: Any) -> Any:
+    """Return what only the same numbers in the same order have in common: a flattened array is still that array."""
+    if getattr(array, "size", 0) and hasattr(array, "__array_interface__") and array.flags.c_contiguous:
+        return array.__array_interface__["data"][0], array.nbytes
+    return id(array)
+
+
+def given_names(records: Iterable[Record]) -> Callable[[Record, Any], str | None]:
+    """Return a function that tells what a plain array, an operand of a record, was called where a module was called.
+
+    A module notes at its output which arrays it was given. They lived as long as the call did, and what the records
+    of the call use is alive still; so among these no other array can have the identity of one of them.
+    """
+    calls = sorted((record.id, *vars(record)["given"]) for record in records if "given" in vars(record))
+    ends = [end for end, _, _ in calls]
+
+    def name_of(record: Record, array: Any) -> str | None:
+        k = bisect_left(ends, record.id)
+        if k == len(ends) or record.id <= calls[k][1] or not hasattr(array, "dtype"):
+            return None
+        names: dict[Any, str] = calls[k][2]
+        return names.get(identity(array))
+
+    return name_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 from tinygraph.graph.data import Edge, Graph, Node
 
@@ -36,7 +37,8 @@ def inline(graph: Graph) -> Graph:
     for i, node in enumerate(graph.nodes):
         if node.op == "reshape" and is_reshaped_leaf(graph, node) and i not in graph.outputs:
             leaf = nodes[node.inputs[0].source]
-            nodes[i] = dataclasses.replace(leaf, id=i, shape=node.shape, name=leaf.name or node.name)
+            same: dict[str, Any] = {"shape": node.shape, "name": leaf.name or node.name, "batch": node.batch}
+            nodes[i] = dataclasses.replace(leaf, id=i, members=leaf.parts, **same)
             gone.add(leaf.id)
             continue
         if i in graph.outputs or not (graph.inlines(i) or is_transposed_weight(graph, node)):
@@ -75,7 +77,8 @@ def merge(graph: Graph, inner: Node, outer: Node) -> Node | None:
     single = [e.operand for e in outer.inputs].count(edge.operand) == 1
     one_is_1 = edge.partial in ("", "1") or all(e.partial in ("", "1") for e in live)
     needs_result = any("$out" in e.partial for e in inner.inputs)
-    if not single or not one_is_1 or outer.family == "fused" or needs_result or not live:
+    adds_copies_up = outer.family == "reduction" and any(e.copies > 1 for e in live)
+    if adds_copies_up or not single or not one_is_1 or outer.family == "fused" or needs_result or not live:
         return None
     holes = name_holes(graph, inner, outer, edge)
     formula = fill_some(inner.tex, holes)
@@ -97,7 +100,8 @@ def merge(graph: Graph, inner: Node, outer: Node) -> Node | None:
             edges.append(dataclasses.replace(f, operand=name, partial=chain, copies=f.copies * edge.copies))
     op, tex = f"{inner.op}, {outer.op}", fill_some(outer.tex, here)
     says = "" if f"${edge.operand}" in outer.says else outer.says  # the operand is no value of its own any more
-    return dataclasses.replace(outer, op=op, tex=tex, says=says, inputs=tuple(edges), saved=outer.saved + inner.saved)
+    saved, members = outer.saved + inner.saved, (*inner.parts, *outer.parts)
+    return dataclasses.replace(outer, op=op, tex=tex, says=says, inputs=tuple(edges), saved=saved, members=members)
 
 
 def name_holes(graph: Graph, inner: Node, outer: Node, edge: Edge) -> dict[str, str]:
@@ -127,10 +131,10 @@ def fill_some(template: str, holes: dict[str, str]) -> str:
 
 
 def latex_number(text: str) -> str:
-    """Return a number in LaTeX: 1e-05 is a power of ten."""
+    """Return a number in LaTeX: 1e-05 is a power of ten, and inf a sign."""
     mantissa, e, power = text.partition("e")
     if not e or not power.lstrip("+-").isdigit():
-        return text
+        return text.replace("inf", r"\infty")
     return ("" if mantissa == "1" else mantissa + r" \times ") + f"10^{{{int(power)}}}"
 
 
@@ -139,10 +143,5 @@ def without(nodes: list[Node], graph: Graph, gone: set[int]) -> Graph:
     used = {e.source for n in nodes if n.id not in gone for e in n.inputs} | set(graph.outputs)
     left = [n for n in nodes if n.id not in gone and (n.id in used or not graph.is_number(n.id))]
     place = {n.id: k for k, n in enumerate(left)}
-    renumbered = tuple(
-        dataclasses.replace(
-            n, id=place[n.id], inputs=tuple(dataclasses.replace(e, source=place[e.source]) for e in n.inputs)
-        )
-        for n in left
-    )
-    return Graph(renumbered, tuple(place[i] for i in graph.outputs), graph.notes)
+    renumbered = [n.moved(place[n.id], place) for n in left]
+    return Graph(tuple(renumbered), tuple(place[i] for i in graph.outputs), graph.notes)

@@ -7,7 +7,9 @@ leaves, and its notes say where a leaf has changed since.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -16,8 +18,16 @@ import numpy as np
 from tinygraph.autodiff.backward import walk
 from tinygraph.engine.tensor import Leaf, Record, Tensor
 from tinygraph.engine.types import Array
-from tinygraph.graph.data import Edge, Graph, Node, Summary
-from tinygraph.graph.records import behind, differentiated_inputs, kept_arrays
+from tinygraph.graph.data import Edge, Graph, Node, Summary, write_number
+from tinygraph.graph.gradients import name_gradients
+from tinygraph.graph.records import (
+    behind,
+    behind_with_values,
+    derivative,
+    differentiated_inputs,
+    given_names,
+    kept_arrays,
+)
 from tinygraph.graph.scopes import with_leaf_scopes
 from tinygraph.graph.values import encode, summarize
 from tinygraph.kernels.arrays import to_numpy
@@ -52,33 +62,57 @@ def snapshot(*tensors: Tensor, values: int = 64) -> Graph:
         found = ", ".join(type(t).__name__ for t in tensors) or "none"
         raise TypeError(f"snapshot takes one Tensor or more, not {found}")
     roots = [t.node for t in tensors]
-    records = behind(roots)
+    records = behind_with_values(roots)
     with np.errstate(all="ignore"):  # NumPy has warned of a division by zero when it was computed
         arrays, notes = compute_again(records, {t.node: t.data for t in tensors})
         grads, parts = collect_gradients(roots)
     place: dict[Any, int] = {}  # of a record, or of a constant by its id
     nodes: list[Node] = []
+    name_given = given_names(records)
     for record in records:
         edges = []
         for i, source in enumerate(record.inputs):
             key = source if isinstance(source, Record) else id(source)
             if key not in place:
                 place[key] = len(nodes)
-                nodes.append(constant_node(len(nodes), summarize(source, values)))
+                nodes.append(
+                    constant_node(len(nodes), summarize(source, values, masks=True), name_given(record, source))
+                )
             part = parts.get((record, i))
             edges.append(operand_edge(record, i, place[key], None if part is None else summarize(part, values)))
         place[record] = len(nodes)
         g = grads.get(record)
-        value, grad = summarize(arrays[record], values), None if g is None else summarize(g, values)
+        value, grad = summarize(arrays[record], values, masks=True), None if g is None else summarize(g, values)
         state = "none" if not record.needs else "pending" if not grads else "unused" if g is None else "computed"
         nodes.append(record_node(record, len(nodes), tuple(edges), value, grad, state))
     notes += notes_on_sums(roots, grads)
-    return with_leaf_scopes(Graph(tuple(nodes), tuple(place[root] for root in roots), tuple(notes)))
+    nodes = with_derivatives(nodes, {record: i for record, i in place.items() if isinstance(record, Record)})
+    graph = with_leaf_scopes(Graph(tuple(nodes), tuple(place[root] for root in roots), tuple(notes)))
+    return name_gradients(graph) if any(n.gradient_of for n in nodes) else graph
 
 
-def constant_node(place: int, value: Summary) -> Node:
-    """Return the node of an operand that is no Tensor."""
-    return Node(place, None, "constant", "constant", value.shape, value.dtype, value=value)
+def with_derivatives(nodes: list[Node], place: Mapping[Record, int]) -> list[Node]:
+    """Return the nodes, those that a recorded backward pass made with what they derive; ``place`` is of each record."""
+    by_number = {record.id: i for record, i in place.items()}
+    passes: dict[int, dict[int, int]] = {}  # the totals of each backward pass, by their identity
+    found = list(nodes)
+    for record, i in place.items():
+        if (made := derivative(record)) and made.node in place:
+            found[i] = dataclasses.replace(found[i], derives=(place[made.node], made.i))
+            passes[id(made.totals)] = made.totals
+    for number, totals in enumerate(passes.values()):
+        for value, gradient in totals.items():
+            if value in by_number and gradient in by_number:
+                node = found[by_number[gradient]]
+                of = (*node.gradient_of, (by_number[value], number))
+                found[node.id] = dataclasses.replace(node, gradient_of=of)
+    return found
+
+
+def constant_node(place: int, value: Summary, name: str | None = None) -> Node:
+    """Return the node of an operand that is no Tensor: an input if a module was given it under a name."""
+    kind = "input" if name else "constant"
+    return Node(place, None, kind, kind, value.shape, value.dtype, name, value=value)
 
 
 def operand_edge(record: Record, i: int, source: int, part: Summary | None) -> Edge:
@@ -87,14 +121,35 @@ def operand_edge(record: Record, i: int, source: int, part: Summary | None) -> E
     operand, k = record.inputs[i], 0 if op.variadic else i
     size = math.prod(operand.shape if isinstance(operand, Record) else np.shape(operand))
     copies = math.prod(record.shape) // size if op.elementwise and size else 1
-    return Edge(source, op.operands[k], op.partials[k], copies, part)
+    partial = op.partials[k]
+    if op.name == "power" and i == 0 and isinstance(record.inputs[1], int | float):
+        partial = slope_of_power(float(record.inputs[1]))
+    return Edge(source, op.operands[k], partial, copies, part)
+
+
+def slope_of_power(exponent: float) -> str:
+    """Return the template of the derivative of x to the power of a number, with what can be computed computed.
+
+    >>> slope_of_power(2), slope_of_power(0.5), slope_of_power(-1), slope_of_power(1)
+    ('2$x', '0.5$x^{-0.5}', '-$x^{-2}', '1')
+    """
+    if exponent in (0, 1):
+        return str(int(exponent))
+    factor = "-" if exponent == -1 else write_number(exponent)
+    return factor + ("$x" if exponent == 2 else f"$x^{{{write_number(exponent - 1)}}}")
 
 
 def record_node(
     record: Record, place: int, edges: tuple[Edge, ...], value: Summary, grad: Summary | None, state: str
 ) -> Node:
     """Return a record as a node."""
-    common: dict[str, Any] = {"shape": value.shape, "dtype": value.dtype, "name": record.name, "scope": record.scope}
+    common: dict[str, Any] = {
+        "shape": value.shape,
+        "dtype": value.dtype,
+        "name": record.name,
+        "scope": tuple(map(str, record.scope)),
+        "at": getattr(record, "at", ""),
+    }
     common |= {"inputs": edges, "requires_grad": record.needs, "value": value, "grad": grad, "grad_state": state}
     if isinstance(record, Leaf):
         return Node(place, None, record.kind, record.kind, **common)

@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 
 from tinygraph.engine.tensor import Tensor
-from tinygraph.engine.types import ArrayLike
-from tinygraph.graph.data import Summary
+from tinygraph.engine.types import Array, ArrayLike
+from tinygraph.graph.data import Node, Summary
 from tinygraph.kernels.arrays import to_numpy
 
-__all__ = ["WEAK", "decode", "encode", "summarize"]
+__all__ = ["WEAK", "decode", "encode", "parameters_of", "summarize"]
 
+MASKED = -1e8  # what is added to a score that a softmax is to leave out is this or less
 BINS = 16  # of a histogram
 WEAK = {"bool": bool, "int": int, "float": float, "none": type(None)}  # operands that have no dtype of their own
 
 
-def summarize(array: ArrayLike | None, values: int = 64) -> Summary:
+def summarize(array: ArrayLike | None, values: int = 64, masks: bool = False) -> Summary:
     """Return the statistics of an array, and of a small one all elements.
 
     Args:
         array: of any shape, on any backend; or a Python number, or None for an operand that was left out.
         values: the most elements that are listed; 0 or more.
+        masks: leave elements that a mask has put far below all others out of the statistics, and count them.
 
     Returns:
         A `Summary`. Of an array that holds no numbers, it has shape and dtype alone.
@@ -38,12 +40,17 @@ def summarize(array: ArrayLike | None, values: int = 64) -> Summary:
     listed = tuple(flat.tolist()) if array.size <= values else None
     common: dict[str, Any] = {"shape": array.shape, "dtype": weak or str(array.dtype)}
     common |= {"nbytes": array.nbytes, "values": listed}
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub":  # of other elements, such as complex numbers, JSON has the text
+        common["values"] = listed and tuple(x if x is None else str(x) for x in listed)
         return Summary(mean=None, std=None, min=None, max=None, zeros=0, nans=0, infs=0, **common)
     wide = flat.astype(np.float64)
     finite = wide[np.isfinite(wide)]
+    if masks:
+        finite = without_masked(finite)
     nans = int(np.isnan(wide).sum())
-    common |= {"zeros": int((wide == 0).sum()), "nans": nans, "infs": wide.size - finite.size - nans}
+    infs = int(np.isinf(wide).sum())
+    common |= {"zeros": int((wide == 0).sum()), "nans": nans, "infs": infs}
+    common |= {"masked": wide.size - finite.size - nans - infs}
     if not finite.size:
         return Summary(mean=None, std=None, min=None, max=None, **common)
     low, high = float(finite.min()), float(finite.max())
@@ -53,6 +60,16 @@ def summarize(array: ArrayLike | None, values: int = 64) -> Summary:
         mean, std, norm = float(finite.mean()), float(finite.std()), float(np.linalg.norm(finite))
     histogram = np.bincount(np.minimum(place, BINS - 1), minlength=BINS).tolist() if listed is None else ()
     return Summary(mean=mean, std=std, min=low, max=high, norm=norm, histogram=tuple(histogram), **common)
+
+
+def without_masked(finite: Array) -> Array:
+    """Return the elements but for those that a mask has put below -1e8: several of about one size, far off the rest."""
+    low = finite <= MASKED
+    rest = finite[~low]
+    if low.sum() < 2 or not rest.size or np.abs(rest).max() > -MASKED / 100:
+        return finite
+    least, most = float(finite[low].min()), float(finite[low].max())
+    return rest if most - least <= 1e-3 * -least else finite
 
 
 def encode(value: Any) -> Any:
@@ -93,3 +110,12 @@ def decode(value: Any) -> Any:
     if "array" in value:
         return np.array(decode(value["array"]), value["dtype"]).reshape(value["shape"])
     return Ellipsis if "ellipsis" in value else np.dtype(value["dtype"])
+
+
+def parameters_of(node: Node) -> dict[str, Any]:
+    """Return the parameters of a node as its op takes them.
+
+    Args:
+        node: of any graph.
+    """
+    return {name: decode(value) for name, value in node.params}

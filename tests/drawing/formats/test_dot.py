@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import graphviz
@@ -11,6 +12,7 @@ import pytest
 import tinygraph as tg
 from tests.batch import by_hand
 from tests.golden import check_golden
+from tinygraph.drawing.api import run_graphviz
 
 
 def test_dot_golden():
@@ -62,4 +64,45 @@ def test_dot_collapses_scopes():
     x = tg.Tensor(np.ones((4, 3)), name="x")
     graph = tg.snapshot(tg.batch_norm(x).sum().named("L"))
     assert "1 of them collapsed scopes" in graph.to_dot(depth=0)
-    assert "▸ batch_norm" in graph.to_dot(depth=0)
+    assert "▸ x̂ = batch_norm(x)" in graph.to_dot(depth=0)
+
+
+def test_empty_arrays_and_labels_are_no_syntax_error():
+    pygraphviz = pytest.importorskip("pygraphviz")
+    x = tg.Tensor(np.zeros((0, 3)), name="  (")
+    with tg.scope(""):
+        y = (x * tg.Tensor(np.ones(3), name="\x07")).named("y")
+    loss = y.sum()
+    loss.backward()
+    graph = dataclasses.replace(tg.snapshot(loss), notes=("", "\x1b"))
+    read = pygraphviz.AGraph(string=graph.to_dot(title="\x00"))
+    assert sorted(read.nodes()) == [f"n{n.id}" for n in graph.nodes]
+    assert run_graphviz(graph.to_dot(title="\x00"), "svg").count(b">empty<") > 2
+
+
+def test_a_scope_of_any_depth_is_written():
+    with tg.scope(*(f"s{k}" for k in range(5_000))):
+        y = tg.Tensor([1.0], name="x") * 2
+    text = tg.snapshot(y).to_dot(depth=5_000)
+    assert text.count("subgraph") == 50
+    assert "n2 [label" in text
+
+
+def test_a_gradient_is_a_node_where_gradients_are_asked_for():
+    graph = tg.snapshot(by_hand()[1])
+    found = {show: graph.to_dot(show=show) for show in ("both", "gradient", "backward")}
+    gradients = sum(n.grad is not None for n in graph.nodes)
+    assert gradients > 5
+    back = r"(n\d+) -> (n\d+) \[.*arrowtail=empty.* dir=back"
+    assert not re.findall(back, found["both"])
+    for show in ("gradient", "backward"):
+        lines = re.findall(back, found[show])
+        tables = dict(re.findall(r"(n\d+) \[label=<<table.*?<i><b>(.*?)</b></i>", found[show]))
+        named = {node: said for node, said in tables.items() if said.startswith("∂L/∂")}
+        assert {end for line in lines for end in line} <= named.keys()
+        said = " ".join(named.values())
+        assert "∂L/∂σ = Σ₀ ∂x̂·(−x_c/σ²)" in said and "(the seed)" in said
+        assert (len(tables) > len(named)) == (show == "gradient")
+    assert "∂L/∂" in graph.to_dot(show="gradient", depth=0)
+    with pytest.raises(ValueError, match="no scope is 'nowhere'"):
+        graph.to_dot(show="gradient", expand=["nowhere"])

@@ -30,6 +30,6 @@ def test_hostile_names_in_a_page(hostile: Graph) -> None:
     assert tags.tags.count("script") == 2
     assert "</script>alert" not in page
     assert not re.findall(r'(?:src|href)="?https?:|url\(|@import', page)
-    where = re.search(r'id="paths">(.*?)</script>', page, re.S)
+    where = re.search(r'id="data">(.*?)</script>', page, re.S)
     assert where is not None
     json.loads(where[1])

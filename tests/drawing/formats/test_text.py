@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import re
 
 import numpy as np
+import pytest
 
 import tinygraph as tg
 from tests.batch import by_hand
 from tests.golden import check_golden
+from tinygraph import Graph, Parameter, Tensor, grad, snapshot
 
 
 def test_text_golden():
@@ -108,8 +111,61 @@ def test_text_collapses_scopes():
     x = tg.Tensor(np.ones((4, 3)), name="x")
     graph = tg.snapshot(tg.batch_norm(x).sum().named("L"))
     chart = graph.text(depth=0)
-    assert "■  ▸ batch_norm  (7 ops)" in chart
+    assert "■  ▸ x̂ = batch_norm(x)  (7 ops)" in chart
     assert "x_c" not in chart
     assert chart.splitlines()[0].startswith("8 ops")
     assert graph.text(depth=0, ascii=True).isascii()
     assert graph.text(depth=0, expand=["batch_norm"]) == graph.text()
+
+
+def test_a_recorded_gradient_is_one_row_with_one_formula(graphs: dict[str, Graph]) -> None:
+    said = graphs["gradient_graph"].text()
+    rows = {row.partition(" = ")[0].split()[-1]: row for row in said.splitlines()[3:] if "∂L/∂" in row}
+    assert "∂L/∂σ = Σ₀ ∂x̂·(−x_c/σ²)" in rows["∂L/∂σ"]
+    assert "∂L/∂x_c = ∂x̂/σ + ∂q·2x_c" in rows["∂L/∂x_c"]
+    assert "dx = ∂L/∂x = ∂x_c + ∂μ/4 copied" in rows["dx"]  # a person named it
+    assert len(rows) == 10
+    assert "sum_to" not in said
+    assert "not computed yet" not in said
+    assert "dx = ∂L/∂x = ∂s through ▸ batch_norm" in graphs["gradient_graph"].text(depth=0)
+
+
+def test_gradients_of_matrix_products_are_products() -> None:
+    x, w, v = (
+        Tensor(np.ones((4, 3)), name="x"),
+        Parameter(np.ones((3, 5)), name="W"),
+        Parameter(np.ones((5, 1)), name="V"),
+    )
+    loss = (tg.relu((x @ w).named("a")).named("h") @ v).named("D").sum().named("L")
+    (dx,) = grad(loss, x, create_graph=True)
+    penalty = tg.square(dx).sum().named("P")
+    said = snapshot(*grad(penalty, [w, v], create_graph=True)).text()
+    for row in ("∂L/∂h = ∂D Vᵀ", "∂L/∂x = ∂a Wᵀ", "∂P/∂(∂L/∂a) = ∂P/∂(∂L/∂x) W ", "∂P/∂W = via ∂L/∂x"):
+        assert row in said
+
+
+def test_at_says_where_each_value_was_made():
+    with tg.record_places():
+        x = tg.Tensor([1.0, 2.0], name="x")
+        with tg.scope("net"):
+            h = (x * 2).named("h")
+            y = (h + 1).named("y")
+    here = inspect.currentframe().f_lineno
+    graph = tg.snapshot(y)
+    lines = graph.text(at=True).splitlines()
+    assert [line.split("test_text.py:")[1].split()[0] for line in lines[3:] if "test_text.py" in line] == [
+        str(here - k) for k in (4, 2, 1)
+    ]
+    assert f"test_text.py:{here - 2} …" in graph.text(at=True, depth=0)  # of a collapsed scope, the first
+    assert "made at" not in graph.text()
+    with pytest.raises(ValueError, match=r"inside of `with tinygraph.record_places\(\):`"):
+        tg.snapshot(tg.Tensor([1.0]) * 2).text(at=True)
+
+
+def test_at_has_a_column_beside_recorded_gradients():
+    with tg.record_places():
+        x = tg.Tensor([1.0, 2.0], name="x")
+        (dx,) = tg.grad((x * x).sum().named("L"), x, create_graph=True)
+    text = tg.snapshot(dx).text(at=True)
+    assert text.splitlines()[2].endswith("made at")
+    assert re.search(r"∂L/∂x = .*test_text\.py:\d+$", text, re.M)

@@ -10,11 +10,14 @@ import math
 from collections.abc import Sequence
 
 from tinygraph.drawing.layout.grid import lane_kinds, links_of
-from tinygraph.drawing.layout.labels import definition_runs, is_loss, label_runs
+from tinygraph.drawing.layout.labels import call_runs, definition_runs, is_loss, label_runs
 from tinygraph.drawing.style.conventions import MOST_CARDS, plural, shape_text
-from tinygraph.drawing.style.formula import text_of
+from tinygraph.drawing.style.formula import name_runs, plain_text
+from tinygraph.drawing.style.names import cut_text
 from tinygraph.drawing.style.palette import LIGHT
+from tinygraph.graph.batch import Batch, with_batch
 from tinygraph.graph.data import Graph, Node
+from tinygraph.graph.options import op_words
 from tinygraph.graph.scopes import fit
 from tinygraph.graph.simplify import inline
 
@@ -39,25 +42,27 @@ CLASSES = {
 }
 
 
-def mermaid(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) -> str:
+def mermaid(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = (), batch: Batch = None) -> str:
     """Write a graph as a Mermaid flowchart.
 
     Args:
         graph: from `snapshot`.
         depth: scopes deeper than this are collapsed; None collapses as many as Mermaid's limit asks for.
         expand: paths of scopes that stay open.
+        batch: name of the input whose first axis is the batch, or several; or names with the axis of each; () where
+            there is none. It is found where none is given.
 
     Returns:
         Mermaid text, under 50,000 characters. The same graph gives the same text.
 
     Raises:
-        ValueError: it is too long at this depth, or ``expand`` names no scope.
+        ValueError: it is too long at this depth, ``expand`` names no scope, or ``batch`` no value or axis.
 
     >>> from tinygraph import Tensor, snapshot
     >>> mermaid(snapshot((Tensor([1.0], name="x") * 3).named("y"))).splitlines()[1]
     'flowchart LR'
     """
-    small = inline(graph)
+    small = inline(with_batch(graph, batch))
     for limit in (MOST_CARDS, 100, 50, 25):
         text = flowchart(fit(small, limit, depth, expand))
         if len(text) < MOST:
@@ -100,13 +105,16 @@ def node_class(graph: Graph, node: Node) -> str:
 def node_line(graph: Graph, node: Node) -> str:
     """Write one node: its name, and how it is made."""
     if node.kind == "scope":
-        name, made = f"▸ {node.name}", f"{plural(dict(node.params).get('ops', 0), 'op')} · {shape_text(node.shape)}"
+        about = dict(node.params)
+        times = f"×{about['repeat']} · " if about.get("repeat", 1) > 1 else ""
+        counts = about.get("options") or plural(about.get("ops", 0), "op")
+        name, made = f"▸ {plain_text(call_runs(graph, node))}", f"{times}{counts} · {shape_text(node.shape)}"
     elif node.op is None:
-        name, made = text_of(label_runs(graph, node.id)), f"{node.kind} {shape_text(node.shape)}"
+        name, made = plain_text(label_runs(graph, node.id)), f"{node.kind} {shape_text(node.shape)}"
     else:
         name, made = (
-            text_of(label_runs(graph, node.id)) if node.name else node.op,
-            text_of(definition_runs(graph, node.id)),
+            plain_text(name_runs(node.name)) if node.name else op_words(graph, node),
+            plain_text(definition_runs(graph, node.id)),
         )
     kind = node_class(graph, node)
     return f'n{node.id}["{mermaid_text(name, 60)}<br/><small>{mermaid_text(made, 80)}</small>"]' + (
@@ -116,6 +124,6 @@ def node_line(graph: Graph, node: Node) -> str:
 
 def mermaid_text(text: str, most: int = 80) -> str:
     """Write text so that Mermaid shows it and reads nothing into it: all but letters and digits as character codes."""
-    text = text if len(text) <= most else text[: most - 1] + "…"
+    text = cut_text(text, most)
     plain = set(" ·,.()=+−÷×√Σ▸…↑↓²³")
     return "".join(c if c.isalnum() or c in plain else f"#{ord(c)};" if c.isprintable() else " " for c in text)

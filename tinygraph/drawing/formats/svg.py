@@ -7,52 +7,58 @@ the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from tinygraph.drawing.fitting import UNITS, Fitted, Room, fit_gradients, fit_picture, pixels, room_for
+from tinygraph.drawing.formats.legend import SIZE as KEY_SIZE
+from tinygraph.drawing.formats.legend import Key, below, family_class
+from tinygraph.drawing.layout.blank import blank_graph, blank_layout, names_in, read_blank
 from tinygraph.drawing.layout.card import (
     BODY,
     CELL,
-    FEW_PARTS,
     Bars,
-    Card,
+    Held,
     Item,
     Outline,
     Table,
     Text,
-    add_heading,
-    array_block,
-    put_in_row,
     statistics_text,
 )
-from tinygraph.drawing.layout.edge_labels import CHIP_SIZE
-from tinygraph.drawing.layout.geometry import Chip, Lane, Layout, Placed, Point, Route
-from tinygraph.drawing.layout.labels import is_rounding
-from tinygraph.drawing.layout.place import lay_out, scale_to_fit
-from tinygraph.drawing.style.conventions import MOST_CARDS, NOUGHT, numeral, shape_text
-from tinygraph.drawing.style.formula import Run, clip_runs, font_size, name_runs, text_of, width_of, words
-from tinygraph.drawing.style.highlight import Highlight, Show, read_show
-from tinygraph.drawing.style.text_width import wrap
+from tinygraph.drawing.layout.distances import COMPACT
+from tinygraph.drawing.layout.geometry import (
+    TITLE,
+    Box,
+    Chip,
+    Lane,
+    Layout,
+    Placed,
+    Point,
+    Route,
+    Rule,
+    bends,
+    centre_layout,
+)
+from tinygraph.drawing.layout.grid import Link
+from tinygraph.drawing.layout.labels import is_rounding, picture_name
+from tinygraph.drawing.layout.mirror import is_mirrored
+from tinygraph.drawing.style.conventions import NOUGHT, shape_text
+from tinygraph.drawing.style.formula import LEAST, Run, clip_runs, font_size, width_of, words
+from tinygraph.drawing.style.highlight import Highlight, Show
+from tinygraph.drawing.style.names import cut_text, name_text
 from tinygraph.drawing.style.themes import THEMES, style
-from tinygraph.graph.data import Graph, Node, Summary
-from tinygraph.graph.diff import Difference, diff
-from tinygraph.graph.paths import Path
-from tinygraph.graph.scopes import fit, scopes
-from tinygraph.graph.simplify import inline
+from tinygraph.graph.batch import Batch, with_batch
+from tinygraph.graph.data import Graph, Node
+from tinygraph.graph.options import op_words
 
-__all__ = ["document", "pixels", "svg", "svg_diff", "svg_paths", "xml_text"]
+__all__ = ["document", "pixels", "svg", "xml_text"]
 
-PAGE, LEGIBLE = (1600.0, 900.0), 0.62  # pixels of a slide, and how small a picture may be made to fit it
-KEY_GAP = 22.0  # between two entries of the legend
-UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
-FAMILY = {"input": "data"}  # what is drawn as what
-FAMILY_WORDS = {"data": "data", "constant": "constant", "parameter": "parameter", "elementwise": "elementwise", "shape": "shape",
-                "linear": "linear", "window": "window", "reduction": "reduction", "loss": "loss", "fused": "fused op",
-                "scope": "collapsed scope"}  # fmt: skip
-KEYS = (("data",), ("constant",), ("parameter",), ("elementwise", "linear", "window", "shape"), ("reduction",), ("loss",),
-        ("fused",), ("scope",))  # fmt: skip
+ENLARGED = 1.3  # a picture that is narrower than asked is enlarged by so much at most
+CAPITAL = 0.8  # how high a capital is, in em, and a little above it
 
 
 def svg(
@@ -62,50 +68,120 @@ def svg(
     theme: str = "light",
     show: Show = "both",
     width: float | str | None = None,
+    height: float | str | None = None,
     depth: int | None = None,
     expand: Sequence[str] = (),
     title: str | None = None,
+    blank: str | Sequence[str] = (),
+    batch: Batch = None,
+    legend: bool = True,
+    caption: bool = True,
+    font_size: float | None = None,
 ) -> str:
     """Draw a graph as SVG.
 
     Args:
         graph: from `snapshot`.
-        detail: 0 symbols, 1 summaries, 2 numbers; "auto" takes 2 up to 15 nodes, 1 up to 60, 0 above.
+        detail: 0 symbols, 1 summaries, 2 numbers; "auto" takes what is legible.
         theme: "light", "dark", "print" (line style carries everything), "transparent", or "auto", which
             follows the reader's ``prefers-color-scheme``.
-        show: "forward", "backward", "both", "memory", "health", "path=x,y" or a tuple of names.
-        width: of the picture, in pixels or as "506pt"; no text in it is smaller than 6 pt.
-        depth: scopes deeper than this are collapsed; None collapses as many as it takes to fit.
+        show: "forward", "backward", "both", "gradient", "memory", "health", "path=x,y" or a tuple of names.
+        width: of the picture, in pixels or as "506pt"; no text in it is smaller than 6 pt, and it is no higher than a
+            page of this width.
+        height: the greatest, likewise.
+        depth: scopes deeper than this are collapsed; None collapses as many as it takes to be legible.
         expand: paths of scopes to leave open, such as ``"net/bn1"``.
         title: a heading.
+        blank: what is left out for a reader to fill in, everything else staying in its place: "values", "gradients",
+            "derivatives" (the labels of the gradient arrows), or names such as ``["x̂", "∂σ"]``.
+        batch: name of the input whose first axis is the batch, or several; or names with the axis of each; () where
+            there is none. It is found where none is given.
+        legend: explain colours and lines below the picture.
+        caption: say below it how much is shown, and what its reader must know.
+        font_size: of the smallest letters, in points; 6 where a width is given.
 
     Returns:
         An SVG document. The same graph gives the same bytes.
 
     Raises:
-        ValueError: an option is not known, or ``expand`` names no scope.
+        ValueError: an option is not known, ``expand`` names no scope, ``batch`` no value or axis, or there are no
+            gradients to leave out.
+        KeyError: a name in ``blank`` is none of the graph's.
 
     >>> from tinygraph import Tensor, snapshot
     >>> svg(snapshot((Tensor([1.0], name="x") * 3).named("y")), detail=0).startswith("<svg")
     True
     """
+    return draw_picture(
+        graph, detail=detail, theme=theme, show=show, width=width, height=height, depth=depth, expand=expand,
+        title=title, legend=legend, caption=caption, font_size=font_size, blank=blank, batch=batch,
+    )[0]  # fmt: skip
+
+
+def draw_picture(
+    graph: Graph, *, detail: int | str = "auto", theme: str = "light", show: Show = "both",
+    width: float | str | None = None, height: float | str | None = None, depth: int | None = None,
+    expand: Sequence[str] = (), title: str | None = None, legend: bool = True, caption: bool = True,
+    font_size: float | None = None, blank: str | Sequence[str] = (), batch: Batch = None,
+) -> tuple[str, Fitted]:  # fmt: skip
+    """Draw a graph as SVG; return it, and what it shows. The arguments are those of `svg`."""
+    writer, page, fitted = compose_picture(
+        graph, detail=detail, theme=theme, show=show, width=width, height=height, depth=depth, expand=expand,
+        title=title, legend=legend, caption=caption, font_size=font_size, blank=blank, batch=batch,
+    )  # fmt: skip
+    return writer.document(page), fitted
+
+
+def compose_picture(
+    graph: Graph, *, detail: int | str, theme: str, show: Show, width: float | str | None, height: float | str | None,
+    depth: int | None, expand: Sequence[str], title: str | None, legend: bool, caption: bool, font_size: float | None,
+    blank: str | Sequence[str], batch: Batch,
+) -> tuple[Writer, PageSize, Fitted]:  # fmt: skip
+    """Lay a graph out with the options of `svg`; return what stands where, how large it is, and what it shows."""
     check_options(detail, theme)
-    drawn = fit(inline(graph), MOST_CARDS, depth, expand)
-    highlight = read_show(drawn, show)
-    count = sum(not drawn.is_number(n.id) for n in drawn.nodes)
-    most = None if width is None else pixels(width)
-    levels = [detail] if isinstance(detail, int) else list(range(automatic_detail(count), -1, -1))
-    for level in levels:
-        layout = lay_out(
-            drawn, level, highlight.show, chips=count <= 60, boxes=scopes(drawn), badges=highlight.badges, most=most
+    graph = with_batch(graph, batch)
+    room = room_for(width, height, font_size)
+
+    def writer_of(fitted: Fitted) -> Writer:
+        drawn, layout, highlight, said, _ = fitted
+        compact = room.spacing is COMPACT
+        layout = centre_layout(layout, room.width if compact else min(room.width, layout.height))  # for its legend
+        return Writer(
+            graph, drawn, layout, theme, title, highlight, legend=legend, caption=caption, said=said, compact=compact
         )
-        room = most or math.inf
-        if layout.width <= room and layout.height < 1.5 * room and (most or scale_to_fit(layout, PAGE) > LEGIBLE):
-            break
-    if most is not None and layout.width > most:
-        note = f"{width} is too narrow for letters of 6 pt: this drawing needs {layout.width:.0f} px"
-        highlight = highlight._replace(caption=f"{highlight.caption}; {note}" if highlight.caption else note)
-    return Writer(graph, drawn, layout, theme, title, highlight).document(width)
+
+    def size(fitted: Fitted) -> Point:
+        return writer_of(fitted).size
+
+    fit: Callable[..., Fitted] = fit_gradients if is_mirrored(graph, show) else fit_picture
+    fitted = fit(graph, room, detail=detail, show=show, depth=depth, expand=expand, size=size, keep=names_in(blank))
+    if room.narrow and fitted.layout.width > room.width * 1.001:
+        needs = f"{fitted.layout.width * room.scale:.0f} px"
+        warnings.warn(f"{width} is too narrow for letters of this size: this drawing needs {needs}", stacklevel=4)
+    if blank:
+        blanks = read_blank(fitted.drawn, blank)
+        fitted = fitted._replace(drawn=blank_graph(fitted.drawn, blanks), layout=blank_layout(fitted.layout, blanks))
+    writer = writer_of(fitted)
+    return writer, size_of(writer.size, room, width, height, writer.compact), fitted
+
+
+def size_of(size: Point, room: Room, width: float | str | None, height: float | str | None, compact: bool) -> PageSize:
+    """Return how large a picture is in its file: as asked, but its letters are not much over the smallest."""
+    w, h = size
+    scale = room.scale if width is None and height is None else room.scale * ENLARGED
+    if height is not None:
+        scale = min(scale, pixels(height) / h)
+    if width is None:
+        return PageSize(w * scale, h * scale, w)
+    full = pixels(width)
+    enlarged = room.scale if compact else scale  # more of it on a page is worth more than larger letters
+    scale = min(scale, enlarged, full / w, max(room.scale, room.height * room.scale / h))
+    return PageSize(full, h * scale, full / scale, re.sub(r"[\d.\s]", "", str(width)) or "px")
+
+
+def automatic_detail(count: int) -> int:
+    """Return the greatest detail at which ``count`` cards are legible."""
+    return 2 if count <= 15 else 1 if count <= 60 else 0
 
 
 def check_options(detail: int | str, theme: str) -> None:
@@ -116,133 +192,9 @@ def check_options(detail: int | str, theme: str) -> None:
         raise ValueError(f"theme is {theme!r}; it must be one of {', '.join(THEMES)}")
 
 
-def pixels(width: float | str) -> float:
-    """Return a length in pixels."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(px|pt|mm|cm|in)?\s*", str(width))
-    if not found or not float(found[1]):
-        raise ValueError(f"width is {width!r}; it must be a number of pixels, or a length such as '506pt'")
-    return float(found[1]) * UNITS[found[2] or "px"]
-
-
-def automatic_detail(count: int) -> int:
-    """Return the greatest detail at which ``count`` cards are legible."""
-    return 2 if count <= 15 else 1 if count <= 60 else 0
-
-
-def svg_diff(
-    found: Difference,
-    *,
-    detail: int | str = "auto",
-    theme: str = "light",
-    width: float | str | None = None,
-    title: str | None = None,
-) -> str:
-    """Draw two graphs below each other: what they share steps back, what differs is outlined.
-
-    Args:
-        found: what `diff` found.
-        detail: 0 symbols, 1 summaries, 2 numbers; "auto" takes 1 up to 60 nodes, 0 above.
-        theme: as in `svg`.
-        width: of the picture, in pixels or as "506pt"; no text in it is smaller than 6 pt.
-        title: what readers of the page hear; by default, which two are compared.
-
-    Returns:
-        An SVG document.
-
-    Raises:
-        ValueError: an option is not known.
-
-    >>> from tinygraph import Tensor, diff, snapshot
-    >>> x = Tensor([1.0], name="x")
-    >>> svg_diff(diff(snapshot((x * 2).named("y")), snapshot((x + x).named("y")))).startswith("<svg")
-    True
-    """
-    check_options(detail, theme)
-    drawn = diff(fit(inline(found.a), MOST_CARDS), fit(inline(found.b), MOST_CARDS))
-    count = max(sum(not g.is_number(n.id) for n in g.nodes) for g in (drawn.a, drawn.b))
-    level = detail if isinstance(detail, int) else min(automatic_detail(count), 1)
-    most = None if width is None else pixels(width)
-    parts: list[Writer] = []
-    for whole, graph, alone, own, name in (
-        (found.a, drawn.a, found.only_a, drawn.only_a, found.names[0]),
-        (found.b, drawn.b, found.only_b, drawn.only_b, found.names[1]),
-    ):
-        strong = frozenset(own)
-        said = f"{len(whole) - len(alone)} of {len(whole)} nodes are in both; those of {name} alone are outlined"
-        edges = frozenset((e.source, i) for i in own for e in graph.nodes[i].inputs)
-        highlight = Highlight("both", strong=strong, nodes=strong, edges=edges, caption=said)
-        layout = lay_out(graph, level, "both", chips=False, boxes=scopes(graph), most=most)
-        parts.append(Writer(whole, graph, layout, theme, name, highlight, f"{len(parts)}-"))
-    w, y, body = max(p.width for p in parts), 0.0, []
-    for part in parts:
-        body += [f'<g transform="translate({at((w - part.width) / 2)} {at(y)})">', *part.body(), "</g>"]
-        y += part.height
-    name = title or f"{found.names[0]} and {found.names[1]}, compared"
-    about = ". ".join(f"{part.title}: {part.description()}" for part in parts)
-    return document(body, w, y, theme, name, about, width)
-
-
-def svg_paths(found: Sequence[Path], *, theme: str = "light", title: str | None = None) -> str:
-    """Draw a gradient that was split by path: a table for each way, and their sum.
-
-    Args:
-        found: what `tinygraph.paths` found: the names on each way, and its part of the gradient.
-        theme: as in `svg`.
-        title: what readers of the page hear; "The gradient, split by path" if not given.
-
-    Returns:
-        An SVG document.
-
-    Raises:
-        ValueError: there is no path.
-
-    >>> from tinygraph import Tensor, paths
-    >>> x = Tensor([1.0, 2.0], name="x")
-    >>> svg_paths(paths(x, (x * x).named("y"), np.ones(2))).startswith("<svg")
-    True
-    """
-    check_options("auto", theme)
-    if not found:
-        raise ValueError("svg_paths: there is no path to draw")
-    shape = tuple(found[0][1].shape)
-    columns = [part.ravel().tolist() for _, part in found]
-    sums = [math.fsum(parts) for parts in zip(*columns, strict=True)]
-    largest = max((abs(v) for column in columns for v in column), default=0.0)
-    blocks = []
-    for k, values in enumerate([*columns, sums]):
-        values = [0.0 if abs(v) < 1e-12 * largest else v for v in values]
-        arrow = Run("\xa0→\xa0", "roman")
-        way = (
-            [run for n, name in enumerate(found[k][0]) for run in ((arrow,) * (n > 0) + name_runs(name))]
-            if k < len(found)
-            else []
-        )
-        mark = words(
-            f"{numeral(k)} " if k < min(len(found), FEW_PARTS) else "" if k < len(found) else "the whole gradient"
-        )
-        blocks.append(add_heading((*mark, *way), array_block(summary_of(shape, values), "grad"), "grad"))
-    row = put_in_row(blocks, ["+"] * (len(found) - 1) + ["="], "grad")
-    w, h = row.width + 40, row.height + 26
-    items = tuple(item._replace(y=item.y + 12) for item in row.items)
-    card = Card(0, w, h, 0.0, "input", "input", items, (0, 0), (0, 0), 0.0, "")
-    layout = Layout(w + 24, h + 20, (Placed(card, 12, 8),), (), (), (), ())
-    empty = Graph((), ())
-    return Writer(empty, empty, layout, theme, title or "The gradient, split by path", Highlight("both")).document()
-
-
-def summary_of(shape: tuple[int, ...], values: Sequence[float]) -> Summary:
-    """Return the summary of numbers in C order, without a histogram."""
-    mean = math.fsum(values) / max(len(values), 1)
-    std = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / max(len(values), 1))
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    return Summary(
-        shape, "float64", mean, std, low, high, list(values).count(0.0), 0, 0, 8 * len(values), values=tuple(values)
-    )
-
-
 # ---------------------------------------------------------------------------------------------------------- letters
 
-UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 SAFE = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 
@@ -257,32 +209,50 @@ def at(x: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
+PREFIX = "\0"  # of each id, until the whole drawing is known; no other part of a document can have this character
+
+
+class PageSize(NamedTuple):
+    """How large a picture is in its file, in pixels; ``across`` of the drawing's pixels lie side by side in it."""
+
+    width: float
+    height: float
+    across: float
+    unit: str = ""
+
+
 def document(
-    body: Sequence[str], w: float, h: float, theme: str, name: str, about: str, width: float | str | None = None
+    body: Sequence[str],
+    w: float,
+    h: float,
+    theme: str,
+    name: str,
+    about: str,
+    page: PageSize | None = None,
+    prefix: str | None = None,
 ) -> str:
-    """Put a drawing of w × h into an SVG document."""
-    unit = re.sub(r"[\d.\s]", "", str(width)) or "px"
-    most = w if width is None else pixels(width) / UNITS[unit]
-    unit = "" if width is None else unit
-    size = f'width="{at(most)}{unit}" height="{at(most * h / w)}{unit}"'
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-{theme}" viewBox="0 0 {at(w)} {at(h)}" {size} '
-        'xml:space="preserve" role="img" aria-labelledby="tg-title tg-desc">',
-        f'<title id="tg-title">{xml_text(name)}</title>',
-        f'<desc id="tg-desc">{xml_text(about)}</desc>',
+    """Put a drawing of w × h into an SVG document, in the middle of its page.
+
+    Each id begins with ``prefix``. Where none is given it comes from the content, so that two pictures in one page
+    have different ids, and one picture the same ids every time.
+    """
+    page = page or PageSize(w, h, w)
+    left, w = (w - page.across) / 2, page.across
+    unit = UNITS[page.unit or "px"]
+    size = f'width="{at(page.width / unit)}{page.unit}" height="{at(page.height / unit)}{page.unit}"'
+    text = "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tg-{theme}" viewBox="{at(left)} 0 {at(w)} {at(h)}" {size} '
+        f'xml:space="preserve" role="img" aria-labelledby="{PREFIX}title {PREFIX}desc">',
+        f'<title id="{PREFIX}title">{xml_text(name)}</title>',
+        f'<desc id="{PREFIX}desc">{xml_text(about)}</desc>',
         f"<style>\n{style(theme)}\n</style>",
-        *([] if theme == "transparent" else [f'<rect class="paper" width="{at(w)}" height="{at(h)}"/>']),
+        *([] if theme == "transparent" else [f'<rect class="paper" x="{at(left)}" width="{at(w)}" height="{at(h)}"/>']),
         *body,
         "</svg>\n",
     ])  # fmt: skip
-
-
-class Key(NamedTuple):
-    """One entry of the legend: its drawing and its words."""
-
-    width: float
-    draw: str
-    words: str
+    if prefix is None:
+        prefix = f"tg{hashlib.sha256(text.encode()).hexdigest()[:8]}-"
+    return text.replace(PREFIX, xml_text(prefix))
 
 
 class Writer:
@@ -297,23 +267,30 @@ class Writer:
         title: str | None,
         highlight: Highlight,
         prefix: str = "",
+        *,
+        legend: bool = True,
+        caption: bool = True,
+        said: str = "",
+        compact: bool = False,
     ) -> None:
         self.graph, self.drawn, self.layout, self.theme = graph, drawn, layout, theme
         self.title, self.highlight, self.prefix = title, highlight, prefix
+        self.said, self.compact, self.legend, self.caption = said, compact, legend, caption
         self.out: list[str] = []
-        keys, room = self.legend(), layout.width - 30
-        wide = [key.words for key in keys if key.width - KEY_GAP > room]
-        self.rows = self.wrap_keys([key for key in keys if key.words not in wide], layout.width - 40)
-        self.captions = [line for said in (*wide, *self.write_captions()) for line in wrap(said, 9.5, room)]
-        self.head = 46.0 if title else 8.0
+        self.below = below(graph, drawn, layout, highlight, said, legend=legend, caption=caption, compact=compact)
+        self.head = 46.0 if title else 4.0 if compact else 8.0
         self.width = layout.width
-        self.height = self.head + layout.height + 26.0 + 20.0 * len(self.rows) + 15.0 * len(self.captions)
+        self.height = self.head + layout.height + self.below.height
 
-    def document(self, width: float | str | None = None) -> str:
-        """Return the whole SVG, of a width that is asked for."""
-        return document(
-            self.body(), self.width, self.height, self.theme, self.title or self.name(), self.description(), width
-        )
+    @property
+    def size(self) -> Point:
+        """Width and height of the whole picture."""
+        return self.width, self.height
+
+    def document(self, page: PageSize | None = None, prefix: str | None = None) -> str:
+        """Return the whole SVG, of a size and with a prefix of ids that are asked for."""
+        name, about = self.title or self.name(), self.description()
+        return document(self.body(), self.width, self.height, self.theme, name, about, page, prefix)
 
     def body(self) -> list[str]:
         """Return what stands between the style sheet and the end."""
@@ -323,21 +300,10 @@ class Writer:
         self.put(f'<g transform="translate(0 {at(self.head)})">')
         for lane in layout.lanes:
             self.lane(lane)
+        for rule in layout.rules:
+            self.rule(rule)
         for box in layout.boxes:
-            x0, y0, x1, y1 = box.rect
-            self.put(
-                f'<rect class="scope" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="12"/>'
-            )
-            self.text(
-                Text(
-                    x0 + 10,
-                    y0 + 14,
-                    clip_runs((*words("▾ "), *words(box.name, "bold")), 9.5, x1 - x0 - 20),
-                    9.5,
-                    "muted",
-                    "start",
-                )
-            )
+            self.box(box)
         for line in layout.routes:
             self.route(line)
         for placed in layout.cards:
@@ -345,17 +311,11 @@ class Writer:
         for chip in layout.chips:
             self.chip(chip)
         self.put("</g>")
-        y = self.head + layout.height + 24.0
-        for row in self.rows:
-            total = math.fsum(k.width for k in row)
-            x = max(20.0, (w - total) / 2)
-            for key in row:
-                self.put(f'<g transform="translate({at(x)} {at(y)})">{key.draw}</g>')
-                x += key.width
-            y += 20
-        for caption in self.captions:
-            self.text(Text(w / 2, y, clip_runs(words(caption), 9.5, w - 30), 9.5, "muted"))
-            y += 15
+        end = self.head + layout.height
+        for x, y, key in self.below.keys(w):
+            self.put(f'<g transform="translate({at(x)} {at(end + y)})">{self.key(key)}</g>')
+        for said in self.below.texts(w):
+            self.text(said._replace(y=end + said.y))
         return self.out
 
     def put(self, line: str) -> None:
@@ -364,16 +324,15 @@ class Writer:
 
     def name(self) -> str:
         """Name the picture."""
-        return "Computation of " + ", ".join(self.graph.label(i)[:60] for i in self.graph.outputs[:4])
+        return picture_name(self.graph)
 
     def description(self) -> str:
         """List the nodes in order."""
         lines = []
         for n in self.drawn.nodes:
             if not self.drawn.is_number(n.id):
-                lines.append(
-                    f"{self.drawn.label(n.id)[:80]}: {n.op or n.kind}, {shape_text(n.shape)}{sources(self.drawn, n)}"
-                )
+                name = cut_text(name_text(self.drawn.label(n.id)), 80)
+                lines.append(f"{name}: {op_words(self.drawn, n)}, {shape_text(n.shape)}{sources(self.drawn, n)}")
         return "; ".join(lines)
 
     # -- text
@@ -387,11 +346,30 @@ class Writer:
     def lane(self, lane: Lane) -> None:
         """Draw a band and its name."""
         shade = min(lane.depth, 2)
+        left, right = lane.left or 8.0, lane.right or self.layout.width - 8.0
         opacity = ' fill-opacity=".45"' if self.theme == "transparent" else ""
         self.put(
-            f'<rect class="lane{shade}"{opacity} x="8" y="{at(lane.top)}" width="{at(self.layout.width - 16)}" height="{at(lane.bottom - lane.top)}"/>'
+            f'<rect class="lane{shade}"{opacity} x="{at(left)}" y="{at(lane.top)}" width="{at(right - left)}" height="{at(lane.bottom - lane.top)}"/>'
         )
-        self.text(Text(lane.x, lane.y, lane.runs, 10.5, "muted", "start"))
+        if lane.name or lane.words:
+            self.text(Text(lane.x, lane.y, lane.runs, 11, "muted", "start"))
+
+    def rule(self, rule: Rule) -> None:
+        """Draw a line across the picture, and what it says in its middle."""
+        left, right = rule.left or 8.0, rule.right or self.width - 8.0
+        middle, said = (left + right) / 2, rule.runs(right - left - 16)
+        half = width_of(said, 11) / 2 + 8
+        for x0, x1 in ((left, middle - half), (middle + half, right)):
+            self.put(f'<path class="divide" d="M{at(x0)} {at(rule.y)}H{at(x1)}"/>')
+        self.text(Text(middle, rule.y + 3.6, said, 11, "muted"))
+
+    def box(self, box: Box) -> None:
+        """Draw the frame of a scope and its name."""
+        x0, y0, x1, y1 = box.rect
+        self.put(
+            f'<rect class="scope" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="12"/>'
+        )
+        self.text(Text(box.x, y0 + 14, box.runs, TITLE, "muted", "start"))
 
     def route(self, route: Route) -> None:
         """Draw the lines of an edge and their heads."""
@@ -399,32 +377,45 @@ class Writer:
         source = link.edge.source
         back = self.highlight.edges is not None and (source, link.v) not in self.highlight.edges
         fade = ' class="faint"' if back else ""
-        self.put(f'<g id="{self.prefix}e{source}-{link.v}-{link.k}"{fade}>')
+        self.put(f'<g id="{PREFIX}{self.prefix}e{source}-{link.v}-{link.k}"{fade}>')
         if route.forward:
             points, head = cut_end(route.forward, 9.0)
-            self.put(f'<path class="value-line" d="{curve(points)}"/>')
+            self.put(f'<path class="value-line{self.stress(link, "value")}" d="{curve(points)}"/>')
             self.put(f'<path class="value" d="{arrow(head, route.forward[-1], 4.2)}"/>')
         if route.backward:
             points, head = cut_end(route.backward, 10.0)
-            self.put(f'<path class="grad-line" d="{curve(points)}"/>')
+            self.put(f'<path class="grad-line{self.stress(link, "grad")}" d="{curve(points)}"/>')
             self.put(f'<path class="grad-head" d="{arrow(head, inset(head, route.backward[-1]), 4.4)}"/>')
         self.put("</g>")
+
+    def stress(self, link: Link, ink: str) -> str:
+        """Return the class of a line that is thick, with a space before it; "" of any other."""
+        return " thick" if (link.edge.source, link.v, link.edge.operand, ink) in self.highlight.thick else ""
 
     def chip(self, chip: Chip) -> None:
         """Draw a label on an edge."""
         x0, y0, x1, y1 = chip.rect
         hushed = self.highlight.edges is not None and chip.ends not in self.highlight.edges
+        frame = "card box" if chip.empty else "card"
         self.put(
-            f'<g class="chip"><rect class="card" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="6"/>'
+            f'<g class="chip"><rect class="{frame}" data-ends="{chip.ends[0]}-{chip.ends[1]}" x="{at(x0)}" y="{at(y0)}" width="{at(x1 - x0)}" height="{at(y1 - y0)}" rx="6"/>'
         )
-        self.text(Text((x0 + x1) / 2, y1 - 4.6, chip.runs, CHIP_SIZE, "muted" if hushed else chip.ink))
+        base = chip_base(chip)
+        if chip.back:
+            x = x0 + 3.5 + width_of(chip.runs, chip.size)
+            self.text(Text(x, base, chip.runs, chip.size, "muted" if hushed else chip.ink, "end"))
+            self.put(f'<path class="edge" d="M{at(x + 3.5)} {at(y0 + 3)}V{at(y1 - 3)}"/>')
+            self.text(Text(x + 7, base, chip.back, chip.size, "muted" if hushed else "grad", "start"))
+        else:
+            middle = x0 + 10 if chip.empty else (x0 + x1) / 2
+            self.text(Text(middle, base, chip.runs, chip.size, "muted" if hushed else chip.ink))
         self.put("</g>")
 
     def card(self, placed: Placed) -> None:
         """Draw a card."""
         card = placed.card
         node = self.drawn.nodes[card.node] if card.node < len(self.drawn.nodes) else None
-        family = FAMILY.get(card.family, card.family)
+        family = family_class(card.family)
         w, h, head = card.width, card.height, card.header
         radius = 11.0
         thick = "strong" if card.kind in ("parameter", "scope") else "edge"
@@ -433,6 +424,7 @@ class Writer:
             if card.node in self.highlight.strong
             else thick
         )
+        thick = "now" if card.node in self.highlight.current else thick
         dash = " dashed" if card.kind in ("constant", "stub") else ""
         name = f"n{node.id}" if node else f"stub{placed.card.node}-{at(placed.y)}"
         back = self.highlight.nodes is not None and card.node not in self.highlight.nodes
@@ -443,7 +435,7 @@ class Writer:
             else ""
         )
         self.put(
-            f'<g id="{self.prefix}{name}" class="node{fade}"{scope} transform="translate({at(placed.middle)} {at(placed.y)})">'
+            f'<g id="{PREFIX}{self.prefix}{name}" class="node{fade}"{scope} transform="translate({at(placed.middle)} {at(placed.y)})">'
         )
         if node:
             self.put(f"<title>{xml_text(self.tip(node))}</title>")
@@ -459,18 +451,29 @@ class Writer:
         self.put(f'<rect class="{thick}{dash}" x="-{half}" width="{at(w)}" height="{at(h)}" rx="{at(radius)}"/>')
         for item in card.items:
             self.item(item, family == "fused" and item.y < head)
+        for held in card.held:
+            self.held(held)
+        self.put("</g>")
+
+    def held(self, held: Held) -> None:
+        """Draw the line of a parameter on the card of its consumer."""
+        back = self.highlight.nodes is not None and held.node not in self.highlight.nodes
+        self.put(f'<g id="{PREFIX}{self.prefix}n{held.node}" class="held{" faint" * back}">')
+        self.put(f"<title>{xml_text(self.tip(self.drawn.nodes[held.node]))}</title>")
+        for item in held.items:
+            self.item(item, False)
         self.put("</g>")
 
     def tip(self, node: Node) -> str:
         """Write the text that is shown while the pointer rests on a card."""
-        path = "/".join((*node.scope, node.name or f"#{node.id}"))
-        facts = [path[:300], f"{node.op or node.kind} {shape_text(node.shape)} {node.dtype}"]
+        path = "/".join((*node.scope, name_text(node.name or f"#{node.number}")))
+        facts = [cut_text(path, 300), f"{op_words(self.drawn, node)} {shape_text(node.shape)} {node.dtype}"]
         if node.value is not None:
             facts.append(f"value {statistics_text(node.value)}")
         if node.grad is not None:
             facts.append(f"gradient {NOUGHT if is_rounding(self.drawn, node) else statistics_text(node.grad)}")
         if node.says:
-            facts.append(self.drawn.sentence(node.id)[:300])
+            facts.append(cut_text(self.drawn.sentence(node.id, name_text), 300))
         return "\n".join(facts)
 
     def item(self, item: Item, inverse: bool) -> None:
@@ -502,9 +505,10 @@ class Writer:
                 name = f"{table.ink[0]}{tint}" if tint >= 0 else "x"
                 tints.setdefault(name, []).append(f"M{at(x)} {at(y)}h{at(w)}v{at(CELL)}h-{at(w)}z")
                 ink = "zero" if tint == 0 else "ink"
-                lines.append(
-                    f'<text class="sans {ink}" x="{at(x + w / 2)}" y="{at(y + CELL - 4.4)}" font-size="{at(BODY)}" text-anchor="middle">{xml_text(text)}</text>'
-                )
+                if text:
+                    lines.append(
+                        f'<text class="sans {ink} of-{table.ink}" x="{at(x + w / 2)}" y="{at(y + CELL - 3.9)}" font-size="{at(BODY)}" text-anchor="middle">{xml_text(text)}</text>'
+                    )
                 x += w
             y += CELL
         left, top, right, bottom = table.box
@@ -515,82 +519,43 @@ class Writer:
             f"M{at(left + math.fsum(table.columns[:k]))} {at(top)}V{at(bottom)}" for k in range(1, len(table.columns))
         )
         if inner:
-            self.put(f'<path class="{table.ink}-rule" d="{inner}"/>')
+            empty = not any(text for row in table.cells for text, _ in row)
+            self.put(f'<path class="{table.ink}-{"line" if empty else "rule"} rule" d="{inner}"/>')
         self.put(
             f'<rect class="{table.ink}-line table" x="{at(left)}" y="{at(top)}" width="{at(right - left)}" height="{at(bottom - top)}"/>'
         )
         self.out += lines
 
-    # -- legend and caption
+    # -- legend
 
-    def legend(self) -> list[Key]:
-        """Explain what is in this picture, and nothing else."""
-        keys: list[Key] = []
-        if len(self.layout.cards) < 2:
-            return keys
-        if any(r.forward for r in self.layout.routes):
-            draw = '<path class="value-line" d="M0 -3H22"/><path class="value" d="M30 -3l-9 -4.2v8.4z"/>'
-            keys.append(self.key(draw, 36, "forward value"))
-        if any(r.backward for r in self.layout.routes):
-            draw = '<path class="grad-line" d="M0 -3H20"/><path class="grad-head" d="M30 -3l-9 -4.4v8.8z"/>'
-            keys.append(self.key(draw, 36, "backward gradient × local derivative"))
-        present = {FAMILY.get(p.card.family, p.card.family) for p in self.layout.cards}
-        for families in KEYS:
-            said = [FAMILY_WORDS[family] for family in families if family in present]
-            if said:
-                thick = "strong" if families[0] in ("parameter", "scope") else "edge"
-                dash = " dashed" if families[0] == "constant" else ""
-                box = 'y="-10" width="18" height="13" rx="3"/>'
-                draw = f'<rect class="card" {box}<rect class="h-{families[0]}" {box}<rect class="{thick}{dash}" {box}'
-                keys.append(self.key(draw, 24, ", ".join(said)))
-        if any("①" in text_of(c.runs) for c in self.layout.chips):
-            keys.append(
-                self.key('<text class="sans grad" y="1" font-size="12">①②</text>', 30, "contributions that are added")
-            )
-        if any(p.card.kind == "stub" for p in self.layout.cards):
-            keys.append(
-                self.key(
-                    '<rect class="dashed edge" y="-10" width="18" height="13" rx="3"/>', 24, "goes on in another row"
-                )
-            )
-        if len({lane.depth for lane in self.layout.lanes}) > 1:
-            keys.append(self.key("", 0, "lanes: ↓ reduces, ↑ broadcasts, backward swaps them"))
-        return keys
+    def key(self, key: Key) -> str:
+        """Write an entry of the legend: its sample, and its words."""
+        box = 'y="-10" width="18" height="13" rx="3"/>'
+        thick = "strong" if key.family in ("parameter", "scope") else "edge"
+        dash = " dashed" if key.family == "constant" else ""
+        sample = {
+            "value": '<path class="value-line" d="M0 -3H22"/><path class="value" d="M30 -3l-9 -4.2v8.4z"/>',
+            "grad": '<path class="grad-line" d="M0 -3H20"/><path class="grad-head" d="M30 -3l-9 -4.4v8.8z"/>',
+            "card": f'<rect class="card" {box}<rect class="h-{key.family}" {box}<rect class="{thick}{dash}" {box}',
+            "held": '<text class="sans held" y="1" font-size="12">◆</text>',
+            "parts": '<text class="sans grad" y="1" font-size="12">①②</text>',
+            "stub": f'<rect class="dashed edge" {box}',
+            "": "",
+        }[key.sample]
+        return sample + line_of(Text(key.room, 0.5, words(key.words), KEY_SIZE, "muted", "start"))
 
-    def key(self, draw: str, room: float, said: str) -> Key:
-        """Make an entry of the legend."""
-        line = line_of(Text(room, 0.5, words(said), 9.5, "muted", "start"))
-        return Key(room + width_of(words(said), 9.5) + KEY_GAP, draw + line, said)
 
-    def wrap_keys(self, keys: Sequence[Key], room: float) -> list[list[Key]]:
-        """Break the legend into lines."""
-        rows: list[list[Key]] = [[]]
-        used = 0.0
-        for key in keys:
-            if rows[-1] and used + key.width > room:
-                rows.append([])
-                used = 0.0
-            rows[-1].append(key)
-            used += key.width
-        return [row for row in rows if row]
-
-    def write_captions(self) -> list[str]:
-        """Say how much of the graph is shown, and what its reader must know."""
-        shown = sum(p.card.kind != "stub" for p in self.layout.cards)
-        count = len(self.graph.nodes)
-        lines = []
-        inside = sum(dict(n.params).get("nodes", 0) for n in self.drawn.nodes if n.kind == "scope")
-        folded = sum(n.kind == "scope" for n in self.drawn.nodes)
-        if count and shown != count:
-            where = [f"{inside} inside {folded} collapsed card{'s' * (folded > 1)} ▸"] if folded else []
-            where += ["the others inside the formulas"] if count > shown + inside - folded else []
-            lines.append(f"{count} nodes, {shown} shown; {', '.join(where)}")
-        return [*([self.highlight.caption] if self.highlight.caption else []), *lines, *self.graph.notes]
+def chip_base(chip: Chip) -> float:
+    """Return the y of the line that the letters of a label stand on: an exponent stays within a low label."""
+    _, y0, _, y1 = chip.rect
+    raised = [run.rise for run in (*chip.runs, *chip.back) if run.rise > 0]
+    highest = max(raised) * chip.size + CAPITAL * LEAST if raised else 0.0
+    return max((y0 + y1) / 2 + 0.36 * chip.size, min(y0 + highest, y1 - 0.24 * chip.size))
 
 
 def sources(graph: Graph, node: Node) -> str:
     """Say what a node is made from."""
-    names = [graph.label(e.source)[:40] for e in node.inputs]
+    names = [cut_text(name_text(graph.label(e.source)), 40) for e in node.inputs]
     return " from " + ", ".join(names) if names else ""
 
 
@@ -634,28 +599,22 @@ def inset(base: Point, tip: Point) -> Point:
     return x1 - (x1 - x0) / length * 1.2, y1 - (y1 - y0) / length * 1.2
 
 
+def arrow_points(base: Point, tip: Point, half: float) -> tuple[Point, Point, Point]:
+    """Return the corners of a head from the middle of its base to its tip."""
+    x0, y0 = base
+    dx, dy = (0.0, half) if y0 == tip[1] else (half, 0.0)
+    return tip, (x0 + dx, y0 + dy), (x0 - dx, y0 - dy)
+
+
 def arrow(base: Point, tip: Point, half: float) -> str:
     """Draw a head from the middle of its base to its tip."""
-    (x0, y0), (x1, y1) = base, tip
-    dx, dy = (0.0, half) if y0 == y1 else (half, 0.0)
-    return f"M{at(x1)} {at(y1)}L{at(x0 + dx)} {at(y0 + dy)}L{at(x0 - dx)} {at(y0 - dy)}z"
+    return "M" + "L".join(f"{at(x)} {at(y)}" for x, y in arrow_points(base, tip, half)) + "z"
 
 
-def curve(points: Sequence[Point], radius: float = 26.0) -> str:
+def curve(points: Sequence[Point]) -> str:
     """Draw a line through corners, rounded as far as there is room."""
     out = [f"M{at(points[0][0])} {at(points[0][1])}"]
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        legs = [abs(corner[0] - p[0]) + abs(corner[1] - p[1]) for p in (before, after)]
-        first = 1.0 if before == points[0] else 0.5
-        last = 1.0 if after == points[-1] else 0.5
-        r = min(radius, legs[0] * first, legs[1] * last)
-        a, b = (toward(corner, p, r) for p in (before, after))
+    for a, corner, b in bends(points):
         out.append(f"L{at(a[0])} {at(a[1])}Q{at(corner[0])} {at(corner[1])} {at(b[0])} {at(b[1])}")
     out.append(f"L{at(points[-1][0])} {at(points[-1][1])}")
     return "".join(out)
-
-
-def toward(a: Point, b: Point, r: float) -> Point:
-    """Return the point at distance r from a, towards b."""
-    length = abs(b[0] - a[0]) + abs(b[1] - a[1]) or 1.0
-    return a[0] + (b[0] - a[0]) / length * r, a[1] + (b[1] - a[1]) / length * r

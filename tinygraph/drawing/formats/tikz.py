@@ -1,250 +1,508 @@
-"""A graph as TikZ: a document that compiles alone, in which the id of a node is its id in the graph.
+r"""A picture as TikZ: the layout that the SVG has, at the same places, in commands that LaTeX reads.
 
-A name that looks like mathematics is written as such; any other text is written character by character, with
-the commands that pdfLaTeX knows.
+Coordinates are pixels of the layout; one pixel is 3/4 pt unless a width is asked for. The id of a card's node is its id
+in the graph: ``(n5)``. Text is written in ASCII for pdfLaTeX; where it has letters that pdfLaTeX does not know, such as
+Chinese, the first line of the file asks for LuaLaTeX.
 """
-# ruff: noqa: E501 - a line of LaTeX reads best whole
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from tinygraph.drawing.layout.geometry import Layout, Placed, Point
-from tinygraph.drawing.layout.labels import axes_words, is_loss, reduced_axes
-from tinygraph.drawing.layout.place import lay_out
-from tinygraph.drawing.style.conventions import CIRCLED, MOST_CARDS, shape_text
-from tinygraph.drawing.style.formula import LETTER, UNSUB, Runs
-from tinygraph.drawing.style.palette import LIGHT
-from tinygraph.graph.data import Graph, Node
-from tinygraph.graph.scopes import fit
-from tinygraph.graph.simplify import inline, latex_number
-
-__all__ = ["tikz"]
-
-COLORS = {
-    "fwd": "value", "bwd": "grad", "line": "strong", "ew": "elementwise", "red": "reduction", "param": "parameter",
-    "leaf": "data", "loss": "loss", "scope": "scopefill", "lane0": "lane0", "lane1": "lane1", "lane2": "lane2",
-}  # fmt: skip
-PREAMBLE = (
-    r"""\documentclass[border=2mm]{standalone}
-\usepackage[T1]{fontenc}
-\usepackage{tikz,amsmath,amssymb,bm}
-\usetikzlibrary{arrows.meta,backgrounds}
-"""
-    + "\n".join(rf"\definecolor{{tg{name}}}{{HTML}}{{{LIGHT[key].lstrip('#')}}}" for name, key in COLORS.items())
-    + r"""
-\tikzset{tg/.style={draw=tgline,rounded corners=2.5pt,align=center,inner sep=1pt,font=\small},
- tg ew/.style={tg,fill=tgew},tg red/.style={tg,fill=tgred},tg leaf/.style={tg,fill=tgleaf},
- tg const/.style={tg,fill=white,densely dashed},tg param/.style={tg,fill=tgparam,line width=1.3pt},
- tg loss/.style={tg,fill=tgloss},tg fused/.style={tg,fill=black!75,text=white},tg scope/.style={tg,fill=tgscope,line width=1.3pt},
- tg stub/.style={tg,fill=white,densely dashed},
- fwd/.style={tgfwd,line width=.7pt,rounded corners=5pt,-{Latex[length=4pt]}},
- bwd/.style={tgbwd,line width=.6pt,densely dashed,rounded corners=5pt,-{Latex[open,length=4pt]}},
- lab/.style={font=\scriptsize,fill=white,rounded corners=1.5pt,inner sep=1pt}}
-\begin{document}
-\begin{tikzpicture}[x=.24mm,y=-.24mm]
-% tinygraph: node ids are graph ids, so that a paper can re-style or \ref single nodes
-"""
+from tinygraph.drawing.fitting import UNITS
+from tinygraph.drawing.formats.frames import Frame, frame_upto
+from tinygraph.drawing.formats.legend import SIZE as KEY_SIZE
+from tinygraph.drawing.formats.legend import Key
+from tinygraph.drawing.formats.svg import (
+    PageSize,
+    Writer,
+    arrow_points,
+    at,
+    chip_base,
+    compose_picture,
+    cut_end,
+    inset,
 )
-STYLES = {"input": "leaf", "constant": "const", "parameter": "param", "reduction": "red", "loss": "loss", "fused": "fused",
-          "scope": "scope", "stub": "stub"}  # fmt: skip
-GREEK = {
-    unicodedata.lookup(f"GREEK SMALL LETTER {name.upper()}"): "\\" + name
-    for name in [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "nu",
-        "xi",
-        "pi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "mu",
-    ]
-} | {"ε": r"\varepsilon", "λ": r"\lambda", "Γ": r"\Gamma", "Δ": r"\Delta", "Σ": r"\Sigma", "Ω": r"\Omega", "Φ": r"\Phi"}
-ACCENTS = {"\u0302": "hat", "\u0304": "bar", "\u0303": "tilde", "\u0307": "dot", "\u030c": "check"}
-TEXT = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", '"': r"\textquotedbl{}",
-    "|": r"\textbar{}", "·": r"$\cdot$", "×": r"$\times$", "÷": r"$\div$", "−": "$-$", "Σ": r"$\sum$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "√": r"$\surd$", "∂": r"$\partial$", "…": r"\dots{}", "‖": r"$\|$", "▸": r"$\triangleright$",
-    "∗": "$*$", "⋆": r"$\star$", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$", "\u2009": r"\,", "\xa0": "~", "¬": r"$\neg$",
-}  # fmt: skip
-TEXT |= {c: rf"\textcircled{{\tiny{k}}}" for k, c in enumerate(CIRCLED, 1)}
+from tinygraph.drawing.layout.card import BODY, CELL, Bars, Item, Outline, Table, Text
+from tinygraph.drawing.layout.geometry import TITLE, Box, Chip, Lane, Placed, Point, Rect, Route, Rule, bends
+from tinygraph.drawing.style.conventions import TINTS
+from tinygraph.drawing.style.formula import clip_runs, width_of, words
+from tinygraph.drawing.style.highlight import Show
+from tinygraph.drawing.style.latex import latex_run, number, size_of
+from tinygraph.drawing.style.themes import THEMES, blend
+from tinygraph.graph.batch import Batch
+from tinygraph.graph.data import Graph
+
+__all__ = ["tikz", "tikz_upto"]
+
+POINT = 0.75  # points of a pixel, so that 8 pixels, the smallest letter, are 6 pt
+PDFLATEX = r"""\usepackage[T1]{fontenc}
+\usepackage{lmodern}
+\usepackage{tikz,amssymb}"""
+LUALATEX = r"""\usepackage{fontspec}
+\usepackage{tikz,amssymb}"""
+OTHER_LETTERS = r"""\providecommand\tgcjk{\IfFontExistsTF{FandolHei-Regular.otf}{\fontspec{FandolHei-Regular.otf}}%
+ {\IfFontExistsTF{Noto Sans CJK SC}{\fontspec{Noto Sans CJK SC}}{}}}
+\providecommand\tgother{\IfFontExistsTF{DejaVu Sans}{\fontspec{DejaVu Sans}}{}}
+\providecommand\tgletter[3]{{#1\iffontchar\font`#2 #2\else\sffamily[U+#3]\fi}}"""
+MACROS = r"""\providecommand\tgtext[1]{}%
+\renewcommand\tgtext[6]{\node[inner sep=0pt,outer sep=0pt,anchor=base #4,text=#5] at (#1,#2) {\tgsize{#3}#6};}%
+\providecommand\tgsize[1]{}%
+\renewcommand\tgsize[1]{\fontsize{#1}{#1}\selectfont}%"""
+ANCHOR = {"start": "west", "middle": "", "end": "east"}
 
 
-def tikz(graph: Graph, *, depth: int | None = None, expand: Sequence[str] = ()) -> str:
-    r"""Write a graph as a LaTeX document with one TikZ picture.
+def tikz(
+    graph: Graph,
+    *,
+    detail: int | str = "auto",
+    theme: str = "light",
+    show: Show = "both",
+    width: float | str | None = None,
+    height: float | str | None = None,
+    depth: int | None = None,
+    expand: Sequence[str] = (),
+    title: str | None = None,
+    blank: str | Sequence[str] = (),
+    batch: Batch = None,
+    legend: bool = True,
+    caption: bool = True,
+    font_size: float | None = None,
+    document: bool = True,
+) -> str:
+    r"""Write a graph as one TikZ picture, which looks like the SVG.
 
     Args:
         graph: from `snapshot`.
-        depth: scopes deeper than this are collapsed; None collapses as many as it takes to leave 200 cards.
-        expand: paths of scopes that stay open.
+        detail: as in `svg`.
+        theme: "light", "dark", "print" or "transparent".
+        show: as in `svg`.
+        width: of the picture, such as "506pt"; no letter in it is smaller than 6 pt.
+        height: the greatest, likewise.
+        depth: as in `svg`.
+        expand: as in `svg`.
+        title: a heading.
+        blank: as in `svg`.
+        batch: as in `svg`.
+        legend: as in `svg`.
+        caption: as in `svg`.
+        font_size: as in `svg`.
+        document: whether to write a document that compiles alone; without, a part for ``\input``.
 
     Returns:
-        LaTeX, for pdfLaTeX, XeLaTeX or LuaLaTeX. The same graph gives the same text.
+        LaTeX, whose first lines say which engine and packages it takes. The same graph gives the same text.
 
     Raises:
-        ValueError: ``depth`` is negative, or ``expand`` names no scope.
+        ValueError: an option is not known, or ``expand`` names no scope.
+        KeyError: a name in ``blank`` is none of the graph's.
 
     >>> from tinygraph import Tensor, snapshot
     >>> "(n2) at" in tikz(snapshot((Tensor([1.0], name="x") * 3).named("y")))
     True
     """
-    drawn = fit(inline(graph), MOST_CARDS, depth, expand)
-    shown = sum(not drawn.is_number(n.id) for n in drawn.nodes)
-    layout = lay_out(drawn, 0, chips=shown <= 60)
-    out = [PREAMBLE, *lane_commands(layout)]
-    out += [node_command(drawn, placed) for placed in layout.cards]
-    for route in layout.routes:
-        for style, points in (("fwd", route.forward), ("bwd", route.backward)):
-            if points:
-                out.append(rf"\draw[{style}] {' -- '.join(map(latex_point, points))};")
-    for chip in layout.chips:
+    check_theme(theme)
+    written, page, _ = compose_picture(
+        graph, detail=detail, theme=theme, show=show, width=width, height=height, depth=depth, expand=expand,
+        title=title, legend=legend, caption=caption, font_size=font_size, blank=blank, batch=batch,
+    )  # fmt: skip
+    picture = Picture(written, page)
+    return write_document(picture.commands(picture.parts()), document)
+
+
+def tikz_upto(
+    graph: Graph,
+    *,
+    upto: int | str,
+    detail: int | str = "auto",
+    theme: str = "light",
+    width: float | str | None = None,
+    depth: int | None = None,
+    expand: Sequence[str] = (),
+    title: str | None = None,
+    batch: Batch = None,
+    document: bool = True,
+) -> str:
+    """Write a graph as it is at a step, as one TikZ picture.
+
+    Args:
+        graph: from `snapshot`.
+        upto: the number of the step, from 1, or a name: "σ" is the step that computes its value, "∂σ" the one that
+            completes its gradient.
+        detail: as in `svg`.
+        theme: as in `tikz`.
+        width: of the picture, such as "506pt".
+        depth: as in `svg`.
+        expand: as in `svg`.
+        title: a heading.
+        batch: as in `svg`.
+        document: as in `tikz`.
+
+    Returns:
+        LaTeX.
+
+    Raises:
+        ValueError: an option is not known, or there is no such step.
+        KeyError: the name is none of the graph's.
+    """
+    check_theme(theme)
+    frame = frame_upto(
+        graph, upto, detail=detail, theme=theme, width=width, depth=depth, expand=expand, title=title, batch=batch
+    )
+    film, number = frame.frames, frame.number
+    done = film.done(number)
+    highlight = film.highlight(number, done)
+    written = Writer(film.graph, film.drawn, film.layout, theme, title, highlight, legend=False, caption=False)
+    w, h = film.place.canvas
+    picture = Picture(written, film.page() or PageSize(w, h, w))
+    return write_document(picture.commands(picture.step_parts(frame, done)), document)
+
+
+def check_theme(theme: str) -> None:
+    """Refuse the theme that a paper cannot have."""
+    if theme == "auto":
+        raise ValueError("tikz: theme 'auto' follows a reader's system, and a paper has none; take 'light' or 'dark'")
+
+
+def write_document(commands: Iterable[str], document: bool) -> str:
+    """Return a file of these commands."""
+    return "\n".join(wrap_document([*commands], document)) + "\n"
+
+
+def wrap_document(body: list[str], document: bool) -> list[str]:
+    """Put a picture into a document, or say above it what the document around it needs."""
+    plain = all(line.isascii() for line in body)
+    engine, packages = ("pdflatex", PDFLATEX) if plain else ("lualatex", LUALATEX)
+    needs = "tikz, amssymb" if plain else "fontspec, tikz, amssymb; it has letters that pdfLaTeX does not know"
+    other = [] if plain else [OTHER_LETTERS]
+    head = [f"% !TeX program = {engine}", "% made by tinygraph: the node of a card is (n) and its id in the graph"]
+    if not document:
+        return [*head, f"% for \\input; the document around it needs the packages {needs}", *other, *body]
+    start = [r"\documentclass[border=0pt]{standalone}", packages, r"\begin{document}"]
+    return [*head, f"% packages: {needs}", *start, *other, *body, r"\end{document}"]
+
+
+class Picture:
+    """Writes the commands of one picture."""
+
+    def __init__(self, written: Writer, page: PageSize) -> None:
+        length = POINT if page.unit in ("", "px") else 1 / UNITS["pt"] if page.unit == "pt" else 72.27 / 96
+        self.written, self.page, self.unit = written, page, page.width / page.across * length
+        self.colors = THEMES[written.theme]
+        self.used: dict[str, str] = {}
+
+    def commands(self, parts: Iterable[str]) -> Iterator[str]:
+        """Yield the picture that has these parts: its colours first, which are known last."""
+        drawn = list(parts)
+        yield rf"\begin{{tikzpicture}}[{self.vectors()},line join=round]"
+        yield MACROS
+        for name, color in sorted(self.used.items()):
+            yield rf"\definecolor{{{name}}}{{HTML}}{{{color.lstrip('#')}}}"
+        yield from drawn
+        yield r"\end{tikzpicture}"
+
+    def vectors(self) -> str:
+        """Return the options that say how large a pixel is."""
+        return f"x={number(self.unit)}pt,y=-{number(self.unit)}pt"
+
+    def color(self, name: str, color: str = "") -> str:
+        """Return the name of a colour in LaTeX, and remember to define it."""
+        self.used[f"tg-{name}"] = color or self.colors[name]
+        return f"tg-{name}"
+
+    def parts(self) -> Iterator[str]:
+        """Yield what is drawn, from back to front."""
+        written, layout = self.written, self.written.layout
+        yield from self.paper(-written.head, written.height - written.head)
+        for lane in layout.lanes:
+            yield from self.lane(lane)
+        for rule in layout.rules:
+            yield from self.rule(rule)
+        for box in layout.boxes:
+            yield self.frame(box)
+        for route in layout.routes:
+            yield from self.route(route)
+        for placed in layout.cards:
+            yield from self.card(placed)
+        for chip in layout.chips:
+            yield from self.chip(chip)
+        for box in layout.boxes:
+            yield self.name(box)
+        for x, y, key in written.below.keys(written.width):
+            yield from self.key(key, x, layout.height + y)
+        for line in written.below.texts(written.width):
+            yield self.text(line._replace(y=layout.height + line.y))
+
+    def step_parts(self, frame: Frame, done: dict[int, set[str]]) -> Iterator[str]:
+        """Yield what is drawn of a computation up to a step."""
+        film = frame.frames
+        canvas, head = film.place.canvas, film.head()
+        yield from self.paper(-head, canvas[1] - head)
+        for kind, _, part in film.shown(frame.number, done):
+            yield from getattr(self, kind)(part)
+        panel = film.panel(frame.number)
+        x, y, _, _ = panel.rect
+        yield self.fill("card", rectangle(panel.rect), self.round(10))
+        for ink, left, wide in panel.bars:
+            yield self.fill(ink, rectangle((left, y - 1, left + wide, y + 2)))
+        yield self.line("line", rectangle(panel.rect), 1.1, self.round(10))
+        yield self.text(panel.said)
+        usual = self.unit
+        self.unit *= panel.scale
+        x, y = panel.start
+        yield rf"\begin{{scope}}[shift={{({at(x)},{at(y)})}},{self.vectors()}]"
+        for item in panel.items:
+            yield from self.item(item, False)
+        yield r"\end{scope}"
+        self.unit = usual
+
+    def paper(self, top: float, bottom: float) -> Iterator[str]:
+        """Draw what is behind everything, and the heading."""
+        written, across = self.written, self.page.across
+        left = (written.width - across) / 2
+        frame = rectangle((left, top, left + across, bottom))
+        yield rf"\useasboundingbox {frame};" if written.theme == "transparent" else self.fill("paper", frame)
+        if written.title:
+            heading = clip_runs(words(written.title, "bold"), 19, across - 40)
+            yield self.text(Text(left + across / 2, top + 28, heading, 19, "ink"))
+
+    def lane(self, lane: Lane) -> Iterator[str]:
+        """Draw a band and its name."""
+        rect = (lane.left or 8.0, lane.top, lane.right or self.written.width - 8.0, lane.bottom)
+        faint = "fill opacity=.45" if self.written.theme == "transparent" else ""
+        yield self.fill(f"lane{min(lane.depth, 2)}", rectangle(rect), faint)
+        if lane.name or lane.words:
+            yield self.text(Text(lane.x, lane.y, lane.runs, 10.5, "muted", "start"))
+
+    def box(self, box: Box) -> Iterator[str]:
+        """Draw the frame of a scope and its name."""
+        yield self.frame(box)
+        yield self.name(box)
+
+    def frame(self, box: Box) -> str:
+        """Draw the frame of a scope."""
+        return self.line("line", rectangle(box.rect), 1.2, self.round(12))
+
+    def name(self, box: Box) -> str:
+        """Write the name of a scope."""
+        return self.text(Text(box.x, box.rect[1] + 14, box.runs, TITLE, "muted", "start"))
+
+    def key(self, key: Key, x: float, y: float) -> Iterator[str]:
+        """Draw an entry of the legend: its sample, and its words."""
+        box = rectangle((x, y - 10, x + 18, y + 3))
+        line = f"({at(x)},{at(y - 3)}) -- ({at(x + 21)},{at(y - 3)})"
+        if key.sample == "value":
+            yield self.line("value", line, 1.6)
+            yield self.fill("value", polygon(arrow_points((x + 21, y - 3), (x + 30, y - 3), 4.2)))
+        elif key.sample == "grad":
+            yield self.line("grad", line, 1.6, self.dashes(6, 4))
+            head = polygon(arrow_points((x + 21, y - 3), (x + 30, y - 3), 4.4))
+            yield self.line("grad", head, 1.4, f"fill={self.color('card')}")
+        elif key.sample in ("card", "stub"):
+            thick = key.family in ("parameter", "scope")
+            dashes = self.dashes(4, 3) if key.sample == "stub" or key.family == "constant" else ""
+            yield self.fill(head_color(key.family or "stub"), box, self.round(3))
+            color, wide = ("strong", 2.6) if thick else ("line", 1.1)
+            yield self.line(color, box, wide, ",".join(filter(None, [self.round(3), dashes])))
+        elif key.sample:
+            ink, sign = ("held", "◆") if key.sample == "held" else ("grad", "①②")
+            yield self.text(Text(x, y + 1, words(sign), 12, ink, "start"))
+        yield self.text(Text(x + key.room, y + 0.5, words(key.words), KEY_SIZE, "muted", "start"))
+
+    def fill(self, color: str, path: str, options: str = "", value: str = "") -> str:
+        """Fill a path."""
+        return rf"\fill[{', '.join(filter(None, [self.color(color, value), options]))}] {path};"
+
+    def line(self, color: str, path: str, wide: float, options: str = "") -> str:
+        """Draw a path with a line that is ``wide`` pixels wide."""
+        stroke = f"line width={number(wide * self.unit)}pt"
+        return rf"\draw[{','.join(filter(None, [self.color(color), stroke, options]))}] {path};"
+
+    def dashes(self, on: float, off: float) -> str:
+        """Return the option for a dashed line, in pixels."""
+        return f"dash pattern=on {number(on * self.unit)}pt off {number(off * self.unit)}pt"
+
+    def round(self, radius: float) -> str:
+        """Return the option for rounded corners, in pixels."""
+        return f"rounded corners={number(radius * self.unit)}pt"
+
+    def text(self, item: Text) -> str:
+        """Write a line of text."""
+        body = "".join(latex_run(run, item.size, self.unit) for run in item.runs)
+        place = f"{{{at(item.x)}}}{{{at(item.y)}}}{{{size_of(item.size, self.unit)}}}{{{ANCHOR[item.anchor]}}}"
+        return rf"\tgtext{place}{{{self.color(item.ink)}}}{{{body}}}"
+
+    def rule(self, rule: Rule) -> Iterator[str]:
+        """Draw a line across the picture, and what it says in its middle."""
+        left, right = rule.left or 8.0, rule.right or self.written.width - 8.0
+        said = rule.runs(right - left - 16)
+        half = width_of(said, 11) / 2 + 8
+        for x0, x1 in ((left, (left + right) / 2 - half), ((left + right) / 2 + half, right)):
+            yield self.line("muted", f"({at(x0)},{at(rule.y)}) -- ({at(x1)},{at(rule.y)})", 1.4)
+        yield self.text(Text((left + right) / 2, rule.y + 3.6, said, 11, "muted"))
+
+    def route(self, route: Route) -> Iterator[str]:
+        """Draw the lines of an edge and their heads."""
+        edges = self.written.highlight.edges
+        faint = edges is not None and (route.link.edge.source, route.link.v) not in edges
+        yield from [r"\begin{scope}[opacity=.3]"] * faint
+        if route.forward:
+            points, head = cut_end(route.forward, 9.0)
+            yield self.line("value", curved(points), self.wide(route, "value"))
+            yield self.fill("value", polygon(arrow_points(head, route.forward[-1], 4.2)))
+        if route.backward:
+            points, head = cut_end(route.backward, 10.0)
+            yield self.line("grad", curved(points), self.wide(route, "grad"), self.dashes(6, 4))
+            tip = polygon(arrow_points(head, inset(head, route.backward[-1]), 4.4))
+            yield self.line("grad", tip, 1.4, f"fill={self.color('card')}")
+        yield from [r"\end{scope}"] * faint
+
+    def wide(self, route: Route, ink: str) -> float:
+        """Return how wide a line is: one that this step follows is thick."""
+        link = route.link
+        return 3.2 if (link.edge.source, link.v, link.edge.operand, ink) in self.written.highlight.thick else 1.6
+
+    def chip(self, chip: Chip) -> Iterator[str]:
+        """Write a label on an edge."""
+        edges = self.written.highlight.edges
+        hushed = edges is not None and chip.ends not in edges
+        path = rectangle(chip.rect)
+        yield self.fill("card", path, self.round(6))
+        if chip.empty:
+            yield self.line("grad", path, 1, self.round(6))
         x0, y0, x1, y1 = chip.rect
-        ink = "tgfwd" if chip.ink == "value" else "tgbwd"
-        out.append(
-            rf"\node[lab,text={ink}] at {latex_point(((x0 + x1) / 2, (y0 + y1) / 2))} {{{latex_runs(chip.runs)}}};"
-        )
-    if graph.notes:
-        said = r" \\ ".join(f"note: {latex_text(note)}" for note in graph.notes)
-        place = latex_point((layout.width / 2, layout.height + 8))
-        size = f"text width={0.24 * layout.width:.1f}mm,align=center"
-        out.append(rf"\node[font=\scriptsize,anchor=north,{size}] at {place} {{{said}}};")
-    return "\n".join([*out, r"\end{tikzpicture}", r"\end{document}"]) + "\n"
+        middle = x0 + 10 if chip.empty else (x0 + x1) / 2
+        base = chip_base(chip)
+        if chip.back:
+            x = x0 + 3.5 + width_of(chip.runs, chip.size)
+            yield self.text(Text(x, base, chip.runs, chip.size, "muted" if hushed else chip.ink, "end"))
+            yield self.line("line", f"({at(x + 3.5)},{at(y0 + 3)}) -- ({at(x + 3.5)},{at(y1 - 3)})", 1.1)
+            yield self.text(Text(x + 7, base, chip.back, chip.size, "muted" if hushed else "grad", "start"))
+            return
+        yield self.text(Text(middle, base, chip.runs, chip.size, "muted" if hushed else chip.ink))
+
+    def card(self, placed: Placed) -> Iterator[str]:
+        """Draw a card, and what stands on it."""
+        card, highlight = placed.card, self.written.highlight
+        known = card.node < len(self.written.drawn.nodes)
+        x0, y0, x1, y1 = placed.rect
+        faint = highlight.nodes is not None and card.node not in highlight.nodes
+        yield from [r"\begin{scope}[opacity=.3]"] * faint
+        name = f"n{card.node}" if known else f"stub{card.node}-{placed.y:.0f}"
+        size = f"minimum width={number(card.width * self.unit)}pt,minimum height={number(card.height * self.unit)}pt"
+        middle = f"({at(placed.middle)},{at((y0 + y1) / 2)})"
+        options = f"inner sep=0pt,outer sep=0pt,{self.round(11)},fill={self.color('card')}"
+        yield rf"\node[{options},{size}] ({name}) at {middle} {{}};"
+        head = y0 + card.header
+        fill = head_color(card.family)
+        if card.header >= card.height:
+            yield self.fill(fill, rectangle(placed.rect), self.round(11))
+        elif card.header:
+            top = f"({at(x0)},{at(y0)}) -- ({at(x1)},{at(y0)})"
+            path = f"({at(x0)},{at(head)}) {{[{self.round(11)}] -- {top}}} -- ({at(x1)},{at(head)}) -- cycle"
+            yield self.fill(fill, path)
+        color, wide, dashes = "line", 1.1, ""
+        if card.kind in ("parameter", "scope"):
+            color, wide = "strong", 2.6
+        if card.node in highlight.strong:
+            color, wide = ("bad" if card.node in highlight.sick else "value"), 3.0
+        if card.node in highlight.current:
+            color, wide = "ink", 3.6
+        if card.kind in ("constant", "stub"):
+            dashes = "," + self.dashes(4, 3)
+        yield self.line(color, rectangle(placed.rect), wide, self.round(11) + dashes)
+        for item in card.items:
+            yield from self.item(moved(item, placed), card.family == "fused" and item.y < card.header)
+        for held in card.held:  # the line of a parameter
+            line = placed.y + min(item.y for item in held.items)
+            yield rf"\coordinate (n{held.node}) at ({at(placed.middle)},{at(line)});"
+            for item in held.items:
+                yield from self.item(moved(item, placed), False)
+        yield from [r"\end{scope}"] * faint
+
+    def item(self, item: Item, inverse: bool) -> Iterator[str]:
+        """Draw one thing on a card."""
+        if isinstance(item, Text):
+            yield self.text(item._replace(ink="fused" + item.ink) if inverse else item)
+        elif isinstance(item, Table):
+            yield from self.table(item)
+        elif isinstance(item, Bars):
+            step, bottom = item.width / len(item.bars), item.y + item.height
+            rects = []
+            for k, bar in enumerate(item.bars):
+                left = item.x + k * step
+                rects.append(rectangle((left, bottom - max(bar * item.height, 0.6), left + step - 0.8, bottom)))
+            yield self.fill(item.ink, " ".join(rects))
+        elif isinstance(item, Outline):
+            dashes = {"none": "," + self.dashes(1.5, 2.5), "pending": "," + self.dashes(5, 3)}.get(item.ink, "")
+            yield self.line("grad" if item.ink == "unused" else "muted", rectangle(item.box), 1, self.round(4) + dashes)
+
+    def table(self, table: Table) -> Iterator[str]:
+        """Draw a table: tinted cells, thin rules, a border, and its numbers."""
+        left, top, right, bottom = table.box
+        numbers = []
+        y = table.y
+        for row in table.cells:
+            x = table.x
+            for (text, tint), w in zip(row, table.columns, strict=True):
+                yield self.fill(*self.tint(table.ink, tint, rectangle((x, y, x + w, y + CELL))))
+                ink = "zero" if tint == 0 else "ink"
+                if text:
+                    numbers.append(self.text(Text(x + w / 2, y + CELL - 4.4, words(text), BODY, ink)))
+                x += w
+            y += CELL
+        rules = [
+            f"({at(left)},{at(top + CELL * k)}) -- ({at(right)},{at(top + CELL * k)})"
+            for k in range(1, len(table.cells))
+        ]
+        x = left
+        for w in table.columns[:-1]:
+            x += w
+            rules.append(f"({at(x)},{at(top)}) -- ({at(x)},{at(bottom)})")
+        if rules:
+            yield self.line("card", " ".join(rules), 0.6)
+        yield self.line(table.ink, rectangle(table.box), 1.2)
+        yield from numbers
+
+    def tint(self, ink: str, tint: int, path: str) -> tuple[str, str, str, str]:
+        """Return the arguments that fill a cell."""
+        c = self.colors
+        if tint < 0:
+            return "nan", path, "", blend(c["card"], c["bad"], 0.3)
+        share = 0.2 + 0.8 * tint / TINTS if tint else 0.0
+        return f"{ink}{tint}", path, "", blend(c[ink + "0"], c[ink + "6"], share)
 
 
-def latex_point(p: Point) -> str:
-    """Write a point."""
-    return f"({p[0]:.1f},{p[1]:.1f})"
+HEADS = {"input": "data", "shape": "elementwise", "linear": "elementwise", "window": "elementwise",
+         "scope": "scopefill", "stub": "card"}  # fmt: skip
 
 
-def lane_commands(layout: Layout) -> list[str]:
-    """Write the lanes, behind everything."""
-    out = [r"\begin{scope}[on background layer]"]
-    for lane in layout.lanes:
-        out.append(
-            rf"\fill[tglane{min(lane.depth, 2)}] (8,{lane.top:.1f}) rectangle ({layout.width - 8:.1f},{lane.bottom:.1f});"
-        )
-    out.append(r"\end{scope}")
-    out += [
-        rf"\node[font=\scriptsize,text=tgline,anchor=base west,inner sep=0] at ({v.x:.1f},{v.y:.1f}) {{{latex_runs(v.runs)}}};"
-        for v in layout.lanes
-    ]
-    return out
+def head_color(family: str) -> str:
+    """Return what colour of the theme the head of a card has."""
+    name = HEADS.get(family, family)
+    return name if name in THEMES["light"] else "elementwise"
 
 
-def node_command(graph: Graph, placed: Placed) -> str:
-    """Write one node."""
-    c = placed.card
-    node = graph.nodes[c.node] if c.node < len(graph.nodes) else None
-    kind = "loss" if node and is_loss(graph, node.id) else c.family
-    size = f"minimum width={c.width * 0.24:.2f}mm,minimum height={c.height * 0.24:.2f}mm"
-    name = f"n{c.node}" if node else f"stub{c.node}-{placed.y:.0f}"
-    centre = latex_point((placed.middle, placed.y + c.height / 2))
-    text = node_text(graph, node) if node else latex_runs(c.items[0].runs)  # type: ignore[union-attr]
-    return rf"\node[tg {STYLES.get(kind, 'ew')},{size}] ({name}) at {centre} {{{text}}};"
+def moved(item: Item, placed: Placed) -> Item:
+    """Move what stands on a card to where the card is."""
+    return item._replace(x=item.x + placed.middle, y=item.y + placed.y)
 
 
-def node_text(graph: Graph, node: Node) -> str:
-    """Write what stands on a card: the name, and below it how it is made."""
-    if node.kind == "scope":
-        return rf"{latex_text('▸ ' + (node.name or ''))}\\[-1pt]{{\tiny {dict(node.params).get('ops', 0)} ops}}"
-    title = latex_name(node.name) if node.name else ""
-    if node.op is None:
-        return rf"${title or 'c'}$\\[-1pt]{{\tiny {latex_text(node.kind)} {latex_text(shape_text(node.shape))}}}"
-    made = definition(graph, node)
-    return rf"${title}$\\[-1pt]{{\tiny ${made}$}}" if title else rf"${made}$\\[-1pt]{{\tiny {latex_text(node.op)}}}"
+def rectangle(rect: Rect) -> str:
+    """Write a rectangle."""
+    return f"({at(rect[0])},{at(rect[1])}) rectangle ({at(rect[2])},{at(rect[3])})"
 
 
-def definition(graph: Graph, node: Node) -> str:
-    """Return how a node is made, with the axes of a reduction in words."""
-    found = graph.facts(node.id, lambda name: name)
-    holes = {
-        name: rf"\text{{{latex_text(text)}}}" if not text.isdigit() else text for name, text in found.items() if text
-    }
-    for e in node.inputs:
-        source = graph.nodes[e.source]
-        holes[e.operand] = (
-            latex_name(source.name)
-            if source.name
-            else latex_number(graph.label(e.source))
-            if graph.is_number(e.source)
-            else r"(\,)"
-        )
-    holes["out"] = latex_name(node.name or "y")
-    holes["xs"] = ", ".join(holes[e.operand] for e in node.inputs)
-    if node.family == "reduction" and node.inputs:
-        ndim = len(graph.nodes[node.inputs[0].source].shape)
-        axes = reduced_axes(dict(node.params), ndim)
-        holes["axis"] = rf"\text{{{axes_words(axes, ndim)}}}" if len(axes) < ndim else ""
-    text = re.sub(r"\$([A-Za-z]+)", lambda m: "{" + holes.get(m[1], "") + "}", node.tex)
-    return re.sub(r"[_^]\{(\{\})?\}", "", text)
+def polygon(points: Sequence[Point]) -> str:
+    """Write a closed line."""
+    return " -- ".join(f"({at(x)},{at(y)})" for x, y in points) + " -- cycle"
 
 
-def latex_name(name: str) -> str:
-    """Write a name as LaTeX mathematics: x_c, x̂ and γ become letters, anything else text."""
-    found = LETTER.fullmatch(name) if len(name) <= 24 else None
-    letter = found[1][0] if found else ""
-    if found and (letter.isascii() or letter in GREEK):
-        core = GREEK.get(letter, letter)
-        for mark in found[1][1:]:
-            core = rf"\{ACCENTS[mark]}{{{core}}}" if mark in ACCENTS else core
-        sub = (found[2] or found[3] or "").translate(UNSUB)
-        sub = sub if len(sub) <= 1 or sub.isdigit() else rf"\text{{{latex_text(sub)}}}"
-        return rf"\bm{{{core}}}" + (f"_{{{sub}}}" if sub else "")
-    return rf"\text{{{latex_text(name if len(name) <= 24 else name[:23] + '…')}}}"
-
-
-def latex_runs(pieces: Runs) -> str:
-    """Write runs of text: italic letters as mathematics, raised and lowered ones as such."""
-    out = []
-    for run in pieces:
-        text = "".join(
-            f"${latex_letter(run.text[k])}$"
-            if run.face == "serif" and latex_letter(run.text[k])
-            else latex_text(run.text[k])
-            for k in range(len(run.text))
-        )
-        marks = [m for m in run.text if m in ACCENTS]
-        if run.face == "serif" and marks and latex_letter(run.text[0]):
-            text = f"$\\{ACCENTS[marks[0]]}{{{latex_letter(run.text[0])}}}$"
-        out.append(rf"$^{{\text{{{text}}}}}$" if run.rise > 0 else rf"$_{{\text{{{text}}}}}$" if run.rise < 0 else text)
-    return "".join(out)
-
-
-def latex_letter(letter: str) -> str:
-    """Return a letter as mathematics, or nothing if it is none."""
-    return GREEK.get(letter, letter if letter.isascii() and letter.isalpha() else "")
-
-
-def latex_text(text: str) -> str:
-    """Write text in what pdfLaTeX knows; a character that it does not know by its number."""
-    out = []
-    for c in text:
-        if c in TEXT:
-            out.append(TEXT[c])
-        elif c in GREEK:
-            out.append(f"${GREEK[c]}$")
-        elif c.isascii():
-            out.append(c if c.isprintable() else " ")
-        elif unicodedata.combining(c):
-            continue
-        else:
-            plain = unicodedata.normalize("NFKD", c)[0]
-            out.append(plain if plain.isascii() and plain.isalnum() else f"[U+{ord(c):04X}]")
-    return "".join(out)
+def curved(points: Sequence[Point]) -> str:
+    """Write a line through corners, rounded as far as there is room."""
+    out = [f"({at(points[0][0])},{at(points[0][1])})"]
+    for a, corner, b in bends(points):
+        near = [(p[0] + 2 / 3 * (corner[0] - p[0]), p[1] + 2 / 3 * (corner[1] - p[1])) for p in (a, b)]
+        first, second = (f"({at(x)},{at(y)})" for x, y in near)
+        out.append(f"({at(a[0])},{at(a[1])}) .. controls {first} and {second} .. ({at(b[0])},{at(b[1])})")
+    out.append(f"({at(points[-1][0])},{at(points[-1][1])})")
+    return " -- ".join(out)

@@ -7,20 +7,24 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tinygraph.drawing.layout.card import FEW_PARTS
+from tinygraph.drawing.layout.distances import COMPACT, NORMAL, Spacing
 from tinygraph.drawing.layout.geometry import Point, Rect, segments
 from tinygraph.drawing.layout.grid import CellPlan, Link
-from tinygraph.drawing.layout.labels import axes_words, contributions, local_runs, reduced_axes
+from tinygraph.drawing.layout.inside import drop_start
+from tinygraph.drawing.layout.labels import axes_words, contributions, local_runs
 from tinygraph.drawing.style.conventions import numeral
 from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, join_runs, text_of, width_of, words
+from tinygraph.graph.batch_axis import reduced_axes
 from tinygraph.graph.data import Edge, Graph
 
-__all__ = ["CHIP", "CHIP_SIZE", "chip_labels", "chip_width", "label_places"]
-
-CHIP, CHIP_SIZE = 16.0, 9.5  # height of a chip, and its font size
+__all__ = ["chip_labels", "chip_width", "label_places"]
 
 
-def chip_labels(graph: Graph, plan: CellPlan, show: str) -> dict[tuple[int, str], Runs]:
-    """Return labels by (link, ink): forward what is copied or reduced, backward the local derivative and its sum."""
+def chip_labels(graph: Graph, plan: CellPlan, show: str, space: Spacing = NORMAL) -> dict[tuple[int, str], Runs]:
+    """Return labels by (link, ink): forward what is copied or reduced, backward the local derivative and its sum.
+
+    In a column of a paper what is reduced is said on the card alone.
+    """
     found: dict[tuple[int, str], Runs] = {}
     for link in plan.links:
         node, source = graph.nodes[link.v], graph.nodes[link.edge.source]
@@ -30,7 +34,8 @@ def chip_labels(graph: Graph, plan: CellPlan, show: str) -> dict[tuple[int, str]
         crossed = plan.lane[link.u] - plan.lane[link.v]
         if show != "backward" and crossed > 0 and copied:
             found[link.k, "value"] = words(f"copy ×{link.edge.copies} ↑")
-        if show != "backward" and crossed < 0 and node.family == "reduction" and "," not in (node.op or ""):
+        reduces = show != "backward" and crossed < 0 and space is not COMPACT
+        if reduces and node.family == "reduction" and "," not in (node.op or ""):
             over = axes_words(reduced_axes(dict(node.params), len(source.shape)), len(source.shape))
             found[link.k, "value"] = words(f"{node.op} over {over} ↓")
         if show == "forward" or not link.back or not link.edge.partial:
@@ -43,7 +48,7 @@ def chip_labels(graph: Graph, plan: CellPlan, show: str) -> dict[tuple[int, str]
         )
         arrow = f"{SPACE}↓" if crossed > 0 else f"{SPACE}↑" if crossed < 0 else ""
         found[link.k, "grad"] = clip_runs(
-            join_runs((*words(mark), *factor_runs(graph, link, copied), *words(arrow))), CHIP_SIZE, 210
+            join_runs((*words(mark), *factor_runs(graph, link, copied), *words(arrow))), space.letters, 210
         )
     return found
 
@@ -88,22 +93,17 @@ def is_sum(runs: Runs) -> bool:
     return bool(re.search(rf"{SPACE}[−+]{SPACE}", line))
 
 
-def drop_start(runs: Runs, count: int) -> Runs:
-    """Drop the first characters."""
-    out = []
-    for run in runs:
-        cut = min(count, len(run.text))
-        count -= cut
-        out.append(run._replace(text=run.text[cut:]))
-    return tuple(run for run in out if run.text)
-
-
-def chip_width(runs: Runs) -> float:
+def chip_width(runs: Runs, space: Spacing) -> float:
     """Return how wide a chip is."""
-    return width_of(runs, CHIP_SIZE) + 10
+    return width_of(runs, space.letters) + (10 if space is not COMPACT else 7)
 
 
-def label_places(points: Sequence[Point], w: float, ink: str) -> Iterable[tuple[float, Rect]]:
+SHARES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85, 0.08, 0.92)
+FINE = tuple(k / 40 for k in range(1, 40))
+CLEAR = 5.5  # from a line to a label beside it, so that the label misses the line's head
+
+
+def label_places(points: Sequence[Point], w: float, h: float, ink: str) -> Iterable[tuple[float, Rect]]:
     """Yield where a label could go along a line, best first: (cost, rectangle)."""
     options = []
     pieces = list(segments(points))
@@ -112,21 +112,21 @@ def label_places(points: Sequence[Point], w: float, ink: str) -> Iterable[tuple[
     for (a, b), length in zip(pieces, lengths, strict=True):
         flat = a[1] == b[1]
         shorter = 3.0 * (1 - length / longest)
-        for share in (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85):
+        for share in FINE if length > 150 else SHARES:
             x, y = a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
             off = abs(share - 0.5) * 4 + shorter
             if flat:
                 inside = 0.0 if w + 8 <= length else 2.0
-                for dy, cost in ((CHIP / 2 + 3, 0.0), (-CHIP / 2 - 3, 0.3), (0.0, 0.8)):
-                    options.append((off + cost + inside, (x - w / 2, y + dy - CHIP / 2, x + w / 2, y + dy + CHIP / 2)))
+                for dy, cost in ((h / 2 + CLEAR, 0.0), (-h / 2 - CLEAR, 0.3), (0.0, 0.8)):
+                    options.append((off + cost + inside, (x - w / 2, y + dy - h / 2, x + w / 2, y + dy + h / 2)))
             else:
                 sign = 1.0 if ink == "grad" else -1.0
                 for dx, cost in (
                     (sign * (w / 2 - 9), 0.0),
                     (0.0, 0.5),
                     (-sign * (w / 2 - 9), 0.9),
-                    (sign * (w / 2 + 3), 1.0),
-                    (-sign * (w / 2 + 3), 1.2),
+                    (sign * (w / 2 + 6), 1.0),
+                    (-sign * (w / 2 + 6), 1.2),
                 ):
-                    options.append((off + cost, (x + dx - w / 2, y - CHIP / 2, x + dx + w / 2, y + CHIP / 2)))
+                    options.append((off + cost, (x + dx - w / 2, y - h / 2, x + dx + w / 2, y + h / 2)))
     return sorted(options)

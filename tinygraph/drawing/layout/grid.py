@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tinygraph.drawing.layout.batch_axis import batch_axes
+from tinygraph.drawing.layout.order import order_rows
 from tinygraph.drawing.style.conventions import shape_text
-from tinygraph.graph.data import Edge, Graph
+from tinygraph.graph.batch import with_batch
+from tinygraph.graph.data import Edge, Graph, Node
 
-__all__ = ["CellPlan", "Link", "Way", "choose_way", "lane_kinds", "links_of", "plan_cells"]
+__all__ = ["CellPlan", "Link", "Way", "choose_way", "lane_kinds", "links_of", "plan_cells", "shade_of"]
+
+
+STACK = 4  # more leaves of one op than so many stand below each other, so many in a column
 
 
 class Link(NamedTuple):
@@ -60,14 +65,25 @@ class CellPlan:
 
 def lane_kinds(graph: Graph) -> list[tuple[int, str]]:
     """Return, for each node, the kind of its lane, ordered from top to bottom, and what that lane is called."""
-    carried = batch_axes(graph)
+    carried = [n.batch for n in with_batch(graph).nodes]
     scalar = [math.prod(n.shape) == 1 for n in graph.nodes]
     if any(carried):
         found = [0 if carried[n.id] else 2 if scalar[n.id] else 1 for n in graph.nodes]
-        titles = {0: "one row for each example", 1: "shared by all examples", 2: "one scalar"}
+        firsts = {axes[0] for axes in carried if axes}
+        what = "row" if 0 in firsts else "column" if firsts == {1} else "slice"
+        titles = {0: f"one {what} for each example", 1: "shared by all examples", 2: "one scalar"}
         return [(kind, titles[kind]) for kind in found]
     ranks = [0 if scalar[n.id] else max(len(n.shape), 1) for n in graph.nodes]
     return [(99 - r, f"{r} ax{'is' if r == 1 else 'es'}" if r else "one scalar") for r in ranks]
+
+
+def shade_of(title: str) -> int:
+    """Return how dark a lane is, by what it holds: the same in every row of a picture.
+
+    >>> shade_of("one row for each example"), shade_of("shared by all examples"), shade_of("one scalar")
+    (0, 1, 2)
+    """
+    return 2 if title == "one scalar" else 1 if title in ("shared by all examples", "1 axis") else 0
 
 
 def lanes_of(
@@ -115,7 +131,7 @@ class ColumnFinder:
             into[link.v].append(link.u)
             out[link.u].append(link.v)
         self.into, self.out = into, out
-        self.leaf = {i: graph.nodes[i].op is None and graph.nodes[i].kind not in ("scope", "stub") for i in nodes}
+        self.leaf = {i: is_leaf(graph.nodes[i]) for i in nodes}
         self.start = {
             i
             for i in nodes
@@ -195,12 +211,21 @@ class ColumnFinder:
         column, level = self.column, self.level
         taken = {(level[i][0], column[i]) for i in column}
         for v in sorted(self.extra, key=lambda v: (column[v], v)):
-            for k, u in enumerate(reversed(self.extra[v])):
+            deep = 1 if len(self.extra[v]) <= STACK else STACK
+            for n, u in enumerate(reversed(self.extra[v])):
+                k = n // deep
                 at = column[v] - 1
-                if k or at < 0 or (level[u][0], at) in taken or level[u][0] == level[v][0]:
+                if level[u][0] == level[v][0]:
+                    at = column[v] - 0.5  # in rows of their own
+                elif k or deep > 1 or at < 0 or (level[u][0], at) in taken:
                     at = column[v] - 0.5 - 0.01 * k
                 column[u] = at
                 taken.add((level[u][0], at))
+
+
+def is_leaf(node: Node) -> bool:
+    """Whether a node is made from no other, nor continued from another row."""
+    return node.op is None and (node.kind not in ("scope", "stub") or "again" in dict(node.params))
 
 
 def rows_of(
@@ -217,7 +242,7 @@ def rows_of(
     claims: dict[int, int] = {}
     row: dict[int, int] = {}
     order = {i: k for k, i in enumerate(nodes)}
-    hangs = {i: graph.nodes[i].op is None and graph.nodes[i].kind in ("parameter", "constant") for i in nodes}
+    hangs = {i: is_leaf(graph.nodes[i]) and graph.nodes[i].kind != "input" for i in nodes}
     for v in sorted(nodes, key=lambda i: (column[i], hangs[i], order[i])):
         here, at = lane[v], column[v]
         if v in claims:
@@ -245,11 +270,12 @@ def rows_of(
     return row
 
 
-def links_of(graph: Graph) -> tuple[list[int], list[Link]]:
-    """Return the nodes that are drawn and the edges between them."""
-    nodes = [n.id for n in graph.nodes if not graph.is_number(n.id) or n.id in graph.outputs]
-    shown = set(nodes)
-    edges = [(e, v) for v in nodes for e in graph.nodes[v].inputs if e.source in shown]
+def links_of(graph: Graph, hidden: Collection[int] = ()) -> tuple[list[int], list[Link]]:
+    """Return the nodes that have a card, which ``hidden`` have not, and the edges between them."""
+    shown = [n.id for n in graph.nodes if not graph.is_number(n.id) or n.id in graph.outputs]
+    nodes = [i for i in shown if i not in hidden]
+    drawn = set(nodes)
+    edges = [(e, v) for v in nodes for e in graph.nodes[v].inputs if e.source in drawn]
     return nodes, [Link(k, e.source, v, e, e.grad is not None) for k, (e, v) in enumerate(edges)]
 
 
@@ -270,8 +296,38 @@ def plan_cells(graph: Graph, nodes: Sequence[int], links: Sequence[Link], kinds:
         first.append(count)
         count += 1 + max(row[i] for i in nodes if lane[i] == k)
     whole = {i: first[lane[i]] + row[i] for i in nodes}
-    width = 1 + max(column.values(), default=0)
-    return CellPlan(tuple(nodes), lane, whole, column, names, tuple(first), count, width, tuple(links))
+
+    def finish(rows: dict[int, int]) -> CellPlan:
+        columns = free_leaves(graph, links, rows, column)
+        width = 1 + max(columns.values(), default=0)
+        return CellPlan(tuple(nodes), lane, rows, columns, names, tuple(first), count, width, tuple(links))
+
+    plan = finish(whole)
+    ordered = order_rows(whole, column, [(link.u, link.v) for link in links], first, count)
+    return plan if ordered == whole else min(plan, finish(ordered), key=count_crossings)
+
+
+def free_leaves(graph: Graph, links: Sequence[Link], row: Mapping[int, int], column: dict[int, int]) -> dict[int, int]:
+    """Return the columns after each leaf that a card keeps from its consumer above has moved to the left of it."""
+    taken = {(row[i], c) for i, c in column.items()}
+    uses: dict[int, set[int]] = defaultdict(set)
+    for link in links:
+        uses[link.u].add(link.v)
+    found: dict[int, float] = dict(column)
+    for u, consumers in uses.items():
+        v, c = min(consumers), column[u]
+        between = range(min(row[u], row[v]) + 1, max(row[u], row[v]))
+        if (
+            len(consumers) > 1
+            or not is_leaf(graph.nodes[u])
+            or column[v] != c
+            or all((r, c) not in taken for r in between)
+        ):
+            continue
+        taken.remove((row[u], c))
+        found[u] = c - 1 if c and (row[u], c - 1) not in taken else c - 0.5
+        taken.add((row[u], c - 1))
+    return number_columns(found)
 
 
 def number_columns(column: dict[int, float]) -> dict[int, int]:
@@ -326,3 +382,34 @@ def choose_way(plan: CellPlan, link: Link) -> Way:
         return Way("G", "right", "right", (cu + 1,))
     channel = rv if down else rv + 1
     return Way("GG", "right", "left", (cu + 1, cv), channel)
+
+
+def corners(plan: CellPlan, link: Link, way: Way) -> list[tuple[int, int]]:
+    """Return where an edge turns, in cells: column c is at 2c and the gutter left of it at 2c − 1, rows likewise."""
+    x, y, end = 2 * plan.column[link.u], 2 * plan.row[link.u], (2 * plan.column[link.v], 2 * plan.row[link.v])
+    gutters, channel = [2 * gutter - 1 for gutter in way.gutters], 2 * way.channel - 1
+    if way.kind == "LV":
+        turns = [(x, end[1])]
+    elif way.kind == "LH":
+        turns = [(end[0], y)]
+    elif way.kind == "G":
+        turns = [(gutters[0], y), (gutters[0], end[1])]
+    elif way.kind == "Z":
+        turns = [(x, channel), (end[0], channel)]
+    elif way.kind == "GG":
+        turns = [(gutters[0], y), (gutters[0], channel), (gutters[1], channel), (gutters[1], end[1])]
+    else:
+        turns = []
+    return [(x, y), *turns, end]
+
+
+def count_crossings(plan: CellPlan) -> int:
+    """Return how often edges cross."""
+    flat, upright = [], []
+    for link in plan.links:
+        for (x0, y0), (x1, y1) in itertools.pairwise(corners(plan, link, choose_way(plan, link))):
+            if y0 == y1:
+                flat.append((y0, min(x0, x1), max(x0, x1)))
+            else:
+                upright.append((x0, min(y0, y1), max(y0, y1)))
+    return sum(low < y < high and left < x < right for x, low, high in upright for y, left, right in flat)

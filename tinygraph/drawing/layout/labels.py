@@ -8,17 +8,31 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
-from tinygraph.drawing.style.formula import Run, Runs, formula_runs, join_runs, name_runs, number_runs, text_of, words
+from tinygraph.drawing.style.formula import (
+    SPACE,
+    Run,
+    Runs,
+    formula_runs,
+    gradient_parts,
+    join_runs,
+    name_runs,
+    number_runs,
+    text_of,
+    words,
+)
+from tinygraph.drawing.style.names import cut_text, name_text
 from tinygraph.drawing.style.text_width import shorten
-from tinygraph.graph.data import Edge, Graph, Node, write_param
+from tinygraph.graph.batch_axis import reduced_axes
+from tinygraph.graph.data import STRETCH, Edge, Graph, Node, brief_name, result_name, write_param
 
 __all__ = [
-    "axes_words", "contributions", "definition_runs", "dust_of", "gradient_name", "is_loss", "is_nameless",
-    "is_rounding", "is_unused_leaf", "label_runs", "local_runs", "loss_name", "reduced_axes", "usual_dtype", "via_runs",
+    "axes_words", "call_runs", "contributions", "definition_runs", "dust_of", "gradient_name", "is_loss", "is_nameless",
+    "is_rounding", "is_unused_leaf", "label_runs", "local_runs", "loss_name", "loss_of", "picture_name", "usual_dtype",
+    "via_runs",
 ]  # fmt: skip
 
+FEW_RESULTS = 3  # of a collapsed scope, and operands, that its title names
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10}
 
 
@@ -26,21 +40,61 @@ def label_runs(graph: Graph, i: int, unnamed: str = "") -> Runs:
     """Write what node ``i`` is called; an unnamed one is ``unnamed``, or its number."""
     node = graph.nodes[i]
     if node.kind == "scope":
-        return words(f"▸{shorten(node.name or '', 1, 12)}")
+        name = result_name(node)
+        runs = name_runs(name) if name else words(f"▸{shorten(brief_name(node) or '', 1, 12)}")
+        return (*runs, *number_of(graph, node))
     if node.name:
-        return name_runs(node.name)
+        runs = name_runs(node.name)
+        runs = (Run("(", "roman"), *runs, Run(")", "roman")) if gradient_parts(node.name) else runs
+        return (*runs, *number_of(graph, node))
     if graph.is_number(i):
         return number_runs(graph.label(i))
     if node.family == "shape" and node.op == "transpose" and graph.nodes[node.inputs[0].source].name:
         return formula_runs(node.tex, lambda _: label_runs(graph, node.inputs[0].source))
-    return (Run(unnamed or f"#{i}", "roman"),)
+    return (Run(unnamed or f"#{node.number}", "roman"),)
+
+
+def picture_name(graph: Graph) -> str:
+    """Say what a picture is of."""
+    shown = [cut_text(name_text(graph.label(i)), 60) for i in graph.outputs[:4]]
+    return "Computation of " + ", ".join(shown + ["…"] * (len(graph.outputs) > 4))
+
+
+def number_of(graph: Graph, node: Node) -> Runs:
+    """Write the number of a node beside its name, where another node is called so, too."""
+    name = (node.kind == "scope" and result_name(node)) or node.name
+    return (Run(f"#{node.number}", "roman"),) if name in graph.repeated_names else ()
 
 
 def is_nameless(graph: Graph, i: int) -> bool:
     """Whether a formula has no name for node ``i``: it was given none, or stands for a whole scope."""
     node = graph.nodes[i]
     turned = node.op == "transpose" and graph.nodes[node.inputs[0].source].name
-    return node.kind == "scope" or not (node.name or graph.is_number(i) or turned)
+    if node.kind == "scope":
+        return not result_name(node)
+    return not (node.name or graph.is_number(i) or turned)
+
+
+def call_runs(graph: Graph, node: Node) -> Runs:
+    """Write a collapsed scope as the call that it is: ``h = fc1(x)``; a row of equal blocks by its name alone.
+
+    A stretch of ops says what it makes and what it holds: ``h = ops 1–5: 2 mul, 3 tanh``.
+    """
+    name = words(node.name or node.op or "scope", "bold")
+    about = dict(node.params)
+    if "results" not in about:
+        return name
+    if STRETCH.match(f"{node.name}: "):
+        return join_runs((*name_runs(result_name(node)), Run(f"{SPACE}={SPACE}", "roman"), *name))
+    made = [label for label in about["results"] if label]
+    made = made if len(made) == len(about["results"]) <= FEW_RESULTS else []
+    parts = [label_runs(graph, e.source) for e in node.inputs if not graph.is_number(e.source)]
+    listed = parts[:FEW_RESULTS] + [words("…", "roman")] * (len(parts) > FEW_RESULTS)
+    comma = (Run(f",{SPACE}", "roman"),)
+    left = [run for k, label in enumerate(made) for run in (*(comma * (k > 0)), *name_runs(label))]
+    inside = [run for k, runs in enumerate(listed) for run in (*(comma * (k > 0)), *runs)]
+    equals = (Run(f"{SPACE}={SPACE}", "roman"),) if left else ()
+    return join_runs((*left, *equals, *name, Run("(", "roman"), *inside, Run(")", "roman")))
 
 
 def axes_words(axes: Sequence[int], ndim: int) -> str:
@@ -51,15 +105,6 @@ def axes_words(axes: Sequence[int], ndim: int) -> str:
     if ndim == 2:
         return "rows" if axes == [0] else "columns"
     return ",".join(map(str, axes))
-
-
-def reduced_axes(params: dict[str, Any], ndim: int) -> tuple[int, ...]:
-    """Return the axes that a reduction took, from its parameters."""
-    axis = params.get("axis")
-    axis = axis.get("tuple") if isinstance(axis, dict) else axis
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(int(a) % max(ndim, 1) for a in (axis if isinstance(axis, list | tuple) else (axis,)))
 
 
 def fact_runs(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
@@ -77,7 +122,7 @@ def fact_runs(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]
         mine = "in" if edge and e.source == edge.source else "" if edge or len(unnamed) > 1 else "( )"
         found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label_runs(graph, e.source)
     found["out"] = label_runs(graph, i, "out")
-    listed = [label_runs(graph, e.source) for e in node.inputs]
+    listed = [(Run("…", "roman"),) if k is None else label_runs(graph, k) for k in graph.listed_operands(i)]
     found["xs"] = join_runs(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
     if node.family == "reduction" and node.inputs and "axis" in found:
         ndim = len(graph.nodes[node.inputs[0].source].shape)
@@ -112,10 +157,16 @@ def via_runs(graph: Graph, i: int) -> Runs:
     return label_runs(graph, i)
 
 
+def loss_of(graph: Graph) -> str:
+    """Return the name of what is differentiated: that of the one computed output, or L."""
+    nodes = [graph.nodes[i] for i in graph.outputs]
+    names = [result_name(n) if n.kind == "scope" else n.name if n.op else None for n in nodes]
+    return graph.loss or (names[0] if len(names) == 1 and names[0] else "L")
+
+
 def loss_name(graph: Graph) -> Runs:
-    """Write what is differentiated: the name of the one computed output, or L."""
-    names = [graph.nodes[i].name if graph.nodes[i].op else None for i in graph.outputs]
-    return name_runs(names[0]) if len(names) == 1 and names[0] else (Run("L", "serif"),)
+    """Write what is differentiated."""
+    return name_runs(loss_of(graph))
 
 
 def gradient_name(graph: Graph, i: int) -> Runs:
@@ -147,8 +198,12 @@ def dust_of(dtype: str, largest: float) -> float:
 
 
 def contributions(graph: Graph, i: int) -> list[tuple[int, Edge]]:
-    """Return the consumers whose contributions were added up in the gradient of node ``i``."""
-    return [(consumer, edge) for consumer, edge in graph.consumers[i] if edge.grad is not None]
+    """Return the consumers whose contributions were added up in the gradient of node ``i``, in the order of adding.
+
+    What was made last sends its contribution first.
+    """
+    found = [(consumer, edge) for consumer, edge in graph.consumers[i] if edge.grad is not None]
+    return sorted(found, key=lambda part: -part[0])
 
 
 def is_rounding(graph: Graph, node: Node) -> bool:

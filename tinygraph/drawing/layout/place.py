@@ -7,29 +7,67 @@ is too wide for a page is broken into tiers, each laid out alone.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from tinygraph.drawing.layout.geometry import Layout, Point, stack_layouts
-from tinygraph.drawing.layout.grid import Link, lane_kinds, links_of, plan_cells
-from tinygraph.drawing.layout.ports import find_ports
-from tinygraph.drawing.layout.routes import draw_routes, name_lanes, place_chips
-from tinygraph.drawing.layout.sketch import Options, Sketch, scope_cells, sketch_of
-from tinygraph.drawing.layout.spacing import MARGIN, Grid, assign_tracks, size_grid
-from tinygraph.graph.data import Edge, Graph, Node
+from tinygraph.drawing.layout.card import grow_card
+from tinygraph.drawing.layout.distances import NORMAL, Spacing
+from tinygraph.drawing.layout.edge_labels import chip_width
+from tinygraph.drawing.layout.geometry import Layout, Point, number_parts, stack_layouts
+from tinygraph.drawing.layout.grid import Link, Way, lane_kinds, links_of, plan_cells
+from tinygraph.drawing.layout.inside import places
+from tinygraph.drawing.layout.ports import APART, find_ports
+from tinygraph.drawing.layout.routes import HEAD, draw_routes, name_boxes, name_lanes, place_chips
+from tinygraph.drawing.layout.sketch import Options, Sketch, sketch_of
+from tinygraph.drawing.layout.spacing import Grid, assign_tracks, size_grid
+from tinygraph.drawing.layout.tiers import Tier, choose_cuts, cut_tier, repeat_leaves, tiers_between
+from tinygraph.graph.data import Graph
 from tinygraph.graph.scopes import Scope
 
-__all__ = ["lay_out", "scale_to_fit"]
+__all__ = [
+    "LEGEND",
+    "finish_layout",
+    "finish_picture",
+    "grid_of",
+    "lay_out",
+    "scale_into",
+    "size_of",
+    "sketch_picture",
+    "worth",
+]
 
-TIERS, FITS = 8, 0.85  # most tiers that are tried; a picture that fits its page as well as this is not broken
+ROUNDS = 8  # most layouts that are tried until lines and labels have room
+WIDE = 300.0  # how wide a card may grow for a label below it
+TIERS, TRIES = 8, 3  # most rows that a picture is broken into, and how many numbers of rows are tried
+STRIP, LEGEND = 2.6, 60.0  # a picture that is more times wider than high, its legend included, is a strip
+STUBS, LOWER = 150.0, 0.85  # what breaking a row adds to its width, and how much lower its parts are, about
 
 
-def lay_out(
+def lay_out(graph: Graph, detail: int = 2, show: str = "both", **options: Any) -> Layout:
+    """Lay a graph out: what `sketch_picture` takes, finished. The same graph gives the same layout."""
+    return finish_picture(sketch_picture(graph, detail, show, **options))
+
+
+def finish_picture(parts: Sequence[Sketch]) -> Layout:
+    """Lay the rows of a picture out, below each other."""
+    return number_parts(stack_layouts([finish_layout(part) for part in parts], parts[0].options.spacing.tier))
+
+
+def size_of(parts: Sequence[Sketch]) -> Point:
+    """Return about how wide and high a picture becomes."""
+    grids = [grid_of(part) for part in parts]
+    between = parts[0].options.spacing.tier * (len(grids) - 1)
+    return max(g.width for g in grids), sum(g.height for g in grids) + between
+
+
+def sketch_picture(
     graph: Graph, detail: int = 2, show: str = "both", *, chips: bool = True, boxes: Sequence[Scope] = (),
     badges: Mapping[int, str] | None = None, page: Point = (1600.0, 900.0), most: float | None = None,
-) -> Layout:  # fmt: skip
-    """Lay a graph out.
+    spacing: Spacing = NORMAL, inside: Mapping[int, Sequence[int]] = MappingProxyType({}), ranges: bool = True,
+) -> list[Sketch]:  # fmt: skip
+    """Sketch a graph in as many rows as its room asks for.
 
     Args:
         graph: the graph as it is to be drawn, already folded and collapsed.
@@ -41,139 +79,155 @@ def lay_out(
         page: width and height in pixels; the picture is broken into as many tiers as fill a page of these
             proportions best.
         most: greatest width in pixels; if given, the picture is broken into as many tiers as it takes.
+        spacing: the distances of a page or of a column.
+        inside: the parameters that stand on the card of a node.
+        ranges: say the least and the greatest element at detail 1.
 
     Returns:
-        A `Layout`. The same graph gives the same layout.
+        A sketch of each row.
     """
-    nodes, links = links_of(graph)
+    nodes, links = links_of(graph, places(inside))
     whole = Tier(graph, nodes, links, lane_kinds(graph))
-    options = Options(detail, show, chips, boxes, badges)
-    sketch = sketch_of(graph, plan_cells(*whole), options)
-    layout = finish_layout(sketch)
-    if most is not None:
-        return layout if layout.width <= most else stack_layouts(fill_tiers(whole, sketch, most))
-    count, best, grid = 1, layout, size_grid(sketch, assign_tracks(sketch))
-    while scale_to_fit(best, page) < FITS and count < TIERS and count < sketch.plan.columns:
-        count += 1
-        tiers = split_columns(sketch, grid, count)
-        found = stack_layouts([lay_tier_out(whole, options, tiers, n) for n in range(1 + max(tiers.values()))])
-        if scale_to_fit(found, page) > scale_to_fit(best, page):
-            best = found
-        elif count > 2 and scale_to_fit(found, page) < 0.8 * scale_to_fit(best, page):
+    whole = repeat_leaves(whole, plan_cells(*whole))
+    options = Options(detail, show, chips, boxes, badges, spacing, inside, ranges)
+    sketch = sketch_of(whole.graph, plan_cells(*whole), options)
+    if most is None:
+        return break_rows(whole, sketch, page)
+    if grid_of(sketch).width <= most:
+        return [sketch]
+    return sketch_tiers(whole, options, fill_tiers(whole, sketch, most))
+
+
+def break_rows(whole: Tier, sketch: Sketch, page: Point) -> list[Sketch]:
+    """Return the tiers of the picture that fills a page best; it is not broken where it fits as it is."""
+    grid = grid_of(sketch)
+    best, most = [sketch], worth(page, grid.width, grid.height)
+    likely = [(scale_into(page, grid.width / n + STUBS, grid.height * n * LOWER), n) for n in range(2, TIERS + 1)]
+    for hope, count in sorted(likely, key=lambda found: (-found[0], found[1]))[:TRIES]:
+        if most >= 1 or count > sketch.plan.columns or hope < most * 0.6:
             break
+        tiers = tiers_between(whole, sketch.plan, choose_cuts(sketch, grid, count))
+        parts = sketch_tiers(whole, sketch.options, tiers)
+        scale = worth(page, *size_of(parts))
+        if scale > most:
+            best, most = parts, scale
     return best
 
 
+def worth(page: Point, width: float, height: float) -> float:
+    """Return how large a picture is on its page; half as much where it is a long strip."""
+    return scale_into(page, width, height) * (0.5 if width > STRIP * (height + LEGEND) and width > page[0] / 2 else 1.0)
+
+
+def grid_of(sketch: Sketch) -> Grid:
+    """Return the coordinates of a sketch."""
+    return size_grid(sketch, assign_tracks(sketch))
+
+
 def finish_layout(sketch: Sketch) -> Layout:
-    """Give everything in a sketch its place."""
+    """Give everything in a sketch its place; where that leaves no room for lines or labels, make room and try again."""
+    for _ in range(ROUNDS):
+        layout, lacking = try_layout(sketch)
+        grown = make_room(sketch, lacking)
+        if grown is sketch:
+            break
+        sketch = grown
+    return layout
+
+
+class Lacking(NamedTuple):
+    """What has no room: lines at cards, labels on links, and names of boxes (how much wider these must be)."""
+
+    lines: Mapping[tuple[int, str], int]
+    labels: Sequence[int]
+    names: Mapping[int, float]
+
+
+def try_layout(sketch: Sketch) -> tuple[Layout, Lacking]:
+    """Give everything in a sketch its place, and say what has no room."""
     tracks = assign_tracks(sketch)
     grid = size_grid(sketch, tracks)
-    routes = draw_routes(sketch, tracks, grid, find_ports(sketch, grid))
+    ports = find_ports(sketch, grid)
+    routes = draw_routes(sketch, tracks, grid, ports)
+    boxes, narrow = name_boxes(grid, routes)
+    grid = dataclasses.replace(grid, boxes=boxes)
     lanes = name_lanes(grid, routes)
     chips = place_chips(sketch, grid, lanes, routes)
-    width = max([grid.width, *(chip.rect[2] + MARGIN for chip in chips)])
+    width = max([grid.width, *(chip.rect[2] + sketch.options.spacing.margin for chip in chips.placed)])
     cards = tuple(grid.cards[i] for i in sketch.plan.nodes)
-    return Layout(width, grid.height, cards, tuple(routes), tuple(chips), lanes, grid.boxes)
+    layout = Layout(width, grid.height, cards, tuple(routes), chips.placed, lanes, boxes)
+    return layout, Lacking(ports.short, chips.crowded, narrow)
 
 
-def scale_to_fit(layout: Layout, page: Point) -> float:
-    """Return by how much a layout must shrink to fit a page."""
-    return min(page[0] / layout.width, page[1] / layout.height)
+def make_room(sketch: Sketch, lacking: Lacking) -> Sketch:
+    """Return a sketch with larger cards where lines have no room, and wider gutters where labels have none."""
+    cards, extra = dict(sketch.cards), dict(sketch.extra)
+    for (i, side), count in lacking.lines.items():
+        more = APART * count
+        cards[i] = grow_card(cards[i], more if side == "width" else 0.0, more if side == "height" else 0.0)
+    gutters: dict[tuple[str, int], float] = {("title", k): room for k, room in lacking.names.items()}
+    for k in lacking.labels:
+        link, way = sketch.plan.links[k], sketch.ways[k]
+        runs = [sketch.labels[k, ink] for ink in ("value", "grad") if (k, ink) in sketch.labels]
+        width = max(chip_width(label, sketch.options.spacing) for label in runs)
+        for place, room in room_for_label(sketch, link, way, width):
+            gutters[place] = max(gutters.get(place, 0.0), room)
+        for i in {link.u, link.v} if way.kind == "V" else ():  # other lines keep to the ends of a wider side
+            cards[i] = grow_card(cards[i], min(width / 3, max(0.0, WIDE - cards[i].width)), 0.0)
+    for place, room in gutters.items():
+        extra[place] = extra.get(place, 0.0) + room
+    if cards == sketch.cards and extra == sketch.extra:
+        return sketch
+    return dataclasses.replace(sketch, cards=cards, extra=extra)
 
 
-# ----------------------------------------------------------------------------------------------------------- tiers
+def room_for_label(sketch: Sketch, link: Link, way: Way, width: float) -> list[tuple[tuple[str, int], float]]:
+    """Return which gutters or channels a label on this edge needs, and how much more of them."""
+    plan = sketch.plan
+    if way.kind == "H":
+        turned = any(plan.column[link.v] in other.gutters for other in sketch.ways)
+        return [(("gutter", plan.column[link.v]), width + 8 if turned else HEAD + 6)]
+    if way.gutters:
+        return [(("gutter", way.gutters[0]), width)]
+    if way.kind in ("LV", "LH"):
+        return [(("gutter", plan.column[link.v if way.kind == "LV" else link.u] + (way.kind == "LH")), width / 2)]
+    return [(("channel", max(plan.row[link.u], plan.row[link.v])), 22.0)]
 
 
-class Tier(NamedTuple):
-    """One line of a picture that is broken into several: the graph with stubs, and which part of it stands here."""
-
-    graph: Graph
-    nodes: Sequence[int]
-    links: Sequence[Link]
-    kinds: Sequence[tuple[int, str]]
+def scale_into(page: Point, width: float, height: float) -> float:
+    """Return by how much a picture must shrink to fit a page."""
+    return min(page[0] / width, page[1] / height)
 
 
-def fill_tiers(whole: Tier, sketch: Sketch, room: float) -> list[Layout]:
-    """Return tiers of as many columns as there is room for, but of one at least."""
-    plan, start, found = sketch.plan, 0, []
-    while start < plan.columns:
-        best: Layout | None = None
-        for end in range(start + 1, plan.columns + 1):
-            tiers = {i: (plan.column[i] >= start) + (plan.column[i] >= end) for i in plan.nodes}
-            layout = lay_tier_out(whole, sketch.options, tiers, 1)
-            if best is not None and layout.width > room:
-                break
-            best, after = layout, end
-        assert best is not None
-        found.append(best)
-        start = after
-    return found
+def sketch_tiers(whole: Tier, options: Options, tiers: Mapping[int, int]) -> list[Sketch]:
+    """Sketch every tier; ``tiers`` gives the tier of each node."""
+    number = {tier: n for n, tier in enumerate(sorted(set(tiers.values())))}
+    tiers = {i: number[tier] for i, tier in tiers.items()}
+    return [sketch_tier(whole, options, tiers, n) for n in range(len(number))]
 
 
-def lay_tier_out(whole: Tier, options: Options, tiers: Mapping[int, int], n: int) -> Layout:
-    """Lay tier ``n`` out; ``tiers`` gives the tier of each node."""
+def sketch_tier(whole: Tier, options: Options, tiers: Mapping[int, int], n: int) -> Sketch:
+    """Sketch tier ``n``; ``tiers`` gives the tier of each node."""
     tier = cut_tier(whole, tiers, n)
-    return finish_layout(sketch_of(tier.graph, plan_cells(*tier), options))
+    return sketch_of(tier.graph, plan_cells(*tier), options)
 
 
-def split_columns(sketch: Sketch, grid: Grid, count: int) -> dict[int, int]:
-    """Return the tier of each node: the columns are cut where the fewest edges cross, into parts of about one width."""
-    plan, width = sketch.plan, grid.width
-    crossing = [0.0] * (plan.columns + 1)
-    reach: dict[int, int] = defaultdict(int)  # of each source, the last column it is used in: its lines end in one stub
-    for link in plan.links:
-        reach[link.u] = max(reach[link.u], plan.column[link.v])
-    for u, last in reach.items():
-        for c in range(plan.column[u] + 1, last + 1):
-            crossing[c] += 1
-    for cells in scope_cells(sketch):
-        for c in range(cells.left + 1, cells.right + 1):
-            crossing[c] += 0.5
-    cuts: list[int] = []
-    for n in range(1, count):
-        target = width * n / count
-        later = range(cuts[-1] + 1 if cuts else 1, plan.columns)
-        near = [c for c in later if abs(grid.left[c] - target) < 0.3 * width / count]
-        near = near or sorted(later, key=lambda c: abs(grid.left[c] - target))[:1]
-        if near:
-            cuts.append(min(near, key=lambda c: (crossing[c] + 5 * abs(grid.left[c] - target) / (width / count), c)))
-    return {i: sum(plan.column[i] >= c for c in cuts) for i in plan.nodes}
+def fill_tiers(whole: Tier, sketch: Sketch, room: float) -> dict[int, int]:
+    """Return the tier of each node: of as many columns as there is room for, but of one at least."""
+    plan, grid, start, cuts = sketch.plan, grid_of(sketch), 0, []
 
+    def fits(end: int) -> bool:
+        tiers = tiers_between(whole, plan, [start, end])
+        return 1 not in tiers.values() or grid_of(sketch_tier(whole, sketch.options, tiers, 1)).width <= room
 
-def cut_tier(whole: Tier, tiers: Mapping[int, int], n: int) -> Tier:
-    """Cut a tier out of a picture; a value that is used in a later one ends in a stub and begins there from another."""
-    graph = whole.graph
-    stubs: list[Node] = []
-    ins: dict[int, int] = {}
-    outs: dict[int, int] = {}
-    found: list[Link] = []
-    for link in whole.links:
-        here, there = tiers[link.u], tiers[link.v]
-        if here == n == there:
-            found.append(link)
-        elif here == n and link.u not in outs:
-            outs[link.u] = len(graph.nodes) + len(stubs)
-            stubs.append(stub_node(graph, link.u, outs[link.u], (Edge(link.u, "x"),)))
-            found.append(Link(-1, link.u, outs[link.u], Edge(link.u, "x"), link.back))
-        elif there == n:
-            if link.u not in ins:
-                ins[link.u] = len(graph.nodes) + len(stubs)
-                stubs.append(stub_node(graph, link.u, ins[link.u], ()))
-            found.append(link._replace(u=ins[link.u]))
-    later = {link.u for link in whole.links if link.back and tiers[link.v] > n}
-    found = [
-        link._replace(k=k, back=link.back or (link.v >= len(graph.nodes) and link.u in later))
-        for k, link in enumerate(found)
-    ]
-    mine = [*ins.values(), *(i for i in whole.nodes if tiers[i] == n), *outs.values()]
-    source = {stub: i for i, stub in [*ins.items(), *outs.items()]}
-    more = [whole.kinds[source[node.id]] for node in stubs]
-    return Tier(Graph((*graph.nodes, *stubs), graph.outputs, graph.notes), mine, found, [*whole.kinds, *more])
-
-
-def stub_node(graph: Graph, source: int, place: int, edges: tuple[Edge, ...]) -> Node:
-    """Return the end of a value that goes on in a later tier, or its beginning there."""
-    node = graph.nodes[source]
-    op, name = "stub" if edges else None, node.name or f"#{source}"
-    facts = (("source", source),)
-    return Node(place, op, "stub", "stub", node.shape, node.dtype, name, inputs=edges, params=facts)
+    while start < plan.columns:
+        end = start + 1
+        while end < plan.columns and grid.left[end + 1] - grid.left[start] < room - STUBS / 2:
+            end += 1
+        while end > start + 1 and not fits(end):
+            end -= 1
+        while end < plan.columns and fits(end + 1):
+            end += 1
+        cuts.append(end)
+        start = end
+    return tiers_between(whole, plan, cuts[:-1])

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import defaultdict
+from bisect import bisect
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from tinygraph.drawing.layout.grid import Link, Way
 from tinygraph.drawing.layout.sketch import Sketch
-from tinygraph.drawing.layout.spacing import TRACK, Grid
+from tinygraph.drawing.layout.spacing import Grid
 
-__all__ = ["Ports", "find_ports"]
+__all__ = ["APART", "Ports", "find_ports"]
 
 End = tuple[Link, Way]
+APART = 9.5  # between two lines that end at one side of a card: their heads do not meet
 
 
 @dataclasses.dataclass(frozen=True)
 class Ports:
-    """The end of each line by (link, node, "f" for forward or "b" for backward): x on top or bottom, y on a side."""
+    """The end of each line by (link, node, "f" for forward or "b" for backward): x on top or bottom, y on a side.
+
+    ``short`` counts, by (node, "width" or "height"), the lines for which a card has no room.
+    """
 
     at: Mapping[tuple[int, int, str], float]
+    short: Mapping[tuple[int, str], int]
 
 
 def find_ports(sketch: Sketch, grid: Grid) -> Ports:
     """Give each end of each line a place where it keeps clear of the other lines."""
-    return Ports(PortFinder(sketch, grid).find())
+    finder = PortFinder(sketch, grid)
+    return Ports(finder.find(), finder.short)
 
 
 class PortFinder:
@@ -37,7 +44,9 @@ class PortFinder:
 
     def __init__(self, sketch: Sketch, grid: Grid) -> None:
         self.plan, self.ways, self.back, self.cards = sketch.plan, sketch.ways, sketch.back, grid.cards
+        self.track = sketch.options.spacing.track
         self.port: dict[tuple[int, int, str], float] = {}
+        self.short: Counter[tuple[int, str]] = Counter()
         self.levels = self.straight_levels()
         self.used: dict[tuple[int, int], list[float]] = defaultdict(list)
         self.fallen: dict[int, list[tuple[float, int, int]]] = defaultdict(list)
@@ -67,25 +76,37 @@ class PortFinder:
     def straight_levels(self) -> dict[tuple[int, str], float]:
         """Return the height of each straight line: it leaves the right block of one card and meets the other card."""
         found: dict[tuple[int, str], float] = {}
-        twins: dict[tuple[int, int], int] = defaultdict(int)  # how many lines join the same two cards
+        twins: dict[tuple[int, int], list[int]] = defaultdict(list)  # what joins the same two cards
         for link, way in zip(self.plan.links, self.ways, strict=True):
-            if way.kind != "H":
-                continue
-            u, v = self.cards[link.u], self.cards[link.v]
-            twin = twins[link.u, link.v]
-            twins[link.u, link.v] += 1
-            small = (u if u.card.height <= v.card.height else v).card
-            ranges = {"f": (u, u.card.value, v, v.card.value), "b": (v, v.card.grad, u, u.card.grad)}
-            for which, (mine, block, other, theirs) in ranges.items():
-                low, high = max(u.y, v.y) + 7, min(u.rect[3], v.rect[3]) - 7
-                both = max(mine.y + block[0], other.y + theirs[0]), min(mine.y + block[1], other.y + theirs[1])
-                y = sum(both) / 2 if both[0] <= both[1] else mine.y + sum(block) / 2
-                found[link.k, which] = min(max(y + 6 * twin, low), high)
-            if found[link.k, "f"] > found[link.k, "b"] - 8:  # one card ends before the other's gradient begins
-                found[link.k, "f"], found[link.k, "b"] = (
-                    u.y + sum(block) / 2 + 6 * twin for block in (small.value, small.grad)
-                )
+            if way.kind == "H":
+                twins[link.u, link.v].append(link.k)
+        for (i, j), links in twins.items():
+            forward, backward = self.level_pair(i, j)
+            last = forward + APART * (len(links) - 1)
+            if any(self.back[k] for k in links):
+                backward = max(backward, last + APART)
+                last = backward + APART * (len(links) - 1)
+            over = max(0.0, last - min(self.cards[i].rect[3], self.cards[j].rect[3]) + 7)
+            over = min(over, max(0.0, forward - max(self.cards[i].y, self.cards[j].y) - 8))
+            for n, k in enumerate(links):
+                found[k, "f"], found[k, "b"] = forward + APART * n - over, backward + APART * n - over
+            for c in (i, j):
+                self.short[c, "height"] += max(0, math.ceil((last - over - self.cards[c].rect[3] + 7) / APART))
         return found
+
+    def level_pair(self, i: int, j: int) -> tuple[float, float]:
+        """Return the heights of the forward and of the backward line between two cards in a row."""
+        u, v = self.cards[i], self.cards[j]
+        small = (u if u.card.height <= v.card.height else v).card
+        low, high = max(u.y, v.y) + 7, min(u.rect[3], v.rect[3]) - 7
+        found = []
+        for mine, block, other, theirs in ((u, u.card.value, v, v.card.value), (v, v.card.grad, u, u.card.grad)):
+            both = max(mine.y + block[0], other.y + theirs[0]), min(mine.y + block[1], other.y + theirs[1])
+            y = sum(both) / 2 if both[0] <= both[1] else mine.y + sum(block) / 2
+            found.append(min(max(y, low), high))
+        if found[0] > found[1] - 8:  # one card ends before the other's gradient begins
+            found = [u.y + sum(block) / 2 for block in (small.value, small.grad)]
+        return found[0], found[1]
 
     def half_gap(self, i: int, count: int) -> float:
         """Return how far from the middle the two lines of a straight pair stand, where there are ``count`` pairs."""
@@ -97,6 +118,9 @@ class PortFinder:
         plan, count = self.plan, len(links)
         gaps = [self.half_gap(j, count) for link in links for j in (link.u, link.v)]
         gap = min([self.half_gap(i, count), *gaps, 99.0])
+        if links and gap < APART / 2:
+            for j in {i, *(j for link in links for j in (link.u, link.v))}:
+                self.short[j, "width"] += count
         for k, link in enumerate(links):
             centre = self.cards[i].middle + (k - (count - 1) / 2) * 4 * gap
             self.port[link.k, i, "f"] = centre - (gap if self.back[link.k] else 0)
@@ -109,7 +133,7 @@ class PortFinder:
         """Spread lines over the top or bottom of a card: straight ones in the middle, others towards their ends."""
         column, placed = self.plan.column, self.cards[i]
         half = placed.card.width / 2
-        pitch = TRACK if half > 50 else 11.0
+        pitch = self.track if half > 50 else min(self.track, 11.0)
         straight = sum(way.kind == "V" for _, way in ends)
         core = 2 * self.half_gap(i, straight) * straight + 6 if straight else 0.0
         bent = [(link, way, other_end(link, i)) for link, way in ends if way.kind != "V"]
@@ -134,9 +158,11 @@ class PortFinder:
         """Return the place nearest to x on a side where no other line of the column runs in these rows."""
         placed, lines = self.cards[i], self.fallen[self.plan.column[i]]
         near = [u for u, first, last in lines if first <= high and low <= last]
-        tries = [x, *(x + sign * 1.5 * step for step in range(1, 80) for sign in (1, -1))]
+        steps = range(1, math.ceil(placed.card.width / 1.5))
+        tries = [x, *(x + sign * 1.5 * step for step in steps for sign in (1, -1))]
         inside = [t for t in tries if placed.x + 7 <= t <= placed.rect[2] - 7]
-        found = next((t for gap in (7.0, 4.0, 2.0) for t in inside if all(abs(t - u) >= gap for u in near)), x)
+        gap, found = first_clear(inside, near, x)
+        self.short[i, "width"] += gap < APART
         lines.append((found, low, high))
         return found
 
@@ -158,11 +184,13 @@ class PortFinder:
         placed, row = self.cards[i], self.plan.row
         down = 1 if row[other] >= row[i] else -1
         base = placed.y + sum(block) / 2
-        tries = [base, *(base + sign * step * 1.5 for step in range(1, 90) for sign in (down, -down))]
+        steps = range(1, math.ceil(placed.card.height / 1.5))
+        tries = [base, *(base + sign * step * 1.5 for step in steps for sign in (down, -down))]
         inside = [t for t in tries if placed.y + 8 <= t <= placed.rect[3] - 8]
         used = [u for gutter in gutters for u in self.used[row[i], gutter]]
-        free = (t for gap in (9.0, 6.0, 4.0, 2.0) for t in inside if all(abs(t - u) >= gap for u in used))
-        return next(free, base)
+        gap, found = first_clear(inside, used, base)
+        self.short[i, "height"] += gap < APART
+        return found
 
     def crossed_gutters(self, link: Link, way: Way, i: int, side: str) -> range:
         """Return the gutters that the level part of a line crosses, next to one of its cards."""
@@ -173,6 +201,17 @@ class PortFinder:
         if i == link.u:
             return range(cu + 1, turn + 1)
         return range(turn, turn + 1) if side == "right" else range(turn, cv + 1)
+
+
+def first_clear(tries: Sequence[float], used: Sequence[float], otherwise: float) -> tuple[float, float]:
+    """Return the first place that is far enough from those in use, and how far: less where there is no room."""
+    lines = [-math.inf, *sorted(used), math.inf]
+    for gap in (APART, 7.0, 4.0, 2.0):
+        for t in tries:
+            above = bisect(lines, t)
+            if t - lines[above - 1] >= gap and lines[above] - t >= gap:
+                return gap, t
+    return 0.0, otherwise
 
 
 def other_end(link: Link, i: int) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+from tinygraph.drawing.layout.boxes import Cells, scope_cells
 from tinygraph.drawing.layout.card import Card, card_of, stub_card
+from tinygraph.drawing.layout.distances import NORMAL, Spacing
 from tinygraph.drawing.layout.edge_labels import chip_labels
 from tinygraph.drawing.layout.grid import CellPlan, Way, choose_way
 from tinygraph.drawing.layout.labels import usual_dtype
@@ -15,14 +18,16 @@ from tinygraph.drawing.style.formula import Runs
 from tinygraph.graph.data import Graph
 from tinygraph.graph.scopes import Scope
 
-__all__ = ["Cells", "Options", "Sketch", "scope_cells", "sketch_of"]
+__all__ = ["Options", "Sketch", "sketch_of", "stretch_stubs"]
 
 
 class Options(NamedTuple):
     """How a graph is drawn.
 
     ``detail`` is 0 symbols, 1 summaries or 2 numbers; ``show`` is "forward", "backward" or "both"; ``chips``
-    says whether edges have labels; ``scopes`` are drawn as boxes; ``badges`` gives some nodes a last line.
+    says whether edges have labels; ``scopes`` are drawn as boxes; ``badges`` gives some nodes a last line;
+    ``spacing`` is how far things stand apart; ``inside`` are the parameters on the card of a node; ``ranges`` says
+    whether detail 1 names the least and the greatest element.
     """
 
     detail: int = 2
@@ -30,6 +35,9 @@ class Options(NamedTuple):
     chips: bool = True
     scopes: Sequence[Scope] = ()
     badges: Mapping[int, str] | None = None
+    spacing: Spacing = NORMAL
+    inside: Mapping[int, Sequence[int]] = MappingProxyType({})
+    ranges: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +45,9 @@ class Sketch:
     """A graph whose nodes have cells and cards and whose edges have ways and labels, and no coordinates yet.
 
     ``ways`` and ``back`` go with the links of the plan: ``back`` says whether a gradient line is drawn.
+    ``scopes`` are the cells of their boxes. ``extra`` is further room that lines, labels or names turned out to need:
+    by ("gutter" or "channel", which one), and by ("title", which box). ``turned`` are links along which a gradient
+    comes alone, and whether it runs from the right to the left.
     """
 
     graph: Graph
@@ -46,14 +57,18 @@ class Sketch:
     cards: Mapping[int, Card]
     labels: Mapping[tuple[int, str], Runs]
     back: tuple[bool, ...]
+    scopes: tuple[Cells, ...]
+    extra: Mapping[tuple[str, int], float] = dataclasses.field(default_factory=dict)
+    turned: Mapping[int, bool] = dataclasses.field(default_factory=dict)
 
 
 def sketch_of(graph: Graph, plan: CellPlan, options: Options) -> Sketch:
     """Choose ways, compose cards and write labels."""
     ways = tuple(choose_way(plan, link) for link in plan.links)
-    labels = chip_labels(graph, plan, options.show) if options.chips else {}
+    labels = chip_labels(graph, plan, options.show, options.spacing) if options.chips else {}
     back = tuple(options.show != "forward" and link.back for link in plan.links)
-    return Sketch(graph, plan, options, ways, even_cards(graph, plan, ways, options), labels, back)
+    cards = even_cards(graph, plan, ways, options)
+    return Sketch(graph, plan, options, ways, cards, labels, back, scope_cells(graph, plan, options.scopes))
 
 
 def even_cards(graph: Graph, plan: CellPlan, ways: Sequence[Way], options: Options) -> dict[int, Card]:
@@ -61,7 +76,9 @@ def even_cards(graph: Graph, plan: CellPlan, ways: Sequence[Way], options: Optio
     usual, badges = usual_dtype(graph), options.badges or {}
 
     def compose(i: int, room: float = 0.0) -> Card:
-        return card_of(graph, i, options.detail, options.show, room, usual, badges.get(i, ""))
+        look: dict[str, Any] = {"ranges": options.ranges, "spacing": options.spacing}
+        badge, inside = badges.get(i, ""), options.inside.get(i, ())
+        return card_of(graph, i, options.detail, options.show, room, usual, badge, inside=inside, **look)
 
     cards = {i: compose(i) for i in plan.nodes}
     if options.detail < 2:
@@ -91,37 +108,11 @@ def stretch_stubs(plan: CellPlan, ways: Sequence[Way], cards: dict[int, Card]) -
     for link in plan.links:
         lines[link.u] += 1 + link.back
     for i, card in cards.items():
-        if card.kind == "stub" and 16 + 9 * lines[i] > card.height:
-            cards[i] = stub_card(card, 16 + 9 * lines[i])
+        if card.kind == "stub" and 16 + 10 * lines[i] > card.height:
+            cards[i] = stub_card(card, 16 + 10 * lines[i])
     for link, way in zip(plan.links, ways, strict=True):
         for stub, other in ((link.u, link.v), (link.v, link.u)):
             if way.kind == "H" and cards[stub].kind == "stub" and cards[other].kind != "stub":
                 neighbour = cards[other]
                 cards[stub] = stub_card(cards[stub], neighbour.height, neighbour.value, neighbour.grad)
     return cards
-
-
-class Cells(NamedTuple):
-    """The cells that a scope's box encloses, its depth and its name."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-    depth: int
-    name: str
-
-
-def scope_cells(sketch: Sketch) -> list[Cells]:
-    """Return the cells of each scope's box, inner ones first; a box that would hold other nodes is left out."""
-    plan, found = sketch.plan, []
-    for path, members in sorted(sketch.options.scopes, key=lambda s: -len(s[0])):
-        inside = [i for i in members if i in plan.row]
-        if not inside or sum(not sketch.graph.is_number(i) for i in members) < 2:
-            continue
-        left, right = min(plan.column[i] for i in inside), max(plan.column[i] for i in inside)
-        top, bottom = min(plan.row[i] for i in inside), max(plan.row[i] for i in inside)
-        mine = set(inside)
-        if all(i in mine for (r, c), i in plan.taken.items() if left <= c <= right and top <= r <= bottom):
-            found.append(Cells(left, top, right, bottom, len(path), path[-1]))
-    return found

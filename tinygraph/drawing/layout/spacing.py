@@ -10,17 +10,15 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from tinygraph.drawing.layout.boxes import Cells
+from tinygraph.drawing.layout.distances import Spacing
 from tinygraph.drawing.layout.edge_labels import chip_width
 from tinygraph.drawing.layout.geometry import Box, Lane, Placed
-from tinygraph.drawing.layout.grid import Link, Way
-from tinygraph.drawing.layout.sketch import Cells, Sketch, scope_cells
+from tinygraph.drawing.layout.grid import Link, Way, shade_of
+from tinygraph.drawing.layout.sketch import Sketch
 
-__all__ = ["MARGIN", "PAIR", "TRACK", "Grid", "Tracks", "assign_tracks", "size_grid"]
+__all__ = ["Grid", "Tracks", "assign_tracks", "size_grid"]
 
-TRACK = 13.0  # between two lines that run side by side
-PAIR = 2 * TRACK  # a forward line and its backward line
-MARGIN = 14.0
-FRAME, HEADED = 9.0, 21.0  # from the frame of a box to the next one inside it, and where its name stands between them
 LEFT, TOP, RIGHT, BOTTOM = range(4)
 
 
@@ -85,12 +83,15 @@ class Grid:
 
 def size_grid(sketch: Sketch, tracks: Tracks) -> Grid:
     """Place columns, rows, cards, lanes and boxes."""
-    plan, cards = sketch.plan, sketch.cards
+    plan, cards, space = sketch.plan, sketch.cards, sketch.options.spacing
     wide = [max((cards[i].width for i in plan.nodes if plan.column[i] == c), default=0.0) for c in range(plan.columns)]
     tall = [max((cards[i].height for i in plan.nodes if plan.row[i] == r), default=0.0) for r in range(plan.rows)]
     gutter, channel = gutter_widths(sketch, tracks), channel_heights(sketch, tracks)
-    scopes = scope_cells(sketch)
-    add_frames(scopes, gutter, channel)
+    scopes = sketch.scopes
+    add_frames(scopes, space, gutter, channel)
+    pads = title_pads(sketch)
+    for c in range(plan.columns):
+        gutter[c] += max((pad for cells, pad in zip(scopes, pads, strict=True) if cells.left == c), default=0.0)
     left, x = [], 0.0
     for c in range(plan.columns):
         x += gutter[c]
@@ -100,14 +101,15 @@ def size_grid(sketch: Sketch, tracks: Tracks) -> Grid:
     top, starts, y = [], [], 0.0
     for r in range(plan.rows):
         if r in plan.first:
-            starts.append(y + (max(channel[r] - 34.0, channel[r] * 0.5) if r else 0.0))
+            starts.append(y + (max(channel[r] - space.heading, channel[r] * 0.5) if r else 0.0))
         y += channel[r]
         top.append(y)
         y += tall[r]
-    height = y + max(16.0, channel[plan.rows] - 14)
+    lines = tracks.count.get(("channel", plan.rows), 0)
+    height = y + max(space.foot, channel[plan.rows] - (space.channel / 2 if lines else 14.0))
     ends = [*starts[1:], height]
     lanes = [
-        Lane(start, end, *plan.names[k], k, 20.0, start + 17)
+        Lane(start, end, *plan.names[k], shade_of(plan.names[k][1]), 20.0, start + 17)
         for k, (start, end) in enumerate(zip(starts, ends, strict=True))
     ]
     placed = {
@@ -118,30 +120,32 @@ def size_grid(sketch: Sketch, tracks: Tracks) -> Grid:
         left[-1], height, tuple(left), tuple(top), tuple(wide), tuple(tall), tuple(gutter), tuple(channel),
         placed, tuple(lanes), boxes=(),
     )  # fmt: skip
-    boxes = tuple(scope_box(grid, cells, inner_frames(scopes, cells)) for cells in scopes)
+    boxes = tuple(
+        scope_box(grid, space, cells, inner_frames(scopes, cells), pad) for cells, pad in zip(scopes, pads, strict=True)
+    )
     return dataclasses.replace(grid, boxes=boxes)
 
 
 def gutter_widths(sketch: Sketch, tracks: Tracks) -> list[float]:
     """Return the room left of each column and right of the last, for the tracks and the labels in it."""
-    plan, detail = sketch.plan, sketch.options.detail
-    gutter = [40.0 if detail else 34.0] * (plan.columns + 1)
-    gutter[0], gutter[-1] = MARGIN + (10 if detail else 18), MARGIN + 8
+    plan, detail, space = sketch.plan, sketch.options.detail, sketch.options.spacing
+    gutter = [space.gutter if detail else space.bare_gutter] * (plan.columns + 1)
+    gutter[0], gutter[-1] = space.margin + (10 if detail else 18), space.margin + 8
     for (kind, place), n in tracks.count.items():
         if kind == "gutter":
-            gutter[place] = max(gutter[place], 22 + PAIR * n + (8 if place == plan.columns else 0))
+            gutter[place] = max(gutter[place], space.turn + space.pair * n + (8 if place == plan.columns else 0))
     for link, way in zip(plan.links, sketch.ways, strict=True):
         after = plan.column[link.v]
         if way.kind == "H" and after == plan.column[link.u] + 1:
             for ink in ("value", "grad"):
                 if runs := sketch.labels.get((link.k, ink)):
-                    gutter[after] = max(gutter[after], chip_width(runs) + 12)
-    return gutter
+                    gutter[after] = max(gutter[after], chip_width(runs, space) + space.chip)
+    return [room + sketch.extra.get(("gutter", c), 0.0) for c, room in enumerate(gutter)]
 
 
 def channel_heights(sketch: Sketch, tracks: Tracks) -> list[float]:
     """Return the room above each row and below the last, for the tracks, the labels and the names of lanes in it."""
-    plan = sketch.plan
+    plan, space = sketch.plan, sketch.options.spacing
 
     def is_crossed(link: Link, way: Way, r: int) -> bool:
         rows = plan.row[link.u], plan.row[link.v]
@@ -150,16 +154,18 @@ def channel_heights(sketch: Sketch, tracks: Tracks) -> list[float]:
     channel = []
     for r in range(plan.rows + 1):
         labelled = sketch.labels and any(is_crossed(*line, r) for line in zip(plan.links, sketch.ways, strict=True))
-        channel.append((52.0 if labelled else 30.0) + PAIR * tracks.count.get(("channel", r), 0))
+        channel.append(
+            (space.crossed if labelled else space.channel) + space.pair * tracks.count.get(("channel", r), 0)
+        )
     for first in plan.first:
-        channel[first] = max(channel[first], 30.0) + (14.0 if first else 0)
-    channel[0] = 30.0 + PAIR * tracks.count.get(("channel", 0), 0)
-    return channel
+        channel[first] = max(channel[first], space.channel) + (space.lane if first else 0)
+    channel[0] = space.first + space.pair * tracks.count.get(("channel", 0), 0)
+    return [room + sketch.extra.get(("channel", r), 0.0) for r, room in enumerate(channel)]
 
 
 def inner_frames(scopes: Sequence[Cells], cells: Cells) -> list[int]:
     """Return how many boxes inside one stand at its left, top, right and bottom, one around the other."""
-    left, top, right, bottom, depth, _ = cells
+    left, top, right, bottom, depth, *_ = cells
     inner = [
         c
         for c in scopes
@@ -168,7 +174,7 @@ def inner_frames(scopes: Sequence[Cells], cells: Cells) -> list[int]:
     return [len({c.depth for c in inner if c[side] == cells[side]}) for side in range(4)]
 
 
-def add_frames(scopes: Sequence[Cells], gutter: list[float], channel: list[float]) -> None:
+def add_frames(scopes: Sequence[Cells], space: Spacing, gutter: list[float], channel: list[float]) -> None:
     """Add the room that boxes around each other need to the gutters and channels where they end."""
     frames: dict[tuple[int, int], int] = defaultdict(int)
     for cells in scopes:
@@ -176,13 +182,28 @@ def add_frames(scopes: Sequence[Cells], gutter: list[float], channel: list[float
             frames[side, int(cells[side])] = max(frames[side, int(cells[side])], 1 + inner)
     for (side, edge), count in frames.items():
         rooms = channel if side in (TOP, BOTTOM) else gutter
-        rooms[edge + (side in (RIGHT, BOTTOM))] += (HEADED if side == TOP else FRAME) * count
+        rooms[edge + (side in (RIGHT, BOTTOM))] += (space.headed if side == TOP else space.frame) * count
 
 
-def scope_box(grid: Grid, cells: Cells, inner: Sequence[int]) -> Box:
+def title_pads(sketch: Sketch) -> list[float]:
+    """Return how much further to the left each box begins, for its own name or that of a box inside it."""
+    own = [sketch.extra.get(("title", k), 0.0) for k in range(len(sketch.scopes))]
+    if not any(own):
+        return own
+    return [
+        max(
+            pad
+            for pad, inner in zip(own, sketch.scopes, strict=True)
+            if inner.left == cells.left and cells.holds(inner)
+        )
+        for cells in sketch.scopes
+    ]
+
+
+def scope_box(grid: Grid, space: Spacing, cells: Cells, inner: Sequence[int], pad: float) -> Box:
     """Return a scope's box around its cells; each box inside it pushes it out."""
-    x0 = grid.left[cells.left] - 10 - FRAME * inner[LEFT]
-    x1 = grid.left[cells.right] + grid.wide[cells.right] + 10 + FRAME * inner[RIGHT]
-    y0 = grid.top[cells.top] - 24 - HEADED * inner[TOP]
-    y1 = grid.top[cells.bottom] + grid.tall[cells.bottom] + 10 + FRAME * inner[BOTTOM]
-    return Box((x0, y0, x1, y1), cells.name, cells.depth)
+    x0 = grid.left[cells.left] - space.inner - space.frame * inner[LEFT] - pad
+    x1 = grid.left[cells.right] + grid.wide[cells.right] + space.inner + space.frame * inner[RIGHT]
+    y0 = grid.top[cells.top] - space.name - space.headed * inner[TOP]
+    y1 = grid.top[cells.bottom] + grid.tall[cells.bottom] + space.inner + space.frame * inner[BOTTOM]
+    return Box((x0, y0, x1, y1), cells.name, cells.depth, cells.entry, x0 + 10, cells.split)

@@ -8,13 +8,13 @@ __all__ = [
     "CIRCLED",
     "MOST_CARDS",
     "NOUGHT",
-    "STATE",
     "TABLE_COLUMNS",
     "TABLE_ROWS",
     "TINTS",
     "numeral",
     "plural",
     "shape_text",
+    "state_words",
 ]
 
 MOST_CARDS = 200  # in one drawing: scopes collapse until there are no more
@@ -50,3 +50,12 @@ def shape_text(shape: Sequence[int]) -> str:
     ('(4, 3)', '(3,)', '( )')
     """
     return str(tuple(shape)) if shape else "( )"
+
+
+def state_words(state: str) -> str:
+    """Say why a gradient is not shown.
+
+    >>> state_words("pending"), state_words("computed")
+    ('not computed yet', 'left out')
+    """
+    return STATE.get(state, "left out")

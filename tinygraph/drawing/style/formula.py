@@ -7,34 +7,27 @@ name with a backslash or a brace in it is only a name.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+import reprlib
 from collections.abc import Callable, Iterable
 from math import fsum
 from typing import NamedTuple
 
+from tinygraph.drawing.style.names import Atom, parse_name, script_text
 from tinygraph.drawing.style.text_width import shorten, width
+from tinygraph.graph.schema import BRACES, is_whole
 
 TOKEN = re.compile(r"\\([A-Za-z]+|.)|\$([A-Za-z]+)|([{}^_])|(\s+)|(\d+(?:\.\d+)?|.)", re.S)
 SYMBOLS = {
     "div": "÷", "times": "×", "cdot": "·", "sum": "Σ", "uparrow": "↑", "downarrow": "↓", "to": "→", "le": "≤",
-    "ge": "≥", "ast": "∗", "star": "⋆", "neg": "¬", "odot": "⊙", ",": "\u2009", "partial": "∂", "infty": "∞",
+    "ge": "≥", "ast": "∗", "star": "⋆", "neg": "¬", "odot": "⊙", ",": "\u2009", "partial": "∂", "infty": "∞", "pi": "π",
+    "|": "‖", "prod": "Π", "Gamma": "Γ", "psi": "ψ", "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉",
 }  # fmt: skip
 SPACED = {"∗", "÷", "×", "+", "-", "=", ">", "<", "≤", "≥", "→", "⊙"}
-WORDS = {"ln", "max", "min", "tanh", "exp", "log"}
+WORDS = {"ln", "max", "min", "exp", "log", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}
 SUPERSCRIPT = str.maketrans("0123456789+-−T", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻ᵀ")
 SUBSCRIPT = str.maketrans("0123456789+-−,", "₀₁₂₃₄₅₆₇₈₉₊₋₋,")
-
-
-class Atom(NamedTuple):
-    """A piece of a formula.
-
-    ``kind`` is "symbol" (a letter, digit or operator), "word" (upright), "hole" (an operand or a fact, by
-    name), "group", "root", "sup" or "sub"; the last four have ``parts``.
-    """
-
-    kind: str
-    text: str = ""
-    parts: tuple[Atom, ...] = ()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -44,11 +37,10 @@ def parse(tex: str) -> tuple[Atom, ...]:
     >>> [atom.kind for atom in parse(r"\sqrt{$x} + 1")]
     ['root', 'symbol', 'symbol']
     """
-    tokens = [m for m in TOKEN.finditer(tex) if not m[4]]
-    atoms, rest = _sequence(tokens, 0)
-    if rest != len(tokens):
-        raise ValueError(f"unbalanced braces in the formula {tex!r}")
-    return atoms
+    if not is_whole(tex):
+        advice = f"its braces must close, at most {BRACES} deep, and each ^, _ and root have an operand"
+        raise ValueError(f"the LaTeX {reprlib.repr(tex)} cannot be read: {advice}")
+    return _sequence([m for m in TOKEN.finditer(tex) if not m[4]], 0)[0]
 
 
 def _sequence(tokens: list[re.Match[str]], i: int) -> tuple[tuple[Atom, ...], int]:
@@ -71,7 +63,7 @@ def _atom(tokens: list[re.Match[str]], i: int) -> tuple[Atom, int]:
         return Atom("sup" if mark == "^" else "sub", "", inner.parts if inner.kind == "group" else (inner,)), i
     if command == "sqrt":
         inner, i = _atom(tokens, i + 1)
-        return Atom("root", "", inner.parts), i
+        return Atom("root", "", inner.parts if inner.kind == "group" else (inner,)), i
     if command in ("operatorname", "mathrm", "mathsf"):
         inner, i = _atom(tokens, i + 1)
         letters = inner.parts or (inner,)
@@ -97,7 +89,9 @@ def _to_unicode(atoms: tuple[Atom, ...], fact: Callable[[str], str]) -> str:
     for i, atom in enumerate(atoms):
         inner = _to_unicode(atom.parts, fact)
         if atom.kind == "hole":
-            out += fact(atom.text)
+            filled = fact(atom.text)
+            apart = out[-1:].isdigit() and (filled[:1] == "#" or (filled[:2].isalpha() and len(filled) > 1))
+            out += " " * apart + filled
         elif atom.kind == "word":
             after = atoms[i + 1].kind if i + 1 < len(atoms) else ""
             out += f"{atom.text} " if after in ("hole", "word") else atom.text
@@ -147,11 +141,10 @@ class Run(NamedTuple):
 
 
 Runs = tuple[Run, ...]
+PLAIN = re.compile(r"[^\W\d_]+|[^\W_]\w*(\.\w+)+")  # a word, or a path such as fc1.weight
 SPACE = "\xa0"  # a plain space at the end of a run is dropped by some renderers
-LETTER = re.compile(r"([^\W\d_][\u0300-\u036f]*)(?:_?\{?(\d+|[₀-₉]+)\}?|_\{?(\w{1,8})\}?)?[′']*", re.S)
-UNSUB = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 SMALL, UP, DOWN = 0.72, 0.42, -0.22
-LEAST = 8.0  # pixels: 6 pt, and no letter is smaller
+LEAST = 10.0  # pixels of the drawing: no letter is smaller
 
 
 def font_size(run: Run, size: float) -> float:
@@ -178,20 +171,36 @@ def name_runs(name: str, room: float = 12.0) -> Runs:
     >>> name_runs("x_c")
     (Run(text='x', face='serif', scale=1.0, rise=0.0), Run(text='c', face='serif', scale=0.72, rise=-0.22))
     """
-    pieces: list[Run] = []
-    for token in name.split(" ") if len(name) <= 24 else [name]:
-        found = LETTER.fullmatch(token)
-        if pieces:
-            pieces.append(Run(SPACE, "roman"))
-        if found and (found[2] or found[3] or len(token) == len(found[1]) or token[-1] in "′'"):
-            sub = (found[2] or found[3] or "").translate(UNSUB)
-            pieces.append(Run(found[1] + "′" * sum(c in "′'" for c in token), "serif"))
-            if sub:
-                pieces.append(Run(sub, "roman" if sub.isdigit() or len(sub) > 1 else "serif", SMALL, DOWN))
-        else:
-            short = shorten(token, 1, room)
-            pieces += words(short, "roman" if token.isalpha() and len(name) <= 24 else "sans")
-    return tuple(pieces)
+    if parts := gradient_parts(name):
+        of, value = map(bracket_runs, parts)
+        return join_runs((Run("∂", "roman"), *of, Run("/∂", "roman"), *value))
+    if (atoms := parse_name(name)) is not None:
+        return clip_runs(join_runs(_atom_runs(atoms, words)), 1.0, room)
+    if " " in name and len(name) <= 24:
+        tokens = [name_runs(token) if token else () for token in name.split(" ")]
+        return tuple(run for k, runs in enumerate(tokens) for run in ((Run(SPACE, "roman"),) * (k > 0) + runs))
+    return words(shorten(name, 1, room), "roman" if len(name) <= 24 and PLAIN.fullmatch(name) else "sans")
+
+
+def gradient_parts(name: str) -> tuple[str, str] | None:
+    """Return L and x of the name ∂L/∂x; None if a name is no gradient's.
+
+    >>> gradient_parts("∂P/∂(∂L/∂x)"), gradient_parts("x")
+    (('P', '(∂L/∂x)'), None)
+    """
+    depth = 0
+    for k, c in enumerate(name[:200]) if name.startswith("∂") else ():
+        depth += (c == "(") - (c == ")")
+        if not depth and name.startswith("/∂", k):
+            return name[1:k], name[k + 2 :]
+    return None
+
+
+def bracket_runs(name: str) -> Runs:
+    """Write a name that may stand in brackets."""
+    if name.startswith("(") and name.endswith(")"):
+        return (Run("(", "roman"), *name_runs(name[1:-1]), Run(")", "roman"))
+    return name_runs(name)
 
 
 def number_runs(text: str) -> Runs:
@@ -217,9 +226,21 @@ def _atom_runs(atoms: tuple[Atom, ...], fact: Callable[[str], Runs]) -> list[Run
     for i, atom in enumerate(atoms):
         after = atoms[i + 1].kind if i + 1 < len(atoms) else ""
         if atom.kind == "hole":
-            out += fact(atom.text)
+            filled = fact(atom.text)
+            apart = out and filled and not out[-1].rise and out[-1].text[-1:].isdigit() and filled[0].face != "serif"
+            out += (
+                [Run("\u2009", "roman")]
+                if apart and (filled[0].text[:1] == "#" or filled[0].text[:1].isalpha())
+                else []
+            )
+            out += filled
         elif atom.kind == "word":
             out.append(Run(atom.text + SPACE * (after in ("hole", "word")), "roman"))
+        elif atom.kind == "plain":
+            out.append(Run(atom.text.replace(" ", SPACE), "roman"))
+        elif atom.kind == "accent":
+            first, *rest = _atom_runs(atom.parts, fact)
+            out += [first._replace(text=first.text[:1] + atom.text + first.text[1:]), *rest]
         elif atom.kind == "group":
             out += _atom_runs(atom.parts, fact)
         elif atom.kind == "root":
@@ -270,6 +291,32 @@ def text_of(runs: Iterable[Run]) -> str:
     return "".join(run.text for run in runs).replace(SPACE, " ")
 
 
+def plain_text(runs: Iterable[Run]) -> str:
+    """Return runs as one line of Unicode, exponents and indices as such.
+
+    >>> plain_text(name_runs("x_c") + number_runs("1e-07"))
+    'x_c10⁻⁷'
+    """
+    return _plain_text(list(runs), 1.0, 0.0).replace(SPACE, " ")
+
+
+def _plain_text(runs: list[Run], scale: float, rise: float) -> str:
+    out, i = "", 0
+    while i < len(runs):
+        if runs[i].scale > scale - 0.01:
+            out, i = out + runs[i].text, i + 1
+            continue
+        below = max(run.scale for run in itertools.takewhile(lambda run: run.scale < scale - 0.01, runs[i:]))
+        end = i
+        while end < len(runs) and runs[end].scale < below + 0.01:
+            if runs[end].scale > below - 0.01 and (runs[end].rise > rise) != (runs[i].rise > rise):
+                break
+            end += 1
+        inner = _plain_text(runs[i:end], below, runs[i].rise)
+        out, i = out + script_text(inner, runs[i].rise > rise), end
+    return out
+
+
 def clip_runs(runs: Runs, size: float, room: float) -> Runs:
     """Return the runs, or as much of them as fits ``room`` with an ellipsis."""
     if width_of(runs, size) <= room:
@@ -278,7 +325,7 @@ def clip_runs(runs: Runs, size: float, room: float) -> Runs:
     for run in runs:
         own = width(run.text, font_size(run, size), run.face)
         if own > room - width("…", size, run.face):
-            return (*out, run._replace(text=shorten(run.text, font_size(run, size), max(room, 0), run.face)))
+            return (*out, run._replace(text=shorten(run.text + "…", font_size(run, size), max(room, 0), run.face)))
         out.append(run)
         room -= own
     return tuple(out)

@@ -10,7 +10,7 @@ from tinygraph.drawing.style.numbers import narrow_number
 from tinygraph.graph.data import Graph
 from tinygraph.graph.paths import route
 
-__all__ = ["Highlight", "Show", "read_show"]
+__all__ = ["Highlight", "Show", "named_in", "read_show"]
 
 
 class Highlight(NamedTuple):
@@ -24,6 +24,8 @@ class Highlight(NamedTuple):
         nodes: nodes that are not pale; None for all.
         edges: edges (source, target) that are not pale; None for all.
         caption: a line below the picture.
+        current: nodes at which a picture of one step is.
+        thick: lines that this step follows: (source, target, operand, "value" or "grad").
     """
 
     show: str
@@ -33,6 +35,8 @@ class Highlight(NamedTuple):
     nodes: frozenset[int] | None = None
     edges: frozenset[tuple[int, int]] | None = None
     caption: str = ""
+    current: frozenset[int] = frozenset()
+    thick: frozenset[tuple[int, int, str, str]] = frozenset()
 
 
 Show: TypeAlias = str | Sequence[str] | Highlight
@@ -56,18 +60,32 @@ def read_show(graph: Graph, show: Show) -> Highlight:
         return show
     if show in ("forward", "backward", "both"):
         return Highlight(show)
+    if show == "gradient":
+        advice = "run backward() first, or draw what grad(…, create_graph=True) returns"
+        raise ValueError(f"show is 'gradient', and the graph has no gradient: {advice}")
     if show == "memory":
         return mark_memory(graph)
     if show == "health":
         return mark_health(graph)
-    if isinstance(show, str) and show.startswith("path="):
-        show = [name.strip() for name in show.removeprefix("path=").split(",")]
-    if isinstance(show, list | tuple) and len(show) >= 2:
-        nodes, edges = route(graph, *show)
-        said = f"ways through {' → '.join(map(str, show))}"
+    if len(names := named_in(show)) >= 2:
+        nodes, edges = route(graph, *names)
+        said = f"ways through {' → '.join(map(str, names))}"
         return Highlight("both", nodes=frozenset(nodes), edges=frozenset(edges), caption=said)
-    known = "'forward', 'backward', 'both', 'memory', 'health', 'path=x,y' or a tuple of names"
+    known = "'forward', 'backward', 'both', 'gradient', 'memory', 'health', 'path=x,y' or a tuple of names"
     raise ValueError(f"show is {show!r}; it must be {known}")
+
+
+def named_in(show: Show) -> tuple[str, ...]:
+    """Return the names of nodes that the option ``show`` has.
+
+    >>> named_in("path=x, y"), named_in("both")
+    (('x', 'y'), ())
+    """
+    if isinstance(show, Highlight):
+        return ()
+    if isinstance(show, str):
+        return tuple(n.strip() for n in show.removeprefix("path=").split(",")) if show.startswith("path=") else ()
+    return tuple(show)
 
 
 def mark_memory(graph: Graph) -> Highlight:

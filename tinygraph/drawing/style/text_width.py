@@ -17,6 +17,7 @@ FONTS = {
     "bold": "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif",
     "serif": "'DejaVu Serif', 'STIX Two Text', 'Times New Roman', serif",
     "roman": "'DejaVu Serif', 'STIX Two Text', 'Times New Roman', serif",
+    "mono": "'DejaVu Sans Mono', Menlo, Consolas, monospace",
 }
 ADVANCES = {  # face: {hundredths of an em: the characters that wide}; "roman" follows from "serif", its italic
     "sans": {
@@ -204,6 +205,7 @@ ADVANCES = {  # face: {hundredths of an em: the characters that wide}; "roman" f
 }  # fmt: skip
 WIDTHS = {face: {c: w / 100 for w, line in table.items() for c in line} for face, table in ADVANCES.items()}
 WIDTHS["roman"] = WIDTHS["serif"] | {"κ": 0.63, "Ŀ": 0.67, "έ": 0.52, "ε": 0.52, "ľ": 0.32, "ŀ": 0.32}
+WIDTHS["mono"] = dict.fromkeys(WIDTHS["sans"], 0.61)
 
 
 @functools.lru_cache(maxsize=8192)

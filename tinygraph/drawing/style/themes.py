@@ -23,12 +23,12 @@ def rules(c: dict[str, str], theme: str) -> str:
     root = f".tg-{theme}"
     out = [
         f"{root} .{name}{{fill:{c[name]}}}"
-        for name in ("paper", "ink", "muted", "value", "grad", "bad", "zero", "card")
+        for name in ("paper", "ink", "muted", "value", "grad", "bad", "held", "zero", "card")
     ]
     out += [f"{root} .lane{k}{{fill:{c[f'lane{k}']}}}" for k in range(3)]
     out += [
         f"{root} .h-{name}{{fill:{c[name]}}}"
-        for name in ("data", "constant", "parameter", "elementwise", "reduction", "loss", "fused")
+        for name in ("data", "constant", "parameter", "elementwise", "reduction", "loss", "fused", "gradient")
     ]
     out += [f"{root} .h-{name}{{fill:{c['elementwise']}}}" for name in ("shape", "linear", "window")]
     out.append(f"{root} .h-scope{{fill:{c['scopefill']}}}{root} .h-stub{{fill:{c['card']}}}")
@@ -42,15 +42,17 @@ def rules(c: dict[str, str], theme: str) -> str:
     out.append(
         f"{root} .grad-head{{fill:{c['card']};stroke:{c['grad']}}}{root} .x{{fill:{blend(c['card'], c['bad'], 0.3)}}}"
     )
+    out.append(f"{root} .divide{{stroke:{c['muted']};stroke-width:1.4}}")
     out.append(f"{root} .edge{{fill:none;stroke:{c['line']}}}{root} .strong{{fill:none;stroke:{c['strong']}}}")
     out.append(
         f"{root} .scope{{fill:none;stroke:{c['line']}}}{root} .marked{{fill:none;stroke:{c['bad']}}}{root} .chosen{{fill:none;stroke:{c['value']}}}"
+        f"{root} .now{{fill:none;stroke:{c['ink']}}}"
     )
     out += [
         f"{root} .f-{name}{{fill:none;stroke:{c['muted' if name != 'unused' else 'grad']}}}"
         for name in ("none", "pending", "unused")
     ]
-    out.append(f"{root} .faint text{{fill:{c['muted']}}}")
+    out.append(f"{root} .box{{stroke:{c['grad']}}}{root} .faint text{{fill:{c['muted']}}}")
     return "\n".join(out)
 
 
@@ -63,9 +65,9 @@ def style(theme: str) -> str:
         f"{root} .serif{{font-style:italic}}{root} .bold{{font-weight:bold}}",
         f"{root} .value-line{{stroke-width:1.6}}{root} .grad-line{{stroke-width:1.6;stroke-dasharray:6 4}}",
         f"{root} .table{{stroke-width:1.2;stroke-dasharray:none}}{root} .grad-head{{stroke-width:1.4}}",
-        f"{root} .value-rule,{root} .grad-rule{{stroke-width:.6}}",
+        f"{root} .rule{{stroke-width:.6;stroke-dasharray:none}}",
         f"{root} .edge{{stroke-width:1.1}}{root} .strong{{stroke-width:2.6}}{root} .scope{{stroke-width:1.2}}",
-        f"{root} .marked,{root} .chosen{{stroke-width:3}}",
+        f"{root} .marked,{root} .chosen{{stroke-width:3}}{root} .now{{stroke-width:3.6}}{root} .thick{{stroke-width:3.2}}",
         f"{root} .dashed{{stroke-dasharray:4 3}}",
         f"{root} .f-none{{stroke-width:1;stroke-dasharray:1.5 2.5;stroke-linecap:round}}"
         f"{root} .f-pending{{stroke-width:1;stroke-dasharray:5 3}}{root} .f-unused{{stroke-width:1}}",

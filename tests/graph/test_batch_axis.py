@@ -7,14 +7,14 @@ import pytest
 
 import tinygraph as tg
 from tinygraph import Parameter, Tensor
-from tinygraph.drawing.layout.batch_axis import batch_axes
+from tinygraph.graph.batch import batch_axes
 from tinygraph.graph.snapshot import snapshot
 from tinygraph.ops.linear import einsum, matmul
 
 
 def carried(t: Tensor) -> set[int]:
     graph = snapshot(t)
-    return set(batch_axes(graph)[graph.outputs[0]])
+    return set(batch_axes(graph, "x")[graph.outputs[0]])
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,23 @@ def carried(t: Tensor) -> set[int]:
         (lambda x, w: x[[0, 1, 1], [0, 1, 2]], {0}),
         (lambda x, w: einsum("nd,dk->kn", x, w), {1}),
         (lambda x, w: np.broadcast_to(x, (2, 6, 5)), {1}),
-        (lambda x, w: (w * 2).sum(axis=0), set()),
+        (lambda x, w: x.reshape(6, 5, 1)[:, [[0, 1], [2, 3]]], {0}),
+        (lambda x, w: x[[5, 3, 1]], {0}),
+        (lambda x, w: x[x.data[:, 0] > 0], {0}),
+        (lambda x, w: np.concatenate([x, x * 2]), {0}),
+        (lambda x, w: np.concatenate([x, x], axis=1), {0}),
+        (lambda x, w: np.stack([x, x]), {1}),
+        (lambda x, w: np.stack([x, x], axis=-1), {0}),
+        (lambda x, w: np.split(x, 5, axis=1)[2], {0}),
+        (lambda x, w: np.split(x, 2)[1], {0}),
+        (lambda x, w: np.pad(x, ((0, 0), (1, 2))), {0}),
+        (lambda x, w: tg.grad(np.split(x * 2, 5, axis=1)[2].sum(), x, create_graph=True)[0] + x * 0, {0}),
+        (lambda x, w: einsum("...d,dk", x, w), {0}),
+        (lambda x, w: np.argmax(x, axis=1, keepdims=True) * 1.0 * x, {0}),
+        (lambda x, w: x.reshape(6, 1, 5).transpose(2, 0, 1), {1}),
+        (lambda x, w: tg.grad((x @ w).sum(), w, create_graph=True)[0] * 1.0, set()),
+        (lambda x, w: tg.grad((x @ w).sum(), x, create_graph=True)[0] * x, {0}),
+        (lambda x, w: x.sum() * w, set()),
     ],
 )
 def test_the_batch_axis_is_followed(make, axes: set[int]) -> None:
