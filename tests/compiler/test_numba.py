@@ -1,0 +1,107 @@
+"""Kernels as machine code: right in float32 far from 0, with one thread and with two, and kept on disk."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygraph as tg
+from tests.compiler.test_compiled import error, results
+from tinygraph.compiler import cache, launch
+from tinygraph.kernels.jit import load_numba
+
+pytestmark = pytest.mark.skipif(not load_numba(), reason="Numba is not installed")
+NORMAL = np.random.default_rng(0).standard_normal
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TINYGRAPH_CACHE", str(tmp_path))
+    cache.library.cache_clear()
+    return tmp_path
+
+
+def gelu(x):
+    return 0.5 * x * (1 + tg.erf(x * 0.5**0.5)) + tg.tanh(x)
+
+
+@pytest.mark.parametrize("offset", [0, 1e4, 1e6])
+@pytest.mark.parametrize("parts", [1, 7])
+def test_batch_norm_far_from_zero(offset, parts, monkeypatch):
+    """Within 1e-6 at a mean of 1e4 and 1e-5 at 1e6, where E[x²] - E[x]² has no digit left; also after an outlier."""
+    monkeypatch.setattr(launch, "piece_count", lambda *_: parts)
+    arrays = [NORMAL((150, 40)) + offset, NORMAL(40), NORMAL(40)]
+    arrays[0][0, ::2] += 1000
+    arrays = [a.astype(np.float32) for a in arrays]
+    found = results(tg.compile(tg.batch_norm, backend="numba"), arrays, np.float32)
+    assert error(found, results(tg.batch_norm, arrays, np.float64)) < (1e-5 if offset == 1e6 else 1e-6)
+
+
+def test_softmax_and_elementary_functions(folder):
+    x = 4 * NORMAL((64, 80))
+    for f in (tg.softmax, gelu):
+        made = tg.compile(f, backend="numba")
+        assert error(results(made, [x], np.float32), results(f, [x.astype(np.float32)], np.float64)) < 2e-6
+        assert error(results(made, [x], np.float64), results(f, [x], np.float64)) < 1e-12
+    assert len(list(folder.glob("kernel_*.py"))) == 8  # two functions, two dtypes, two ways
+
+
+def test_equal_inputs_give_equal_bits():
+    arrays = [NORMAL((3000, 200)).astype(np.float32), np.ones(200, np.float32), np.zeros(200, np.float32)]
+    made = tg.compile(tg.layer_norm, backend="numba")
+    first = results(made, arrays, np.float32)
+    for _ in range(5):
+        for a, b in zip(first, results(made, arrays, np.float32), strict=True):
+            assert np.array_equal(a, b)
+
+
+PROGRAM = """
+import numpy as np, tinygraph as tg, os, sys
+made = tg.compile(lambda x: (x - x.mean(0)) * 2.0, backend="numba")
+x = np.arange(8192, dtype=np.float32).reshape(64, 128)
+y = made(x)
+if len(sys.argv) > 1:
+    child = os.fork()
+    if not child:
+        os._exit(0 if np.array_equal(made(x), y) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+print(float(np.abs(y - 2 * (x - x.mean(0))).max()))
+"""
+
+
+def run(folder: Path, *args: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TINYGRAPH_CACHE": str(folder)}
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, *args]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_at_once_and_a_fork(folder):
+    for process in [run(folder), run(folder, "fork")]:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert float(out) < 1e-2
+    assert len(list(folder.glob("kernel_*.py"))) == 1
+    assert not list(folder.glob("*.tmp"))
+    where, count = cache.clear_cache()
+    assert (where, count) == (folder, 1)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
+def test_a_folder_that_cannot_be_written(folder, tmp_path_factory):
+    locked = tmp_path_factory.mktemp("locked")
+    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    file = tmp_path_factory.mktemp("file") / "no_folder"
+    file.write_text("")
+    try:
+        for path in (locked, file):
+            out, err = run(path).communicate(timeout=300)
+            assert float(out) < 1e-2, err
+    finally:
+        locked.chmod(stat.S_IRWXU)

@@ -1,0 +1,292 @@
+"""`compile`: a function whose kernels are written when it is first called with arguments of a kind."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygraph.compiler.keys import Slot, Surroundings, differences, flatten, frozen, mode_of, named
+from tinygraph.compiler.plan import ProgramPlan
+from tinygraph.compiler.state import State
+from tinygraph.compiler.version import Version
+from tinygraph.compiler.whole import FirstStep, WholeState, WholeVersion
+from tinygraph.engine.context import CONTEXT
+from tinygraph.engine.lazy_import import install_hint
+from tinygraph.engine.tensor import Tensor
+from tinygraph.kernels.jit import load_numba
+
+__all__ = ["Compiled", "compile"]
+
+SMALL = 1 << 12  # elements below which the function itself is faster
+BACKENDS = ("numpy", "numba")
+FORMS = {n: (tuple(map(Slot, range(n))), dict[str, Any]()) for n in range(1, 9)}  # of n arrays, and nothing else
+
+
+class Compiled:
+    """A function and its kernels; `compile` makes it. It is called as the function is.
+
+    Kernels are made for each key: shapes, dtypes, which gradients are wanted, and the values of what is no array. A
+    call whose arrays all have fewer than 4096 elements goes to the function itself.
+
+    Args:
+        function: the function.
+        backend: "numba" or "numpy".
+        whole: whether it is a training step, of which all is compiled, however small.
+
+    Attributes:
+        function: the function itself.
+        backend: "numba" or "numpy".
+        whole: whether it is a training step.
+
+    >>> import tinygraph as tg
+    >>> double = Compiled(lambda x: x + x, "numpy")
+    >>> double(np.ones((64, 64))).sum()
+    np.float64(8192.0)
+    """
+
+    def __init__(self, function: Callable[..., Any], backend: str, whole: bool = False) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self.function, self.backend, self.whole = function, backend, whole
+        self.surroundings = Surroundings(function)
+        self.versions: dict[Any, list[Version]] = {}
+        self.reasons: list[str] = []
+        self.lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, by its kernels where its arrays are large enough."""
+        arrays: list[Any] = list(args)
+        form = None if kwargs else FORMS.get(len(args))
+        if form is None or self.whole or not all(isinstance(x, Tensor) or type(x) is np.ndarray for x in args):
+            arrays = []
+            form = flatten((args, kwargs), arrays, self.whole)
+        size = 0
+        for x in arrays:
+            data = x._data if isinstance(x, Tensor) else x
+            if type(data) is float:  # a number of a whole step
+                continue
+            if type(data) is not np.ndarray or not data.size or not data.dtype.isnative or data.dtype.char in "gFDG":
+                return self.function(*args, **kwargs)  # another library's, or a stand-in, or what has no kernels
+            size = max(size, data.size)
+        if size < SMALL and not self.whole:
+            return self.function(*args, **kwargs)
+        try:
+            version = self.version(form, arrays)
+        except FirstStep:
+            return self.function(*args, **kwargs)
+        if version.leaves and any(isinstance(x, Tensor) and x.node in version.leaves for x in arrays):
+            return self.function(*args, **kwargs)  # one tensor in two roles
+        return version(arrays)
+
+    def version(self, form: Any, arrays: Sequence[Any]) -> Version:
+        """Return the version for arguments of such a form, made when it is first needed."""
+        recording = CONTEXT.get().recording
+        kinds = [
+            (x.shape, x.dtype.char, isinstance(x, Tensor), recording and isinstance(x, Tensor) and x.node.needs)
+            if type(x) is not float
+            else x.__class__
+            for x in arrays
+        ]
+        what = None if form is FORMS.get(len(arrays)) else frozen(form)
+        key = tuple(kinds), what, recording, self.surroundings.key()
+        for version in self.versions.get(key, ()):
+            if version.is_valid(arrays):
+                return version
+        with self.lock:
+            for version in self.versions.get(key, ()):  # another thread was first
+                if version.is_valid(arrays):
+                    return version
+            facts = dict(self.facts(form, arrays, recording))
+            make, state = (WholeVersion, WholeState) if self.whole else (Version, State)
+            version = make(self.function, form, arrays, self.backend, state(self.surroundings.objects(form)))
+            self.reasons.append(self.reason(facts))
+            version.facts, version.number = facts, len(self.reasons)
+            self.versions.setdefault(key, []).append(version)
+            return version
+
+    def facts(self, form: Any, arrays: Sequence[Any], recording: bool) -> Iterator[tuple[str, str]]:
+        """Yield the parts of a key by name, as text."""
+        for name, x in named(self.function, form):
+            yield name, describe(x, arrays, recording)
+        yield "recording", str(recording)
+        for name, *what in self.surroundings.key():
+            yield name, str(what[-1])
+
+    def reason(self, facts: dict[str, str]) -> str:
+        """Say why a new version was needed: what differs from the one that it is most like."""
+        others = [v.facts for versions in self.versions.values() for v in versions]
+        if not others:
+            return "the first call: " + ", ".join(f"{name} {what}" for name, what in facts.items())
+        found = min((differences(facts, other) for other in others), key=len)
+        return "; ".join(found) or (
+            "what is found around it is of another kind: a tensor's shape, dtype or requires_grad"
+            + ", what an optimizer remembers, or a condition on its options" * self.whole
+        )
+
+    def explain(self) -> str:
+        """Say for each version why it was made: which argument was of a new kind, and what it was before.
+
+        Returns:
+            A line for each version, in the order in which they were made.
+
+        >>> add = Compiled(lambda x, y: x + y, "numpy")
+        >>> z = add(np.ones((64, 64)), 1.0), add(np.ones((64, 64)), 2.0)
+        >>> print(add.explain())
+        1. the first call: x float64[64,64], y 1.0, recording True
+        2. y: 1.0 -> 2.0
+        """
+        return "\n".join(f"{i}. {reason}" for i, reason in enumerate(self.reasons, 1))
+
+    def plan(self) -> list[ProgramPlan]:
+        """Return, for each version, its kernels and calls: sweeps, and bytes that are read and written.
+
+        Returns:
+            A `tinygraph.compiler.plan.ProgramPlan` for each version, in the order in which they were made.
+        """
+        name = getattr(self.function, "__name__", "function")
+        every = sorted((v for versions in self.versions.values() for v in versions), key=lambda v: v.number)
+        return [ProgramPlan(f"{name}: {v.about()}", v.program) for v in every]
+
+    def draw(self, path: str | os.PathLike[str], *, theme: str = "light") -> Path:
+        """Draw the plan: a box for each kernel, in it a band for each sweep over memory, a picture for each version.
+
+        Args:
+            path: where to; its ending is .svg, .png or .pdf, and the last two need the package typst.
+            theme: "light", "dark", "auto", "print" or "transparent".
+
+        Returns:
+            The path.
+
+        Raises:
+            EngineMissing: what prints the picture is not installed; the message says how to get it.
+            ValueError: there is no version yet, or the ending or the theme is not known.
+
+        >>> import tempfile, tinygraph as tg
+        >>> c = Compiled(tg.softmax, "numpy")
+        >>> y = c(np.zeros((64, 64)))
+        >>> c.draw(Path(tempfile.mkdtemp()) / "plan.svg").name
+        'plan.svg'
+        """
+        from tinygraph.compiler.picture import svg  # needs the drawings, which take long to load
+        from tinygraph.drawing.api import PICTURES, print_picture, write
+
+        path = Path(path)
+        if path.suffix not in (".svg", *PICTURES):
+            raise ValueError(f"draw: the ending is {path.suffix!r}; it must be one of .svg {' '.join(PICTURES)}")
+        if not (plans := self.plan()):
+            raise ValueError("draw: no kernels are made before the first call")
+        found = svg(plans, theme)
+        write(path, found.encode() if path.suffix == ".svg" else print_picture(found, path.suffix[1:]))
+        return path
+
+    def clear(self) -> None:
+        """Forget all versions; the next call traces again."""
+        with self.lock:
+            self.versions.clear()
+            self.reasons.clear()
+
+    @property
+    def source(self) -> str:
+        """The source of all kernels; for each version, a comment says what it is for."""
+        every = sorted((v for versions in self.versions.values() for v in versions), key=lambda v: v.number)
+        return "\n\n".join(f"# {v.number}. {v.about()}\n\n{v.program.source}" for v in every)
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.plan())) or repr(self)
+
+    def __reduce__(self) -> Any:
+        return Compiled, (self.function, self.backend, self.whole)  # a copy makes kernels of its own
+
+    def __repr__(self) -> str:
+        count = sum(map(len, self.versions.values()))
+        return f"<compiled {getattr(self.function, '__name__', self.function)}, {self.backend}, versions: {count}>"
+
+
+def describe(x: Any, arrays: Sequence[Any], recording: bool) -> str:
+    """Say what an argument counts as in a key."""
+    if type(x) is Slot:
+        array = arrays[x]
+        if type(array) is float:
+            return "a number"
+        wanted = isinstance(array, Tensor) and recording and array.requires_grad
+        return f"{array.dtype}[{','.join(map(str, array.shape))}]" + " with gradient" * wanted
+    if isinstance(x, tuple | list):
+        return f"({', '.join(describe(item, arrays, recording) for item in x)})"
+    if isinstance(x, dict):
+        return f"{{{', '.join(f'{name}: {describe(item, arrays, recording)}' for name, item in x.items())}}}"
+    if hasattr(x, "named_modules"):
+        return f"{type(x).__name__} in {mode_of(x)}"
+    return x.name or "a parameter" if isinstance(x, Tensor) else type(x).__name__ if "\n" in repr(x) else repr(x)
+
+
+def compile(  # noqa: A001 - PyTorch's name
+    function: Callable[..., Any] | None = None, *, backend: str | None = None, whole: bool = False
+) -> Any:
+    """Make kernels of a function that is made of ops: as few sweeps over memory as rules about sums allow.
+
+    The result is called like the function and gives the same, to rounding, on arrays and on Tensors; it may be used as
+    a decorator. It is traced at the first call with arguments of a kind, and again at the next kind. Tensors and
+    parameters that the function closes over are read anew at each call. Its derivatives of every order are those of
+    the function.
+
+    With ``whole`` the function is a training step: it calls ``backward()`` or `grad`, and an optimizer's ``step()``.
+    All of it becomes one program, which moves the parameters, and sets their gradients, what optimizers remember and
+    running statistics, to what the step itself would have come to. What it returns has no graph. The learning rate, all
+    other numbers among the options of optimizers, and floats that the step is given may change without a new program;
+    a schedule is called outside of the step. The first call, in which an optimizer begins to remember, runs as it is.
+    ``zero_grad()`` at the end of the step lets the gradients go, which saves their memory.
+
+    Args:
+        function: takes arrays, Tensors, numbers, and tuples, lists and dicts of them; returns a Tensor or an array, or
+            a tuple, list or dict of them. It must not change anything outside, but for what ``whole`` names.
+        backend: "numba" (compiled loops) or "numpy" (calls of NumPy on blocks that stay in the cache); None takes
+            Numba where it is installed.
+        whole: whether the function is a training step. It may use any optimizer but LBFGS, which looks at values.
+
+    Returns:
+        A `Compiled`; without a function, a decorator.
+
+    Raises:
+        ModuleNotFoundError: Numba is asked for, and not installed.
+        TypeError: the function cannot be called.
+        ValueError: there is no such backend.
+
+    >>> import tinygraph as tg
+    >>> @compile
+    ... def rms_norm(x):
+    ...     return x / tg.sqrt(tg.mean(x * x, axis=-1, keepdims=True) + 1e-6)
+    >>> x = tg.Tensor(np.random.default_rng(0).standard_normal((64, 64)))
+    >>> y = rms_norm(x)
+    >>> y.sum().backward()
+    >>> bool(abs((y * y).mean() - 1) < 1e-5)
+    True
+
+    A training step:
+
+    >>> net = tg.nn.Linear(64, 10)
+    >>> optimizer = tg.optim.Adam(net.parameters())
+    >>> @compile(whole=True)
+    ... def step(x, labels):
+    ...     optimizer.zero_grad()
+    ...     loss = tg.cross_entropy(net(x), labels)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> losses = [step(x.data, np.arange(64) % 10).item() for _ in range(3)]
+    >>> losses[2] < losses[0]
+    True
+    """
+    if function is None:
+        return functools.partial(compile, backend=backend, whole=whole)
+    if not callable(function):
+        raise TypeError(f"compile: {function!r} cannot be called: give a function, or a module of a net")
+    if backend not in (None, *BACKENDS):
+        raise ValueError(f"compile: backend={backend!r} is none of {', '.join(BACKENDS)}")
+    if backend == "numba" and not load_numba():
+        raise ModuleNotFoundError(f"compile: Numba is not there: {install_hint('jit')}")
+    return Compiled(function, backend or ("numba" if load_numba() else "numpy"), whole)

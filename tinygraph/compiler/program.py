@@ -1,0 +1,241 @@
+"""A program: kernels, and the calls of NumPy between them, forward and backward.
+
+Forward hands to backward only what lies in memory anyway: inputs, results of calls, and the small values that
+reductions gave.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygraph.compiler.kernel import Kernel
+from tinygraph.compiler.launch import LAUNCHES, Launch
+from tinygraph.compiler.loops import Conflict
+from tinygraph.compiler.schedule import plan_kernels
+from tinygraph.compiler.trace import BACK
+from tinygraph.compiler.values import VIEWS, Value
+from tinygraph.engine.types import Array
+
+Arrays = dict[Value, Array]
+
+
+class Step:
+    """A kernel, a call or a view: what it reads, and what it makes. What is ``spent`` after it can be dropped."""
+
+    def __init__(
+        self, depth: float, reads: Sequence[Value], makes: Sequence[Value], do: Callable[[Arrays], None]
+    ) -> None:
+        self.depth, self.reads, self.makes, self.do = depth, reads, makes, do
+        self.way = "forward" if depth < BACK else "backward"  # or "step", of a whole one
+        self.kernel: Kernel | None = getattr(do, "kernel", None)
+        self.spent: list[Value] = []
+
+
+class Program:
+    """The steps that compute some values.
+
+    Args:
+        results: what is wanted, forward and backward; the upstream gradient of output k has a depth of BACK · (k + 1).
+        backend: "numpy" or "numba".
+    """
+
+    def __init__(self, results: Sequence[Value], backend: str) -> None:
+        self.backend = backend
+        self.results = list(dict.fromkeys(results))
+        while True:
+            try:
+                steps = self.cut(self.results)
+                break
+            except Conflict as conflict:
+                part(conflict.value, conflict.k, self.results)
+        self.inputs = list(dict.fromkeys([v for s in steps for v in s.reads if v.op == "in"]))
+        self.inputs += [v for v in self.results if v.op == "in" and v not in self.inputs]
+        self.steps = in_order(steps, self.inputs)
+        self.ways: dict[int, list[Step]] = defaultdict(list)  # 0 is forward, k + 1 backward from output k
+        for step in self.steps:
+            self.ways[int(step.depth // BACK)].append(step)
+        made = {v for s in self.ways[0] for v in s.makes}
+        wanted = [v for s in self.steps if s.depth >= BACK for v in s.reads] + [
+            v for v in self.results if v.depth >= BACK
+        ]
+        self.extras = list(dict.fromkeys(v for v in wanted if v in made))
+        kept = {*self.results, *self.extras}
+        for steps in self.ways.values():
+            note_last_uses(steps, kept)
+
+    def cut(self, results: Sequence[Value]) -> list[Step]:
+        """Cut at calls, and at views that nobody computes with; return all steps."""
+        steps: list[Step] = []
+        roots: dict[Value, None] = {}
+        fusible: dict[Value, None] = {}
+        done: set[Value] = set()
+        stack = list(results)[::-1]
+        while stack:
+            v = base = stack.pop()
+            if v in done or v.op in ("in", "const"):
+                continue
+            done.add(v)
+            while base.op in VIEWS:
+                base = base.args[0]
+            if v.op == "call" or (v.op in VIEWS and (base.is_array or base.op == "const" or v not in results)):
+                steps.append(Step(v.depth, [a for a in v.args if a.op != "const"], [v], Call(v)))
+                stack += v.args
+                continue
+            roots[v] = None
+            inner = [v]
+            while inner:
+                x = inner.pop()
+                if not x.is_fusible:
+                    stack.append(x)
+                elif x not in fusible:
+                    fusible[x] = None
+                    inner += x.args
+        for values in sharing(fusible):
+            plans = plan_kernels(values, [v for v in values if v in roots], self.backend != "numpy")
+            for plan in plans:
+                kernel = Kernel(plan)
+                steps.append(
+                    Step(
+                        plan.depth,
+                        [v for v, _ in kernel.leaves],
+                        [v for v, _ in kernel.targets],
+                        LAUNCHES[self.backend](kernel),
+                    )
+                )
+        return steps
+
+    def run(self, way: int, arrays: Arrays) -> None:
+        """Run the steps of a way."""
+        for step in self.ways.get(way, ()):
+            step.do(arrays)
+            for v in step.spent:
+                del arrays[v]
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """Return the kernels, in the order in which they run."""
+        return [s.kernel for s in self.steps if s.kernel]
+
+    @property
+    def source(self) -> str:
+        """Return the source of all kernels."""
+        return "\n\n".join(s.do.source for s in self.steps if isinstance(s.do, Launch))
+
+
+class Call:
+    """A call of NumPy, or of an op."""
+
+    def __init__(self, v: Value) -> None:
+        self.v = v
+        self.compute = self.view if v.op in VIEWS else functools.partial(call, v)
+        self.name: str = v.op if v.op in VIEWS else getattr(v.facts["function"], "name", "copy")
+
+    def view(self, arrays: Arrays) -> Any:
+        """Return the array in another shape, or order of axes."""
+        x = self.v.args[0]
+        array = arrays[x] if x.op != "const" else np.full(x.shape, x.facts["value"], x.dtype)
+        return viewed(self.v, array)
+
+    def __call__(self, arrays: Arrays) -> None:
+        """Compute the value."""
+        arrays[self.v] = self.compute(arrays)
+
+
+def viewed(v: Value, array: Array) -> Array:
+    """Return an array in another shape, or order of axes, as a view says."""
+    if v.op == "transpose":
+        return array.transpose(v.facts["axes"])
+    return array.reshape(v.shape) if v.op == "reshape" else np.broadcast_to(array, v.shape)
+
+
+def call(v: Value, arrays: Arrays) -> Any:
+    """Return what a function makes of arrays and numbers."""
+    given = [arrays[a] if a.op != "const" else np.full(a.shape, a.facts["value"], a.dtype)[()] for a in v.args]
+    return v.facts["function"](given)
+
+
+def part(v: Value, k: int, results: Sequence[Value]) -> None:
+    """Let a value read its operand ``k`` from memory; where all are there already, let its users read the value so."""
+    if v.op in VIEWS:
+        view = Value(v.op, v.args, v.shape, v.dtype, v.depth, **v.facts)
+        v.op, v.facts = "call", {"function": lambda arrays: viewed(view, arrays[0])}
+        return note_depths(results)
+    free = [i for i, x in enumerate(v.args) if x.facts.get("function") is not itself]
+    x = v if not free else v.args[k if k in free else free[0]]
+    alone = Value("call", [x], x.shape, x.dtype, x.depth + 1, function=itself)
+    for u in [v] if free else in_memory_order(results):
+        u.args = tuple(alone if a is x else a for a in u.args)
+    return note_depths(results)
+
+
+def note_depths(results: Sequence[Value]) -> None:
+    """Note how many calls there are on the way to each value."""
+    for u in in_memory_order(results):
+        if u.args:
+            u.depth = max(a.depth for a in u.args) + (u.op == "call")
+
+
+def itself(arrays: Sequence[Array]) -> Array:
+    """Return the one array."""
+    return arrays[0]
+
+
+def in_memory_order(results: Sequence[Value]) -> list[Value]:
+    """Return all values behind ``results``, operands first."""
+    order: dict[Value, None] = {}
+    stack = list(results)
+    while stack:
+        v = stack[-1]
+        missing = [a for a in v.args if a not in order]
+        if v in order or not missing:
+            order[v] = None
+            stack.pop()
+        else:
+            stack += missing
+    return list(order)
+
+
+def sharing(values: Iterable[Value]) -> Iterable[list[Value]]:
+    """Return values in groups that share arrays."""
+    parent: dict[Value, Value] = {}
+
+    def find(v: Value) -> Value:
+        while parent.setdefault(v, v) is not v:
+            v = parent[v]
+        return v
+
+    for v in values:
+        for x in v.args:
+            if x.size > 1 or x.is_fusible:
+                parent[find(x)] = find(v)
+        find(v)
+    groups: dict[Value, list[Value]] = defaultdict(list)
+    for v in sorted(values, key=lambda v: v.id):
+        groups[find(v)].append(v)
+    return groups.values()
+
+
+def in_order(steps: Sequence[Step], inputs: Iterable[Value]) -> list[Step]:
+    """Return steps in an order in which each finds what it reads; forward before backward."""
+    ready, left, ordered = set(inputs), sorted(steps, key=lambda s: s.depth), list[Step]()
+    while left:
+        step = next(s for s in left if ready.issuperset(s.reads))
+        left.remove(step)
+        ordered.append(step)
+        ready.update(step.makes)
+    return ordered
+
+
+def note_last_uses(steps: Sequence[Step], kept: set[Value]) -> None:
+    """Note at each step which values nobody wants after it."""
+    seen = set(kept)
+    for step in reversed(steps):
+        for v in dict.fromkeys([*step.reads, *step.makes]):
+            if v not in seen and v.op != "in":
+                seen.add(v)
+                step.spent.append(v)

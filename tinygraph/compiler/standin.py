@@ -1,0 +1,320 @@
+"""A stand-in is an array without elements: it has a shape and a dtype, and knows how it was made.
+
+A function that is traced sees stand-ins where it expects arrays. Ops compute shapes and dtypes with them, so that a
+trace costs no time at the size of the data. What would look at an element raises `CompileError`, with one exception:
+a condition asks the trace for its answer (`Trace.decide`), because it may be a check that ends in an error.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from tinygraph.engine.errors import INSIDE, clean
+from tinygraph.engine.tensor import Tensor, serial
+from tinygraph.engine.types import Shape
+
+if TYPE_CHECKING:
+    from tinygraph.compiler.trace import Trace
+
+REDUCE = {np.sum, np.mean, np.max, np.min, np.amax, np.amin, np.any, np.all, np.argmax, np.argmin, np.prod}
+SAME_SHAPE = {np.where, np.clip}  # functions that broadcast, and are no ufuncs
+TO_WRITE = "use tg.where, or leave this part outside of the compiled function"
+
+
+class CompileError(RuntimeError):
+    """A function does what a compiled one cannot repeat: it says where, and what to write instead.
+
+    >>> from tinygraph.compiler.compiled import compile
+    >>> compile(lambda x: x if x.sum() > 0 else -x)(np.ones((64, 64)))
+    Traceback (most recent call last):
+    ...
+    tinygraph.compiler.standin.CompileError: compile: bool(greater(sum(x), 0)) at ...
+    """
+
+
+def user_line() -> str:
+    """Return where the nearest code is that is not tinygraph's or NumPy's: ``model.py:12``."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(INSIDE):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def inside_op() -> str:
+    """Return the name of the op whose forward is running; nothing outside of all."""
+    frame = sys._getframe(2)
+    while frame:
+        if frame.f_code.co_filename.startswith("<op "):
+            return frame.f_code.co_filename[4:-1]
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+class StandIn(NDArrayOperatorsMixin):
+    """An array of a shape and dtype, without elements.
+
+    Args:
+        trace: whose stand-in it is.
+        shape: of the array.
+        dtype: of an element.
+        made: (function, arguments, keyword arguments) that make it, or None for what the program is given.
+        name: what errors call it.
+    """
+
+    __module__ = "numpy"  # errors name the library of an array
+    has_no_elements = True
+    base = None  # its memory is nobody else's
+
+    def __init__(self, trace: Trace, shape: Sequence[int], dtype: Any, made: Any = None, name: str = "") -> None:
+        self.trace, self.shape, self.dtype, self.made, self.name = trace, tuple(shape), np.dtype(dtype), made, name
+        self.id, self.ndim, self.size = serial(), len(self.shape), math.prod(self.shape)
+        self.itemsize, self.nbytes = self.dtype.itemsize, self.dtype.itemsize * self.size
+
+    __hash__ = object.__hash__
+    __iadd__ = lambda self, y: self + y  # in place of the sum that an array takes in
+
+    # What arrays do.
+
+    T = property(lambda self: apply(np.transpose, self))
+
+    def reshape(self, *shape: Any, order: str = "C") -> StandIn:
+        """As ``ndarray.reshape``."""
+        found: StandIn = apply(np.reshape, self, shape[0] if len(shape) == 1 else shape)
+        return found
+
+    def transpose(self, *axes: Any) -> StandIn:
+        """As ``ndarray.transpose``."""
+        found: StandIn = apply(np.transpose, self, (axes[0] if len(axes) == 1 else axes) or None)
+        return found
+
+    def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> StandIn:
+        """As ``ndarray.astype``."""
+        found: StandIn = self if np.dtype(dtype) == self.dtype else apply(astype, self, dtype=np.dtype(dtype))
+        return found
+
+    def copy(self, order: str = "C") -> StandIn:
+        """Return itself: nobody can write into it."""
+        return self
+
+    def item(self, *args: Any) -> NoReturn:
+        """Raise: there is no element."""
+        self.look("item")
+
+    def tolist(self) -> NoReturn:
+        """Raise: there are no elements."""
+        self.look("tolist")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or not hasattr(np.ndarray, name):
+            raise AttributeError(name)
+        function = getattr(np, name, None)
+        if not callable(function):
+            raise CompileError(f"compile: .{name} of {self.text()} at {user_line()} is not known while tracing")
+        return lambda *args, **kwargs: apply(function, self, *args, **kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        return apply(take, self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise CompileError(
+            f"compile: {self.text()} is written into at {user_line()}: a compiled function makes new arrays; use "
+            "tg.where, or tg.scatter"
+        )
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if not all(isinstance(x, KNOWN) for x in inputs):
+            return NotImplemented  # a Tensor, or a product that waits to be summed, has the word
+        if "out" in kwargs:
+            raise CompileError(f"compile: out= at {user_line()}: a compiled function makes new arrays")
+        if method == "reduce" and ufunc in UFUNC_REDUCE:
+            return apply(UFUNC_REDUCE[ufunc], *inputs, **kwargs)
+        return apply(getattr(ufunc, method) if method != "__call__" else ufunc, *inputs, **kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return apply(function, *args, **kwargs) if all(issubclass(t, KNOWN) for t in types) else NotImplemented
+
+    # What looks at elements.
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if not inside_op():
+            self.look("numpy")
+        return zeros(self)  # an op that needs an array computes with zeros, for the shape of the result
+
+    def __bool__(self) -> bool:
+        return self.trace.decide(self)
+
+    def seldom(self) -> bool:
+        """As a condition that rarely holds: `tinygraph.functions.checks.seldom` asks."""
+        return self.trace.assume(self, False)
+
+    def __float__(self) -> float:
+        return self.look("float")
+
+    def __int__(self) -> int:
+        return self.look("int")
+
+    def __index__(self) -> int:
+        return self.look("int")
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.text()}: {self.dtype}[{','.join(map(str, self.shape))}]>"
+
+    __str__ = __repr__
+
+    def look(self, how: str) -> NoReturn:
+        """Raise: a value was to be looked at."""
+        spelled = f"{how}({self.text()})" if how in ("float", "int", "bool") else f"{self.text()}.{how}()"
+        raise CompileError(
+            f"compile: {spelled} at {user_line()} looks at a value, and there is none while tracing; the compiled "
+            f"function would keep it for good: {TO_WRITE}"
+        )
+
+    def text(self, depth: int = 3) -> str:
+        """Say how it was made: ``greater(sum(x), 0)``."""
+        if self.made is None or self.name:
+            return clean(self.name or "an array")
+        function, args, _ = self.made
+        parts = [a.text(depth - 1) if isinstance(a, StandIn) else repr(a) if np.isscalar(a) else "…" for a in args]
+        return f"{getattr(function, '__name__', '') or function.name}({', '.join(parts) if depth else '…'})"
+
+
+class Number(StandIn):
+    """A Python number that may be another at each call, such as a learning rate.
+
+    What is made of numbers alone is one too, and is computed in Python. A condition on it is answered by its present
+    ``value``, and tested again at each call.
+    """
+
+    __module__ = "numpy"
+
+    def __init__(self, trace: Trace, value: Any, made: Any = None, name: str = "") -> None:
+        super().__init__(trace, (), type(value), made, name)
+        self.value = value
+
+    def __bool__(self) -> bool:
+        return self.trace.guards.setdefault(self, bool(self.value))
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """Convert an array."""
+    return x.astype(dtype, copy=False)
+
+
+def take(x: Any, key: Any) -> Any:
+    """Return ``x[key]``."""
+    return x[key]
+
+
+PYTHON: dict[Any, Callable[..., Any]] = {  # what NumPy's functions are for numbers
+    np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv,
+    np.power: operator.pow, np.negative: operator.neg, np.absolute: abs, np.greater: operator.gt,
+    np.less: operator.lt, np.greater_equal: operator.ge, np.less_equal: operator.le, np.equal: operator.eq,
+    np.not_equal: operator.ne, np.remainder: operator.mod, np.floor_divide: operator.floordiv,
+}  # fmt: skip
+UFUNC_REDUCE = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min, np.logical_and: np.all, np.logical_or: np.any}
+
+
+def zeros(x: StandIn) -> np.ndarray:
+    """Return zeros of a shape and dtype, all of them one element in memory."""
+    return np.broadcast_to(np.zeros((), x.dtype), x.shape)
+
+
+def find(x: Any) -> Any:
+    """Yield all stand-ins in arguments, in tuples and lists too."""
+    if isinstance(x, StandIn):
+        yield x
+    elif isinstance(x, Tensor):
+        yield from find(x._data)
+    elif isinstance(x, tuple | list):
+        for item in x:
+            yield from find(item)
+
+
+def swap(x: Any, make: Callable[[StandIn], Any]) -> Any:
+    """Return arguments with an array in place of each stand-in."""
+    if isinstance(x, StandIn):
+        return make(x)
+    if isinstance(x, tuple | list):
+        return type(x)(swap(item, make) for item in x)
+    return x
+
+
+def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return the stand-in for what a function of NumPy makes of stand-ins."""
+    trace, made = next(find((*args, *kwargs.values()))).trace, (function, args, kwargs)
+    if function in PYTHON and all(isinstance(x, Number | int | float) for x in args):
+        number = PYTHON[function]
+        return Number(trace, number(*swap(args, one_of)), (number, args, {}))
+    with np.errstate(all="ignore"):
+        if function is np.matmul:
+            shape, dtype = shape_of_product(*(np.shape(a) for a in args)), np.result_type(*(a.dtype for a in args))
+        elif function in REDUCE:
+            shape = reduced_shape(args[0].shape, *reduction_options(args, kwargs))
+            dtype = function(np.ones((1,) * args[0].ndim, args[0].dtype)).dtype
+        elif function in SAME_SHAPE or (isinstance(function, np.ufunc) and function.nout == 1):
+            shape = np.broadcast_shapes(*(getattr(a, "shape", ()) for a in (*args, *kwargs.values())))
+            dtype = np.asarray(function(*map(one_of, args), **{k: one_of(a) for k, a in kwargs.items()})).dtype
+        else:
+            found = function(*swap(args, zeros), **{k: swap(v, zeros) for k, v in kwargs.items()})
+            return wrapped(trace, found, made)
+    return StandIn(trace, shape, dtype, made)
+
+
+def one_of(x: Any) -> Any:
+    """Return an array of one element for an array, and anything else as it is."""
+    if isinstance(x, StandIn):
+        return x.value if isinstance(x, Number) else np.ones((1,) * min(x.ndim, 1), x.dtype)
+    return x.reshape(-1)[:1] if isinstance(x, np.ndarray) and x.ndim else x
+
+
+def wrapped(trace: Trace, found: Any, made: Any) -> Any:
+    """Return stand-ins for what a function returned for zeros; of several results each is taken by its place."""
+    if isinstance(found, tuple | list):
+        whole = StandIn(trace, (), np.float64, made)
+        return type(found)(wrapped(trace, x, (take, (whole, i), {})) for i, x in enumerate(found))
+    return StandIn(trace, found.shape, found.dtype, made) if hasattr(found, "dtype") else found
+
+
+def reduction_options(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, bool]:
+    """Return ``axis`` and ``keepdims`` of a reduction."""
+    return kwargs.get("axis", args[1] if len(args) > 1 else None), bool(kwargs.get("keepdims", False))
+
+
+def reduced_shape(shape: Shape, axis: Any, keepdims: bool) -> Shape:
+    """Return the shape after a reduction."""
+    n = len(shape)
+    given = range(n) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
+    if any(not -max(n, 1) <= a < max(n, 1) for a in given):
+        raise IndexError(f"axis {axis} is out of bounds for array of dimension {n}")
+    axes = {a % n for a in given} if n else set()
+    return tuple(1 if i in axes else m for i, m in enumerate(shape) if keepdims or i not in axes)
+
+
+def shape_of_product(a: Shape, b: Shape) -> Shape:
+    """Return the shape of a matrix product; raise as NumPy does where there is none."""
+    if not a or not b or a[-1] != b[-2 if len(b) > 1 else 0]:
+        np.matmul(*(np.broadcast_to(np.zeros(()), s[-2:]) for s in (a, b)))  # NumPy's own message
+    batch = np.broadcast_shapes(a[:-2], b[:-2])
+    return (*batch, *a[-2:-1], *(b[-1:] if len(b) > 1 else ()))
+
+
+KNOWN = (StandIn, np.ndarray, np.generic, int, float, bool)

@@ -1,0 +1,145 @@
+"""What a function finds and changes outside of itself: tensors, and the buffers of modules.
+
+A program reads them at each call, and sets buffers anew. While tracing, stand-ins are in their place, so that nothing
+is computed from what they are at that time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from tinygraph.compiler.standin import CompileError, Number, StandIn
+from tinygraph.compiler.trace import Trace
+from tinygraph.engine.tensor import Leaf, Tensor
+from tinygraph.functions.draws import DRAWS
+
+Given = dict[StandIn, tuple[str, Any]]
+Changes = list[tuple[Any, Any]]  # where something is set, and to what
+
+
+class Place(NamedTuple):
+    """Where something lies that a function finds: an attribute, what a dict has under a key, or a part of that."""
+
+    name: str
+    owner: Any
+    key: str
+    kind: str = "buffer"
+    at: int | None = None
+
+    def get(self) -> Any:
+        """Return what lies there."""
+        x = self.owner[self.key] if type(self.owner) is dict else getattr(self.owner, self.key)
+        return x if self.at is None else x[self.at]
+
+    def set(self, x: Any) -> None:
+        """Put something there."""
+        if self.at is not None:
+            pair = self.owner[self.key]
+            x = type(pair)(x if i == self.at else y for i, y in enumerate(pair))
+        if type(self.owner) is dict:
+            self.owner[self.key] = x
+        elif self.kind == "data" and x.shape == self.owner.shape:  # as the property does, without its checks
+            self.owner._data = self.owner.node.data = x
+        else:
+            setattr(self.owner, self.key, x)
+
+
+class State:
+    """The buffers of modules, such as running statistics.
+
+    Args:
+        objects: what a function finds around it, and is given: modules and tensors count.
+    """
+
+    def __init__(self, objects: Sequence[Any]) -> None:
+        modules = [x for x in objects if hasattr(x, "named_modules")]
+        tensors = [x for x in objects if isinstance(x, Tensor)]
+        named = {p: name for module in modules for name, p in module.named_parameters()}
+        self.tensors = [t for t in dict.fromkeys([*tensors, *named]) if isinstance(t.node, Leaf)]
+        self.names = {t: t.node.name or "a tensor" for t in self.tensors} | named
+        every = dict.fromkeys(m for module in modules for _, m in module.named_modules())
+        self.places = [Place(n, m, n) for m in every for n in m._buffers if hasattr(getattr(m, n), "dtype")]
+
+    def get(self) -> list[Any]:
+        """Return what lies in the places."""
+        return [place.get() for place in self.places]
+
+    def set(self, found: Sequence[Any]) -> None:
+        """Set the places."""
+        for place, x in zip(self.places, found, strict=True):
+            place.set(x)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Set the places back afterwards."""
+        before = self.get()
+        try:
+            yield
+        finally:
+            self.set(before)
+
+    @contextlib.contextmanager
+    def traced(self, trace: Trace, given: Given) -> Iterator[Changes]:
+        """Put stand-ins in all places, and for what is drawn; yield what is set in the end."""
+        changes: Changes = []
+        with self.kept(), drawn_for(trace, given), self.leaves(trace, given):
+            stand_ins = [self.stand_in(trace, place, x) for place, x in zip(self.places, self.get(), strict=True)]
+            given.update({s: ("buffer", i) for i, s in enumerate(stand_ins) if s is not None})
+            self.set(stand_ins)
+            yield changes
+            after = enumerate(zip(self.places, stand_ins, self.get(), strict=True))
+            changes += [(i, self.checked(place, x)) for i, (place, s, x) in after if x is not s]
+
+    def stand_in(self, trace: Trace, place: Place, x: Any) -> Any:
+        """Return what stands in a place while tracing."""
+        return Number(trace, x, None, place.name) if type(x) in (int, float) else trace.stand_in(x, place.name)
+
+    def checked(self, place: Place, x: Any) -> Any:
+        """Return what a place was set to; raise if that cannot be done again."""
+        if not isinstance(x, StandIn):
+            raise CompileError(f"compile: {place.name} is set to what does not depend on the arguments: {x!r}")
+        return x
+
+    @contextlib.contextmanager
+    def leaves(self, trace: Trace, given: Given) -> Iterator[None]:
+        """Put stand-ins in place of the tensors' arrays."""
+        leaves: list[Any] = [t.node for t in self.tensors]
+        arrays = [leaf.data for leaf in leaves]
+        try:
+            for t, leaf in zip(self.tensors, leaves, strict=True):
+                t._data = leaf.data = stand_in = trace.stand_in(leaf.data, leaf.name or "a tensor")
+                given[stand_in] = "leaf", leaf
+            yield
+        finally:
+            for t, leaf, array in zip(self.tensors, leaves, arrays, strict=True):
+                t._data = leaf.data = array
+
+
+@contextlib.contextmanager
+def drawn_for(trace: Trace, given: Given) -> Iterator[None]:
+    """Give stand-ins for what is drawn."""
+
+    def give(shape: Any, dtype: Any, draw: Any) -> StandIn:
+        trace.draws.append(draw)
+        stand_in = StandIn(trace, shape, dtype, None, "a random array")
+        given[stand_in] = "draw", len(trace.draws) - 1
+        return stand_in
+
+    token = DRAWS.set(give)
+    try:
+        yield
+    finally:
+        DRAWS.reset(token)
+
+
+@contextlib.contextmanager
+def drawn_before(arrays: Sequence[Any]) -> Iterator[None]:
+    """Give what was drawn before, in order."""
+    left = iter(arrays)
+    token = DRAWS.set(lambda shape, dtype, draw: next(left))
+    try:
+        yield
+    finally:
+        DRAWS.reset(token)

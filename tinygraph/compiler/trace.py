@@ -1,0 +1,134 @@
+"""Trace a function: run it on stand-ins, and return what it computed as a graph of values.
+
+Forward and recorded backward are one graph. A condition on values is a check if one of its answers ends in an error:
+then the trace goes on with the other answer, and the program tests the condition at every call.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygraph.compiler.standin import TO_WRITE, CompileError, Number, StandIn, find, swap, user_line, zeros
+from tinygraph.engine.op import Op
+from tinygraph.engine.registry import OPS
+from tinygraph.engine.types import Shape
+from tinygraph.ops import later
+
+BACK = 1 << 20  # depth of what depends on the upstream gradient
+SMALL_CONSTANT = 1 << 16  # elements of an array made inside of a function, above which contents are compared by digest
+
+# Ops whose forward is a ufunc, or does with stand-ins what it does with arrays: it needs no help.
+FRIENDLY = {
+    "sum", "mean", "max", "min", "argmax", "reshape", "transpose", "broadcast_to", "sum_to", "index", "astype", "where",
+    "clip", "greater", "equal", "relu", "sigmoid", "dropout", "clone", "whole", "matmul",
+}  # fmt: skip
+
+
+class Fork(BaseException):
+    """A condition on values was met whose answer the trace does not know yet; no op may catch it."""
+
+
+class Trace:
+    """One run of a function on stand-ins: the conditions that it met, and the random arrays that it drew."""
+
+    def __init__(self, answers: Sequence[bool] = ()) -> None:
+        self.answers, self.conditions, self.place = answers, list[StandIn](), ""
+        self.tests: list[tuple[StandIn, bool]] = []  # what the program tests at each call
+        self.draws: list[Callable[[], Any]] = []
+        self.roots, self.nodes = list[Any](), dict[Any, StandIn]()  # of a whole step: whose graphs have names, leaves
+        self.guards: dict[Number, bool] = {}  # conditions on numbers, with the answers that the trace went on with
+
+    def stand_in(self, array: Any, name: str = "") -> StandIn:
+        """Return a stand-in for an array."""
+        return StandIn(self, array.shape, array.dtype, None, name)
+
+    def decide(self, condition: StandIn) -> bool:
+        """Answer a condition as was planned; stop at one that is new."""
+        self.conditions.append(condition)
+        if len(self.conditions) > len(self.answers):
+            self.place = user_line()
+            raise Fork
+        return self.assume(condition, self.answers[len(self.conditions) - 1])
+
+    def assume(self, condition: StandIn, answer: bool) -> bool:
+        """Go on with an answer; where a call finds another one, the function itself is called."""
+        self.tests.append((condition, answer))
+        return answer
+
+
+def explore(run: Callable[[Trace], Any]) -> tuple[Any, Trace]:
+    """Run a function on stand-ins with the answers that end in no error; return its result, and the trace."""
+    answers: list[bool] = []
+    while True:
+        trace = Trace(answers)
+        try:
+            return run(trace), trace
+        except Fork:
+            alive, errors = [], []
+            for answer in (True, False):
+                try:
+                    run(Trace([*answers, answer]))
+                    alive.append(answer)
+                except Fork:
+                    alive.append(answer)
+                except CompileError:
+                    raise
+                except Exception as error:
+                    errors.append(error)
+            if not alive:
+                raise errors[0] from None
+            if len(alive) == 2:
+                raise CompileError(
+                    f"compile: bool({trace.conditions[-1].text()}) at {trace.place} looks at a value, and the compiled "
+                    f"function would always take the branch that is taken now: {TO_WRITE}"
+                ) from None
+            answers.append(alive[0])
+
+
+def lift_ops() -> None:
+    """Let ops that compute in steps of their own return a stand-in when they are given one."""
+    later.load_all()
+    for op in OPS.values():
+        if op.name not in FRIENDLY and not isinstance(op.forward, np.ufunc | Lifted) and op.definition is None:
+            op.forward = Lifted(op)
+
+
+def identity(x: StandIn) -> np.ndarray:
+    """Return ones on the diagonals of matrices, which have an inverse, a factor and whatever else is asked of them."""
+    return np.broadcast_to(np.eye(*x.shape[-2:], dtype=x.dtype), x.shape) if x.ndim > 1 else zeros(x)
+
+
+class Lifted:
+    """The forward of an op; given stand-ins, it finds the shape of the result and computes nothing."""
+
+    def __init__(self, op: Op) -> None:
+        functools.update_wrapper(self, op.forward)
+        self.op, self.forward = op, op.forward
+
+    def __call__(self, *arrays: Any, **params: Any) -> Any:
+        """Compute."""
+        found = next(find((*arrays, *params.values())), None)
+        if found is None:
+            return self.forward(*arrays, **params)
+        shape, dtype = self.shape_of(arrays, params)
+        return StandIn(found.trace, shape, dtype, (self.op, arrays, params))
+
+    def shape_of(self, arrays: Sequence[Any], params: dict[str, Any]) -> tuple[Shape, Any]:
+        """Return the shape and the dtype of the result; images are taken one at a time, as all ops on them do."""
+        one, batch = lambda s: np.zeros((1,) * s.ndim, s.dtype), None
+        if self.op.family == "elementwise":
+            shape = np.broadcast_shapes(*(np.shape(a) for a in arrays))
+            return shape, self.forward(
+                *(swap(np.asarray(a).flat[:1] if isinstance(a, np.ndarray) else a, one) for a in arrays), **params
+            ).dtype
+        if self.op.family == "window" and all(len(a.shape) == 4 for a in arrays):
+            batch = arrays[0].shape[0]
+            arrays = [a if name == "w" else a[:1] for name, a in zip(self.op.operands, arrays, strict=True)]
+        made = identity if self.op.family == "linear" else zeros
+        found = self.forward(*swap(list(arrays), made), **{k: swap(v, zeros) for k, v in params.items()})
+        keeps = batch is None or self.op.name == "conv2d_weight"
+        return found.shape if keeps else (batch, *found.shape[1:]), found.dtype
