@@ -18,6 +18,7 @@ from typing import Any
 
 import tinygraph as tg
 from tinygraph.engine.registry import OPS
+from tinygraph.ops.later import load_all
 
 PAGE = Path(__file__).parent / "reference.md"
 
@@ -27,8 +28,13 @@ SECTIONS = {
     "autodiff": "Gradients",
     "functions.transforms": "Gradients",
     "ops.elementwise": "Ops: element by element",
+    "ops.activations": "Ops: element by element",
+    "ops.exponentials": "Ops: element by element",
+    "ops.special": "Ops: element by element",
+    "ops.rounding": "Ops: element by element",
+    "ops.trigonometry": "Ops: element by element",
     "ops.reduce": "Ops: reductions",
-    "ops.shape": "Ops: shape and place",
+    **dict.fromkeys(("ops.shape", "ops.indexing", "ops.joining", "ops.padding"), "Ops: shape and place"),
     "ops.linear": "Ops: products",
     "ops.convolution": "Ops: windows of images",
     "ops.pooling": "Ops: windows of images",
@@ -39,9 +45,35 @@ SECTIONS = {
     "graph": "The graph as data",
     "drawing": "Drawing",
     "verify": "Checks and measurements",
+    "compiler": "Compiling",
+    "teach": "Teaching",
     "": "Others",
 }
-MODULES = ("fused", "nn", "nn.init", "nn.functional", "optim", "data", "nets", "checkpoint", "training")
+MODULES = (
+    "linalg",
+    "fft",
+    "fused",
+    "nn",
+    "nn.init",
+    "nn.functional",
+    "nn.utils",
+    "nn.parametrizations",
+    "optim",
+    "optim.swa_utils",
+    "data",
+    "nets",
+    "checkpoint",
+    "training",
+)
+PYTHONS = {
+    "abs",
+    "compile",
+    "divmod",
+    "max",
+    "min",
+    "round",
+    "sum",
+}  # public, and not in ``__all__``: these are Python's
 NO_FUNCTIONS = {"OPS", "fused"}  # a table, and a module with a section of its own
 PARTS = re.compile(r"^(Args|Returns|Yields|Raises|Attributes|Example|Examples|Source|Note):[ ]*(.*)$")
 
@@ -55,6 +87,7 @@ def main(page: Path = PAGE) -> str:
     Returns:
         Its text.
     """
+    load_all()  # so that every method is there
     text = "\n".join(reference()).rstrip() + "\n"
     page.write_text(re.sub(r"\n{3,}", "\n\n", text), encoding="utf-8")
     return page.read_text(encoding="utf-8")
@@ -100,9 +133,7 @@ def public_names(module: ModuleType) -> list[str]:
 def sections_of_tinygraph() -> dict[str, list[str]]:
     """Return the names of `tinygraph` itself by section."""
     found: dict[str, list[str]] = {title: [] for title in SECTIONS.values()}
-    for name in sorted(
-        set(tg.__all__) - NO_FUNCTIONS | {"abs", "max", "min", "sum"}, key=lambda name: (name.lower(), name)
-    ):
+    for name in sorted(set(tg.__all__) - NO_FUNCTIONS | PYTHONS, key=lambda name: (name.lower(), name)):
         place = getattr(getattr(tg, name), "__module__", "").removeprefix("tinygraph.")
         title = next(title for start, title in SECTIONS.items() if place.startswith(start))
         found[title].append(name)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 
 import numpy as np
@@ -18,15 +19,21 @@ from tinygraph import (
     batch_norm_spatial,
     batch_norm_stepwise,
     cross_entropy,
+    diff,
     grad,
     group_norm,
     instance_norm,
     layer_norm,
     op,
+    paths,
+    run,
     scope,
+    snapshot,
     var,
 )
+from tinygraph.drawing.formats.svg import svg
 from tinygraph.engine.registry import OPS
+from tinygraph.graph.paths import route
 from tinygraph.ops import elementwise, shape
 
 A = np.arange(12.0).reshape(4, 3)
@@ -58,28 +65,25 @@ CALLS = [
     (lambda: x.swapaxes(0, 2), IndexError, "axis 2 is out of bounds for array of dimension 2"),
     (lambda: (x * 2).reshape(5, 2), ValueError, "cannot reshape array of size 12 into shape (5,2) | in reshape(mul float64[4,3])HERE"),
     (lambda: np.split(x, 3), ValueError, "split: axis 0 of length 4 has no 3 equal sections"),
-    (lambda: np.pad(x, 1, mode="reflect"), ValueError, "pad: mode 'reflect' is not known; there is 'constant' | in pad(x float64[4,3])HERE"),
+    (lambda: np.pad(x, 1, mode="empty"), ValueError, "pad: mode='empty' is not known: it is 'constant', 'edge', 'wrap', 'linear_ramp', 'reflect', 'symmetric', 'mean', 'median', 'maximum', 'minimum'"),
     (lambda: shape.sum_to(x, (2,)), ValueError, "sum_to: (4, 3) is no broadcast of (2,) | in sum_to(x float64[4,3])HERE"),
     (lambda: np.split(x, 2, axis=2), ValueError, "axis 2 is out of bounds for array of dimension 2"),
-    (lambda: np.einsum(x, [0, 1], [1]), TypeError, "einsum: the subscripts come first, as text such as 'ij,jk->ik', not x float64[4,3]"),
+    (lambda: np.einsum(x, x), TypeError, "einsum: the subscripts come first, as text such as 'ij,jk->ik', not x float64[4,3]; or each operand is followed by a list of numbers"),
     # How an op is called: as any function of Python.
     (lambda: x.sum(axis=0, dim=0), TypeError, "sum: give axis= or dim=, which mean the same, and not both"),
     (lambda: np.sum(x, out=A), TypeError, "numpy.sum of a Tensor takes no out=: a Tensor is never changedHERE"),
     (lambda: elementwise.clip(x, 0, 1, 2), TypeError, "clip() takes from 1 to 3 positional arguments but 4 were given"),
     (lambda: elementwise.where(A > 0, x), TypeError, "where() missing 1 required positional argument: 'y'"),
-    (lambda: x.clip(x), TypeError, "clip does not differentiate in its bounds: take minimum and maximum, or their .data | in clip(x float64[4,3])HERE"),
     # What NumPy has and we have not.
-    (lambda: np.cumsum(x), TypeError, "numpy.cumsum does not know Tensors: write x @ np.triu(np.ones((len(x), len(x)))). For the value alone, call it on .dataHERE"),
-    (lambda: np.sinh(x), TypeError, "numpy.sinh does not know Tensors: write (exp(x) - exp(-x)) / 2. For the value alone, call it on .dataHERE"),
-    (lambda: np.linalg.norm(x), TypeError, "numpy.linalg.norm does not know Tensors: write sqrt(sum(x * x)). For the value alone, call it on .dataHERE"),
-    (lambda: np.sin(x), TypeError, "numpy.sin does not know Tensors: to differentiate it, write it as an op: help(tinygraph.op). For the value alone, call it on .dataHERE"),
-    (lambda: np.round(x), TypeError, "numpy.round does not know Tensors: it moves in steps and has no derivative to use. For the value alone, call it on .dataHERE"),
+    (lambda: np.linalg.eig(x), TypeError, "numpy.linalg.eig does not know Tensors: its result is complex, and complex numbers are refused. For the value alone, call it on .dataHERE"),
+    (lambda: np.spacing(x), TypeError, "numpy.spacing does not know Tensors: to differentiate it, write it as an op: help(tinygraph.op). For the value alone, call it on .dataHERE"),
+    (lambda: np.digitize(x, [1, 2]), TypeError, "numpy.digitize does not know Tensors: it moves in steps and has no derivative to use. For the value alone, call it on .dataHERE"),
     (lambda: np.add.reduce(x), TypeError, "numpy.add.reduce does not know Tensors: write sum(x). For the value alone, call it on .dataHERE"),
     (lambda: np.add(x, 1, out=A), TypeError, "numpy.add of a Tensor takes no out=: a Tensor is never changedHERE"),
     (lambda: A.__iadd__(x), TypeError, "numpy.add of a Tensor takes no out=: a Tensor is never changedHERE"),
     (lambda: np.add(x, 1, where=A > 0, dtype=float), TypeError, "numpy.add of a Tensor takes no where=: write where(condition, result, other); no dtype=: write .astype(dtype) on the operand or the resultHERE"),
-    (lambda: np.asarray(x), TypeError, "x float64[4,3] would lose its gradient as a NumPy array: write .numpy() or .data"),
-    (lambda: A.__setitem__(0, x[0]), TypeError, "index float64[3] would lose its gradient as a NumPy array: write .numpy() or .data"),
+    (lambda: np.asarray(x), TypeError, "x float64[4,3] would lose its gradient in NumPy: write .numpy(), or tg.stack(list)"),
+    (lambda: A.__setitem__(0, x[0]), TypeError, "index float64[3] would lose its gradient in NumPy: write .numpy(), or tg.stack(list)"),
     # Tensors.
     (lambda: Tensor([1, 2]), TypeError, "Tensor: cannot differentiate with respect to int64[2]: convert it with .astype(numpy.float32), or pass requires_grad=False for a constant"),
     (lambda: setattr(Tensor(A), "data", [1, 2]), TypeError, "Tensor: cannot differentiate with respect to int64[2]: convert it with .astype(numpy.float32), or pass requires_grad=False for a constant"),
@@ -178,3 +182,58 @@ def test_an_op_that_is_not_well_made_says_so_when_it_is_made():
             return 2 * x
 
     assert "twice" not in OPS
+
+
+STEER = "a\x1b[31m\x9b2J\u202e\u2066\u2028\nb\x00\ud800"  # colours, erases, turns around and breaks a line
+
+
+def harmless(said: str) -> bool:
+    """Whether a text that is printed has no control character but its own line breaks."""
+    return all(c.isprintable() or c in "\n\xa0\u2009" for c in said) and "a" in said
+
+
+def test_no_name_steers_the_terminal():
+    w = Tensor(A, name=STEER)
+    calls = [
+        lambda: w * np.ones(5),
+        lambda: w @ w,
+        lambda: w.sum(0).named(STEER).backward(),
+        lambda: grad(w.sum(), x * w.detach()),
+        lambda: w * Tensor([1j]),
+        lambda: w.sum().named(STEER).__array__(),
+        lambda: freed(STEER).backward(),
+        lambda: setattr(w, "grad", np.ones(5)),
+        lambda: snapshot(w * 2).find("c"),
+        lambda: run(snapshot(w * 2), z=1),
+        lambda: run(snapshot(w * 2, values=0)),
+        lambda: route(snapshot((w * 2).named("y")), "y", STEER),
+        lambda: paths(w, x.sum()),
+        lambda: svg(snapshot(in_scope(w)), expand=["c"]),
+    ]
+    for call in calls:
+        with pytest.raises(Exception, match="a") as caught:
+            call()
+        assert harmless(str(caught.value.args[0])), str(caught.value.args[0])
+
+
+def in_scope(w):
+    with scope(STEER):
+        return w * 2
+
+
+def test_nothing_that_is_printed_steers_the_terminal():
+    w = Tensor(np.ones(2), name=STEER)
+    y = in_scope(w).named(STEER)
+    y.backward(np.ones(2))
+    graph = dataclasses.replace(snapshot(y), notes=(STEER,))
+    found = diff(graph, snapshot(w + 1), names=(STEER, STEER))
+    for said in (
+        repr(w),
+        repr(graph),
+        graph.text(),
+        graph.text(ascii=True),
+        repr(found),
+        found.text(),
+        str(paths(w, y, np.ones(2))),
+    ):
+        assert harmless(said), said

@@ -2,7 +2,8 @@
 
     python tests/bench/draw.py
 
-Exit 1 if batch norm takes 50 ms as SVG, or 5,000 nodes take 10 s in any format.
+Exit 1 if batch norm takes 50 ms as SVG, 5,000 nodes take 10 s in any format, or a page of 10,000 nodes takes 10 s or
+3 MB.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests import gallery
 from tinygraph.drawing.api import ENDINGS, EngineMissing, file_content
+from tinygraph.drawing.formats.html import html
 from tinygraph.drawing.formats.svg import svg
 
 
@@ -45,6 +47,11 @@ def main() -> int:
             continue
         holds &= taken < 10
         print(f"{len(large):,} nodes  {ending:<6} {taken:8.2f} s  (must be < 10 s)")
+    larger = gallery.huge(10_000)
+    taken = median(lambda: html(larger), 3)
+    size = len(html(larger).encode()) / 1e6
+    holds &= taken < 10 and size < 3
+    print(f"{len(larger):,} nodes  a page {taken:8.2f} s, {size:.2f} MB  (must be < 10 s, < 3 MB)")
     return int(not holds)
 
 

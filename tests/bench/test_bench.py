@@ -45,7 +45,9 @@ def test_a_peer_that_is_not_installed_is_said():
 
 def test_every_row_names_work_that_exists():
     assert {row.work for row in bench.ROWS} <= {
-        "chain", "composed", "training", "training by grad", "batch_norm", "layer_norm",
+        "chain", "composed", "training", "training by grad", "batch_norm", "layer_norm", "compiled batch_norm",
+        "compiled layer_norm", "mlp step", "lenet step", *workloads.ALONE, "compiled batch_norm, relu",
+        "compiled batch_norm, sigmoid, residual",
     }  # fmt: skip
     assert {row.peer for row in bench.ROWS} <= set(workloads.LIBRARIES)
     assert len({(row.title, row.route, row.measure) for row in bench.ROWS}) == len(bench.ROWS)

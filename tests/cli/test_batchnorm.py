@@ -31,10 +31,11 @@ def test_the_main_job_on_digits(tmp_path, capsys):
         "✓ fused.batch_norm computes batch_norm: all 176 figures agree, up to the third derivative"
     )
     assert len(check.splitlines()) == 2  # one line of facts, one of the verdict
-    assert look.startswith(f"Next: open {tmp_path / 'batchnorm_4x3.html'} in a browser: ")
+    assert look.startswith(f"Next: open {tmp_path / 'lesson.html'} in a browser: ")
     assert look.splitlines()[-1] == "      With --verbose, all figures of the check are printed."
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"batchnorm{s}{e}" for s in ("", "_4x3") for e in (".svg", ".html", ".dot", ".json")}
+    drawn = {f"batchnorm{s}{e}" for s in ("", "_4x3") for e in (".svg", ".html", ".dot", ".json")}
+    assert names == drawn | {"lesson.html"}
     assert (
         (tmp_path / "batchnorm.svg").read_text(encoding="utf-8").startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     )
@@ -72,7 +73,7 @@ def test_input_files(tmp_path, ending, capsys):
     assert run("--input", path, "--batch", 20, "--dtype", "float64", "--out", tmp_path / "out") == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"20 rows of data.{ending}: x is float64[20, 4]\n")  # their chart is the first
-    assert f"Next: open {tmp_path / 'out' / 'batchnorm.html'} in a browser: your data" in printed
+    assert f"{tmp_path / 'out' / 'batchnorm.html'}: the same for your data" in printed
 
 
 def test_images(tmp_path, capsys):
@@ -153,7 +154,7 @@ def test_pictures_need_nothing_that_is_not_installed(tmp_path):
     command = [sys.executable, "-c", code, "batchnorm", "--batch", "16", "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": ""})
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(list(tmp_path.iterdir())) == 8
+    assert len(list(tmp_path.iterdir())) == 9
 
 
 def test_a_reader_that_has_read_enough_is_no_error(tmp_path):

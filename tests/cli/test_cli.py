@@ -1,6 +1,8 @@
 """``tinygraph`` without a command, its version, and the help of each command."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +50,9 @@ def test_an_unknown_command_is_refused(capsys):
         main(["batchnrom"])
     assert done.value.code == 2
     assert "invalid choice: 'batchnrom'" in capsys.readouterr().err
+
+
+def test_no_command_loads_nets_before_it_runs():
+    code = "import sys, tinygraph.cli as cli; cli.make_parser(); print('tinygraph.nn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

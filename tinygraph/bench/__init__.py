@@ -42,7 +42,7 @@ class Row:
         work: what `tinygraph.bench.workloads` calls it.
         shape: of x.
         must: the greatest figure that is good enough.
-        peer: the library on the other side.
+        peer: the library on the other side; "fused" is ours, with the fused op and then the next one.
         threads: how many each library may use.
         route: which fused kernels are used, "numpy" or "numba".
         measure: "time" (ours ÷ the peer's), "peak" (greatest memory ÷ bytes of x) or "accuracy" (greatest
@@ -119,6 +119,43 @@ ROWS = [
         for name, work in (("BN", "batch_norm"), ("LN", "layer_norm"))
         for route in ("NumPy", "Numba")
         for shape in ([(1024, 1024), (128, 16, 28, 28)] if name == "BN" else [(1024, 1024)])
+    ),
+    *(Row("compiled BN, NumPy", "compiled batch_norm", shape, 2.6) for shape in [*FLAT, *IMAGES]),
+    *(Row("compiled BN, Numba", "compiled batch_norm", shape, 0.95, route="numba") for shape in FLAT),
+    *(Row("compiled BN, Numba", "compiled batch_norm", shape, 0.5, route="numba") for shape in IMAGES),
+    *(
+        Row("compiled BN, Numba", "compiled batch_norm", shape, must, peer=peer, route="numba")
+        for peer, must in (("torch_compile", 0.6), ("jax", 0.5))
+        for shape in [*FLAT, *IMAGES]
+    ),
+    Row("MLP + BN + Adam, whole step", "mlp step", (256, 784), 0.75, route="numba"),
+    Row("MLP + BN + Adam, whole step", "mlp step", (256, 784), 1.2, peer="jax", route="numba"),
+    Row("LeNet + BN + SGD, whole step", "lenet step", (256, 1, 28, 28), 1.2, route="numba"),
+    *(Row("compiled LN, Numba", "compiled layer_norm", shape, 1.0, route="numba") for shape in FLAT),
+    *(
+        Row(f"compiled BN{after}, Numba", f"compiled batch_norm{after}", shape, 0.75, peer="fused", route="numba")
+        for after in (", relu", ", sigmoid, residual")
+        for shape in [*FLAT, *IMAGES]
+    ),
+    *(
+        Row(f"compiled {name}, Numba", f"compiled {name}", shape, must, route="numba")
+        for name, shape, must in (
+            ("softmax", (1024, 1000), 1.3),
+            ("cross_entropy", (1024, 1000), 1.3),
+            ("gelu", (1024, 1024), 1.5),
+        )
+    ),
+    Row("compiled BN, peak memory", "compiled batch_norm", IMAGES[0], 2.3, route="numba", measure="peak"),
+    *(
+        Row(
+            f"compiled BN, {route}, error at mean 10⁴",
+            "compiled batch_norm",
+            (1024, 1024),
+            1e-6,
+            route=route.lower(),
+            measure="accuracy",
+        )
+        for route in ("NumPy", "Numba")
     ),
     *(Row("chain of 201 ops", "chain", (8,), 1 / 3, peer=peer, threads=1) for peer in SLOWER),
     *(Row("composed BN", "composed", s, 1 / 3, peer=peer) for s in ((32, 64), (128, 512)) for peer in SLOWER),
@@ -288,7 +325,7 @@ def report(results: Iterable[Result]) -> dict[str, Any]:
     >>> sorted(report([]))
     ['date', 'machine', 'results', 'versions']
     """
-    names = ("numpy", "numba", "torch", "mygrad", "autograd", "dezero", "micrograd")
+    names = ("numpy", "numba", "torch", "jax", "mygrad", "autograd", "dezero", "micrograd")
     return {
         "date": date.today().isoformat(),
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",

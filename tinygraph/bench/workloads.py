@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygraph.bench import nets
 from tinygraph.engine.types import Array, Shape
 
 Step = Callable[[], tuple[Any, Any]]  # runs forward and backward; returns the value and the gradients of the leaves
@@ -95,46 +96,141 @@ def tinygraph(work: str, shape: Shape) -> Step:
     """Return a step in tinygraph."""
     import tinygraph as tg
 
+    if work in nets.NETS:
+        return nets.tinygraph(work, shape)
     if work == "chain":
         leaves = [tg.Tensor(a) for a in chain_arrays(shape)]
         return step_of(lambda: chain(*leaves, tg.relu, tg.exp, lambda h: h.mean()), leaves)
     x, gamma, beta, w = arrays(shape)
-    leaves = [tg.Tensor(a) for a in (layer_arrays(x) if work == "layer_norm" else (x, gamma, beta))]
+    if work in ALONE:
+        upstream = None if work.endswith("entropy") else w
+        function, leaf = compiled(functions_of_one(tg, labels(shape), gelu)[work]), tg.Tensor(x)
+        return step_of(lambda: function(leaf), [leaf], upstream)
+    leaves = [tg.Tensor(a) for a in (layer_arrays(x) if work.endswith("layer_norm") else (x, gamma, beta))]
     axes = axes_of(shape)
+    if work in FOLLOWED:
+        function = compiled(FOLLOWED[work](tg, tg.batch_norm))
+        return step_of(lambda: function(*leaves, axis=axes), leaves, w)
     loss = lambda: (tg.batch_norm(*leaves, axis=axes) * w).sum()
     if work == "training":
         return step_of(loss, leaves)
     if work == "training by grad":
         return lambda: ((y := loss()), tg.grad(y, leaves))
-    if work == "layer_norm":
-        return step_of(lambda: tg.fused.layer_norm(*leaves), leaves, w)
+    if work.endswith("layer_norm"):
+        function = tg.fused.layer_norm if work == "layer_norm" else compiled(tg.layer_norm)
+        return step_of(lambda: function(*leaves), leaves, w)
     function = tg.batch_norm if work == "composed" else tg.fused.batch_norm
+    function = compiled(tg.batch_norm) if work.startswith("compiled") else function
     return step_of(lambda: function(*leaves, axis=axes), leaves, w)
+
+
+def fused(work: str, shape: Shape) -> Step:
+    """Return a step in tinygraph, of the fused batch norm and then of the op that a compiled kernel has in it."""
+    import tinygraph as tg
+
+    *operands, w = arrays(shape)
+    leaves, axes, function = [tg.Tensor(a) for a in operands], axes_of(shape), FOLLOWED[work](tg, tg.fused.batch_norm)
+    return step_of(lambda: function(*leaves, axis=axes), leaves, w)
+
+
+FOLLOWED: dict[str, Callable[[Any, Any], Callable[..., Any]]] = {  # of tinygraph and a norm: what comes after it
+    "compiled batch_norm, relu": lambda tg, norm: lambda *args, axis: tg.relu(norm(*args, axis=axis)),
+    "compiled batch_norm, sigmoid, residual": lambda tg, norm: (
+        lambda *args, axis: tg.sigmoid(norm(*args, axis=axis)) + args[0]
+    ),
+}
+ALONE = ("compiled softmax", "compiled cross_entropy", "compiled gelu")
+
+
+def functions_of_one(library: Any, targets: Any, gelu: Any) -> dict[str, Callable[..., Any]]:
+    """Return what is done with x alone, by tinygraph or by PyTorch's functions; GELU is our own, of primitives."""
+    return dict(
+        zip(ALONE, (lambda x: library.softmax(x, -1), lambda x: library.cross_entropy(x, targets), gelu), strict=True)
+    )
+
+
+def gelu(x: Any) -> Any:
+    """Return x Φ(x), of primitives."""
+    import tinygraph as tg
+
+    return 0.5 * x * (1 + tg.erf(x * 0.5**0.5))
+
+
+def labels(shape: Shape) -> Array:
+    """Return a class for each row."""
+    found: Array = np.random.default_rng(1).integers(0, shape[1], shape[0])
+    return found
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function for the route of this process."""
+    import os
+
+    import tinygraph as tg
+
+    made: Callable[..., Any] = tg.compile(function, backend=os.environ.get("TINYGRAPH_FUSED") or None)
+    return made
 
 
 # ------------------------------------------------------------------------------------------------ peers
 
 
-def torch(work: str, shape: Shape) -> Step:
-    """Return a step in PyTorch eager."""
+def torch_compile(work: str, shape: Shape) -> Step:
+    """Return a step of the composition under torch.compile, whose kernels are made by a compiler of C++."""
+    import torch as library
+
+    return torch(work, shape, library.compile)
+
+
+def jax(work: str, shape: Shape) -> Step:
+    """Return a step under jax.jit: forward, and the gradients for the upstream gradient."""
+    if work in nets.NETS:
+        return nets.jax(work, shape)
+    import jax
+    import jax.numpy as jnp
+
+    axes, column = axes_of(shape), column_of(shape)
+    *operands, upstream = map(jnp.asarray, arrays(shape))
+    mean = lambda a: a.mean(axes, keepdims=True)
+    forward = lambda *xs: composed(*xs, mean, jnp.sqrt, lambda p: p.reshape(column))
+
+    @jax.jit
+    def both_ways(operands: Any, upstream: Any) -> Any:
+        y, pull = jax.vjp(forward, *operands)
+        return y, pull(upstream)
+
+    return lambda: jax.block_until_ready(both_ways(operands, upstream))
+
+
+def torch(work: str, shape: Shape, made_by: Callable[..., Any] | None = None) -> Step:
+    """Return a step in PyTorch eager, or of what ``made_by`` makes of the composition."""
     import os
 
     import torch
     from torch.nn import functional
 
+    if work in nets.NETS:
+        return nets.torch(work, shape)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     tensor = lambda a: torch.tensor(a, requires_grad=True)
     if work == "chain":
         leaves = [tensor(a) for a in chain_arrays(shape)]
         return step_of(lambda: chain(*leaves, torch.relu, torch.exp, torch.mean), leaves)
     x, gamma, beta, w = arrays(shape)
-    leaves = [tensor(a) for a in (layer_arrays(x) if work == "layer_norm" else (x, gamma, beta))]
+    if work in ALONE:
+        leaf, targets = tensor(x), torch.tensor(labels(shape))
+        function = functions_of_one(functional, targets, functional.gelu)[work]
+        return step_of(lambda: function(leaf), [leaf], None if work.endswith("entropy") else torch.tensor(w))
+    leaves = [tensor(a) for a in (layer_arrays(x) if work.endswith("layer_norm") else (x, gamma, beta))]
     upstream = torch.tensor(w)
     axes, column = axes_of(shape), column_of(shape)
+    mean = lambda a: a.mean(axes, keepdim=True)
+    forward = lambda *operands: composed(*operands, mean, torch.sqrt, lambda p: p.view(column))
+    if made_by is not None:
+        forward = made_by(forward)
     if work == "composed":
-        mean = lambda a: a.mean(axes, keepdim=True)
-        return step_of(lambda: composed(*leaves, mean, torch.sqrt, lambda p: p.view(column)), leaves, upstream)
-    if work == "layer_norm":
+        return step_of(lambda: forward(*leaves), leaves, upstream)
+    if work.endswith("layer_norm"):
         return step_of(lambda: functional.layer_norm(leaves[0], shape[-1:], *leaves[1:]), leaves, upstream)
     return step_of(lambda: functional.batch_norm(leaves[0], None, None, *leaves[1:], training=True), leaves, upstream)
 
@@ -239,7 +335,7 @@ def micrograd(work: str, shape: Shape) -> Step:
     return step
 
 
-LIBRARIES = {f.__name__: f for f in (tinygraph, torch, mygrad, autograd, dezero, micrograd)}
+LIBRARIES = {f.__name__: f for f in (tinygraph, fused, torch, torch_compile, jax, mygrad, autograd, dezero, micrograd)}
 
 
 # ------------------------------------------------------------------------------------------------ what is measured
@@ -271,16 +367,18 @@ def peak(library: str, work: str, shape: Shape) -> float:
 
 
 def accuracy(work: str, shape: Shape, mean: float = 1e4) -> float:
-    """Return the greatest relative error of y, dx, dγ, dβ of a fused op in float32, against float64."""
+    """Return the greatest relative error of y, dx, dγ, dβ of a fused or compiled op in float32, against float64."""
     import tinygraph as tg
 
     x, gamma, beta, w = arrays(shape)
-    if work == "layer_norm":
+    name = work.removeprefix("compiled ")
+    if name == "layer_norm":
         x, gamma, beta = layer_arrays(x)
-    fused, composite = getattr(tg.fused, work), getattr(tg, work)
-    axis = -1 if work == "layer_norm" else axes_of(shape)
+    composite = getattr(tg, name)
+    quick = compiled(composite) if work.startswith("compiled") else getattr(tg.fused, name)
+    axis = -1 if name == "layer_norm" else axes_of(shape)
     found = []
-    for function, dtype in ((fused, np.float32), (composite, np.float64)):
+    for function, dtype in ((quick, np.float32), (composite, np.float64)):
         leaves = [tg.Tensor(a.astype(dtype)) for a in (x + np.float32(mean), gamma, beta)]
         y = function(*leaves, axis=axis)
         found.append([y.data, *tg.grad(y, leaves, w.astype(dtype))])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import functools
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygraph.cli.arrays import read
 from tinygraph.cli.errors import UsageError
 from tinygraph.cli.graphs import print_graph
+from tinygraph.cli.terminal import print_lines
 from tinygraph.engine.types import Array
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
     gamma = 1 + 0.1 * rng.standard_normal((x.shape[1],))
     beta = 0.1 * rng.standard_normal((x.shape[1],))
     arrays = to_backend((x, gamma, beta, rng.standard_normal(x.shape)), options)
+    say = functools.partial(print_lines, ascii=options.ascii)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -88,33 +90,35 @@ def run(options: argparse.Namespace) -> int:
     if constant:
         facts += f", {constant} of {x.shape[1]} features are constant in this batch"
     if options.input is None:
-        print("A batch of 4 rows and 3 features that can be solved by hand (without an ε):\n")
+        say("A batch of 4 rows and 3 features that can be solved by hand (without an ε):\n")
         print_graph(small, options)
         print()
     if options.verbose or options.input is not None:
-        print(f"{facts}\n")
+        say(f"{facts}\n")
         print_graph(graph, options)
         print()
     certificate = check_fused(axes, arrays, options)
     if options.verbose:
-        print(f"{certificate}\n")
+        say(f"{certificate}\n")
     else:
-        print(certificate.verdict if options.input is not None else f"{facts}\n{certificate.verdict}")
+        say(certificate.verdict if options.input is not None else f"{facts}\n{certificate.verdict}")
         print()
     write_files(small, options.out / "batchnorm_4x3")
     write_files(graph, options.out / "batchnorm")
-    print(where_to_look(options))
+    write_lesson(options.out / "lesson.html")
+    say(where_to_look(options))
     return 0 if certificate.ok else 1
 
 
 def where_to_look(options: argparse.Namespace) -> str:
     """Say which file to open first, and what the others are."""
     small, large = options.out / "batchnorm_4x3.html", options.out / "batchnorm.html"
-    of_small, of_large = "the 4 × 3 batch, every number and every gradient", "the digits"
-    lines = [f"Next: open {small} in a browser: {of_small}.", f"      {large}: the same for {of_large}."]
-    if options.input is not None:
-        of_large = "your data, every value and every gradient"
-        lines = [f"Next: open {large} in a browser: {of_large}.", f"      {small}: a batch to solve by hand."]
+    of_large = "the digits" if options.input is None else "your data"
+    lines = [
+        f"Next: open {options.out / 'lesson.html'} in a browser: watch the backward pass, be asked, break it.",
+        f"      {small}: the batch to solve by hand, every number and every gradient.",
+        f"      {large}: the same for {of_large}.",
+    ]
     lines.append("      The same pictures are there as .svg, and the graphs as .dot and .json.")
     if not options.verbose:
         lines.append("      With --verbose, all figures of the check are printed.")
@@ -190,65 +194,6 @@ def take_batch(options: argparse.Namespace, rng: np.random.Generator) -> tuple[s
     return f"{len(x)} {source}", x
 
 
-def read(path: Path) -> Array:
-    """Read an array from a .npy, .npz or .csv file; nothing in it is ever unpickled.
-
-    Args:
-        path: the file. A .npz must hold one array, or one named x.
-
-    Returns:
-        The array: of numbers, and not empty.
-
-    Raises:
-        UsageError: the file is missing, has another ending, is damaged, or holds no numbers.
-    """
-    x: Array
-    try:
-        ending = path.suffix.lower()
-        if ending == ".npy":
-            x = np.load(path, allow_pickle=False)
-        elif ending == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                if "x" not in archive.files and len(archive.files) != 1:
-                    raise UsageError(
-                        f"{path}: holds {', '.join(archive.files) or 'nothing'}; one array, or one named x, is needed"
-                    )
-                x = archive["x" if "x" in archive.files else archive.files[0]]
-        elif ending == ".csv":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # an empty file is refused below
-                form: dict[str, Any] = {"delimiter": ",", "quotechar": '"', "ndmin": 2, "encoding": "utf-8-sig"}
-                x = np.loadtxt(path, skiprows=int(has_header(path)), **form)
-        else:
-            raise UsageError(f"{path}: must end in .npy, .npz or .csv")
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file") from None
-    except UsageError:
-        raise
-    except Exception as error:  # a damaged file can fail in any way that NumPy, zip or a codec fails
-        raise UsageError(f"{path}: cannot be read as {path.suffix}: {error}") from None
-    if x.dtype.kind not in "fiub":
-        raise UsageError(f"{path}: holds {x.dtype}, not numbers")
-    if not x.size:
-        raise UsageError(f"{path}: holds no rows")
-    return x
-
-
-def has_header(path: Path) -> bool:
-    """Say whether the first line of a CSV file has names: it has no number. With one, it is a row with a gap."""
-    with path.open(encoding="utf-8-sig") as file:
-        return not any(map(is_number, file.readline().split(",")))
-
-
-def is_number(field: str) -> bool:
-    """Say whether a field of a CSV file is a number, in quotes or not."""
-    try:
-        float(field.strip().strip('"'))
-    except ValueError:
-        return False
-    return True
-
-
 def torch_batch_norm() -> Callable[..., Any]:
     """Return PyTorch's fused batch norm, as a function of torch tensors.
 
@@ -260,6 +205,19 @@ def torch_batch_norm() -> Callable[..., Any]:
     except ModuleNotFoundError:
         raise UsageError("--against torch needs PyTorch: pip install torch") from None
     return lambda x, gamma, beta: batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5)
+
+
+def write_lesson(path: Path) -> None:
+    """Write the lesson about the batch that can be solved by hand."""
+    from tinygraph.teach.examples import LESSONS
+    from tinygraph.teach.language import language_of, languages
+    from tinygraph.teach.lesson import lesson
+
+    lesson(
+        LESSONS["batch_norm"](),
+        path,
+        title={code: language_of(code).text("lessons.batch_norm") for code in languages()},
+    )
 
 
 def write_files(graph: Graph, stem: Path) -> None:

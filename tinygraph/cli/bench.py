@@ -11,9 +11,9 @@ from tinygraph.cli.errors import UsageError
 
 HELP = "measure how fast tinygraph is, beside other libraries"
 DESCRIPTION = """\
-Measure how fast tinygraph is beside PyTorch, MyGrad, autograd, DeZero and micrograd, as far as they are installed. Each
-library runs in its own process, and they take turns. Prints the ratio of the median times: below 1, tinygraph is
-faster. Exit status 1: a ratio is above its limit."""
+Measure how fast tinygraph is beside PyTorch, jax, MyGrad, autograd, DeZero and micrograd, as far as they are
+installed. Each library runs in its own process, and they take turns. Prints the ratio of the median times: below 1,
+tinygraph is faster. Exit status 1: a ratio is above its limit."""
 EXAMPLES = """\
   tinygraph bench --rounds 5                   all rows, in a few minutes
   tinygraph bench --rows "fused BN"            the rows of fused batch norm

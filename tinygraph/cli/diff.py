@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinygraph.cli.errors import UsageError
 from tinygraph.cli.graphs import NAMED, graph_of, print_graph, to_usage_error
+from tinygraph.engine.errors import clean
 
 HELP = "compare two graphs: what they share, and what differs"
 DESCRIPTION = """\
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         print_graph(found, options)
         return 0
     try:
-        print(f"wrote {draw(found, options.out, theme=options.theme)}")
+        print(clean(f"wrote {draw(found, options.out, theme=options.theme)}"))
     except (ValueError, EngineMissing) as error:
         raise to_usage_error(error) from None
     return 0

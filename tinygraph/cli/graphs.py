@@ -6,8 +6,6 @@ import argparse
 import functools
 import importlib.util
 import inspect
-import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,18 +14,24 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tinygraph.cli.errors import UsageError
+from tinygraph.cli.modules import Call, graph_of_net, is_net
+from tinygraph.cli.terminal import columns, has_color, speaks_unicode
 
 if TYPE_CHECKING:
     from tinygraph.graph.data import Graph
 
-NAMED = "FILE.py:NAME, where NAME is a tensor, a graph, or a function without arguments that returns one; or FILE.json"
+NAMED = (
+    "FILE.py:NAME, where NAME is a tensor, a graph, a function without arguments that returns one, or a Module (of "
+    "PyTorch, too) whose inputs are example_inputs in the same file; or FILE.json"
+)
 
 
-def graph_of(spec: str) -> Graph:
+def graph_of(spec: str, call: Call | None = None) -> Graph:
     """Return the graph that is named on the command line.
 
     Args:
         spec: ``FILE.py:NAME`` or ``FILE.json``.
+        call: what a Module is called with; None takes what the file has as ``example_inputs``.
 
     Returns:
         The graph.
@@ -45,36 +49,67 @@ def graph_of(spec: str) -> Graph:
     file, _, name = spec.rpartition(":")
     if not file.endswith(".py") or not name:
         raise UsageError(f"{spec}: write {NAMED}")
-    return graph_in_file(file, name)
+    return graph_in_file(file, name, call or Call())
 
 
-def graph_in_file(file: str, name: str) -> Graph:
-    """Run a Python file, and return the graph of the tensor, graph or function ``name`` in it."""
-    from tinygraph.drawing.api import data_of
-    from tinygraph.graph.data import Graph
+def graph_or_example(options: argparse.Namespace) -> tuple[Any, str]:
+    """Return the graph that WHAT names, or the example that --example names, with the name of the example.
+
+    Raises:
+        UsageError: both are given, or there is no such graph or example.
+    """
+    from tinygraph.teach.examples import LESSONS
+
+    if options.what and options.example:
+        raise UsageError("give WHAT or --example, and not both")
+    if options.what:
+        return graph_of(options.what), ""
+    name = options.example or "batch_norm"
+    if name not in LESSONS:
+        raise UsageError(f"--example {name}: it must be one of {', '.join(LESSONS)}")
+    return LESSONS[name](), name
+
+
+def graph_in_file(file: str, name: str, call: Call) -> Graph:
+    """Run a Python file, and return the graph of ``name`` in it, whose nodes know in which line they were made."""
+    from tinygraph.graph.places import record_places
 
     if not Path(file).is_file():
         raise UsageError(f"{file}: there is no such file")
-    module = run_file(file)
+    with record_places(Path(file).resolve().parent):
+        return graph_of_name(run_file(file), file, name, call)
+
+
+def graph_of_name(module: ModuleType, file: str, name: str, call: Call) -> Graph:
+    """Return the graph of the tensor, graph, function or Module that a file, run as ``module``, calls ``name``."""
+    from tinygraph.drawing.api import data_of
+    from tinygraph.graph.data import Graph
+
     try:
         found = getattr(module, name)
     except AttributeError:
-        raise UsageError(
-            f"{file} has no {name!r}; it has {', '.join(names_to_draw(module)[:12]) or 'nothing to draw'}"
-        ) from None
-    if callable(found):
-        if needs_arguments(getattr(found, "forward", found)):  # a Module says in `forward` what it takes
+        names = names_to_draw(module)
+        shown = ", ".join(names[:12] + ["…"] * (len(names) > 12)) or "nothing to draw"
+        raise UsageError(f"{file} has no {name!r}; it has {shown}") from None
+    if callable(found) and not is_net(found):
+        if needs_arguments(found):
             raise UsageError(f"{name} takes arguments: name a function that takes none, and calls {name} in it")
         try:
             found = found()
         except Exception as error:
             raise UsageError(f"{name}() failed: {write_exception(error, file)}") from None
+    if is_net(found):
+        return graph_of_net(found, name, file, module, call)
+    if call != Call():
+        raise UsageError(f"--inputs and --loss are for a Module: {name} is a {type(found).__name__}")
     try:
         graph = data_of(found)
-        if not isinstance(graph, Graph):
-            raise TypeError(f"a graph is needed, not {type(found).__name__}")
-    except (TypeError, RuntimeError) as error:
+    except TypeError:
+        graph = None
+    except RuntimeError as error:
         raise UsageError(f"{file}:{name}: {error}") from None
+    if not isinstance(graph, Graph):
+        raise UsageError(f"{file}:{name} is of type {type(found).__name__}; it must be a Tensor, several, or a Graph")
     return graph
 
 
@@ -110,7 +145,7 @@ def names_to_draw(module: ModuleType) -> list[str]:
     from tinygraph.graph.data import Graph
 
     def is_drawable(thing: object) -> bool:
-        if isinstance(thing, Tensor | Graph):
+        if isinstance(thing, Tensor | Graph) or is_net(thing):
             return True
         return inspect.isfunction(thing) and thing.__module__ == module.__name__ and not needs_arguments(thing)
 
@@ -132,9 +167,10 @@ def to_usage_error(error: Exception) -> UsageError:
 
 def text_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options of a text: as wide as the terminal, coloured there alone, in ASCII if the options say so."""
-    is_terminal = sys.stdout.isatty()
-    width = getattr(options, "width", None) or (shutil.get_terminal_size((120, 24)).columns if is_terminal else None)
-    return {"width": width, "ascii": options.ascii, "color": is_terminal and "NO_COLOR" not in os.environ}
+    width = getattr(options, "width", None)
+    width = columns() if width is None and sys.stdout.isatty() else width
+    ascii_only = options.ascii or not speaks_unicode(sys.stdout)
+    return {"width": width, "ascii": ascii_only, "color": has_color(sys.stdout)}
 
 
 def print_graph(what: Any, options: argparse.Namespace, **more: Any) -> None:

@@ -13,6 +13,7 @@ wide as the terminal, and has colours there alone."""
 EXAMPLES = """\
   tinygraph text model.py:loss            the tensor `loss` of model.py
   tinygraph text model.py:loss --depth 1  the same with inner boxes closed
+  tinygraph text model.py:loss --at       with the line that made each value
   tinygraph text graph.json --ascii       a graph out of a JSON file, in ASCII
 """
 
@@ -24,6 +25,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("--width", type=int, metavar="N", help="cut longer rows (default: the terminal's width)")
     add("--ascii", action="store_true", help="use no characters but ASCII")
     add("--depth", type=int, metavar="N", help="close the boxes (scopes) that are more than N deep")
+    add("--at", action="store_true", help="say in which line each value was made: model.py:12")
     add("--expand", action="append", default=[], metavar="SCOPE", help="leave this box open; may be repeated")
 
 
@@ -34,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         UsageError: there is no such graph, or no such box to open.
     """
     try:
-        print_graph(graph_of(options.what), options, depth=options.depth, expand=options.expand)
+        print_graph(graph_of(options.what), options, depth=options.depth, expand=options.expand, at=options.at)
     except ValueError as error:
         raise to_usage_error(error) from None
     return 0

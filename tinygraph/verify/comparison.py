@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tinygraph.engine.context import no_grad
 from tinygraph.engine.errors import describe
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array, ArrayLike
+from tinygraph.functions.recording import no_grad
 from tinygraph.functions.transforms import pull
 from tinygraph.kernels.arrays import synchronize, to_numpy
 from tinygraph.verify.certificate import DIFFERENCES, ORDERS, Certificate, Figure, write_error

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygraph.engine.context import no_grad
 from tinygraph.engine.tensor import Tensor, array_of
 from tinygraph.engine.types import Array
+from tinygraph.functions.recording import no_grad
 from tinygraph.functions.transforms import outputs_of, pull
 from tinygraph.kernels.arrays import to_numpy
 from tinygraph.verify.inputs import Function, array_like, as_tuple

@@ -60,7 +60,7 @@ class NodeCheck(Check):
         """Return the derivative line of the operand in place ``i``, or the kernel of a fused op."""
         if self.op.definition is not None:
             return cast(Function, vars(self.op)["backward"])
-        return self.op.lines[0 if self.op.variadic else self.places[i]]
+        return cast("Function | None", self.op.lines[0 if self.op.variadic else self.places[i]])
 
     def name_line(self, i: int) -> str:
         """Name the derivative line of the operand in place ``i``, with its file and line."""

@@ -17,12 +17,14 @@ from typing import Any
 
 from tinygraph.drawing.formats.notebook import bundle, line_html, table_html
 from tinygraph.engine.context import CONTEXT
+from tinygraph.engine.errors import clean
 from tinygraph.engine.op import Function, Op
 from tinygraph.engine.registry import OPS
 from tinygraph.engine.tensor import Record
 from tinygraph.graph.data import Graph
 from tinygraph.kernels.arrays import synchronize
 from tinygraph.kernels.lazy_product import Summand
+from tinygraph.ops.later import load_all
 
 __all__ = ["Profile", "profile"]
 
@@ -143,7 +145,7 @@ class Profile:
     def _cells(self, field: str) -> list[tuple[str, ...]]:
         """Return the head and the rows of a table by op or by scope, slowest first; the 20th row may be a sum."""
         sums = [
-            ((name if isinstance(name, str) else "/".join(name) or "top level", phase), e)
+            ((clean(name if isinstance(name, str) else "/".join(name)) or "top level", phase), e)
             for (name, phase), e in self.by(field, "phase")
         ]
         if len(sums) > MOST_ROWS:
@@ -242,6 +244,7 @@ def profile() -> Iterator[Profile]:
     >>> sorted((e.op, e.phase, e.calls) for e in p.entries)
     [('mul', 'backward', 2), ('mul', 'forward', 1), ('sum', 'backward', 1), ('sum', 'forward', 1)]
     """
+    load_all()  # an op that is defined inside would not be measured
     ops = list(OPS.values())
     if any("lines_for" in vars(op) for op in ops):
         raise RuntimeError("a profile is running already; there is one at a time")
