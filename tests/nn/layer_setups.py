@@ -212,6 +212,30 @@ def flat(r: Draw) -> Setup:
     return Setup((start, r.any(-1, len(shape) - 1)), {}, (r.normal(*shape),))
 
 
+def scored(r: Draw) -> Setup:
+    """A loss that multiplies by a matrix, for classes or probabilities of classes, at one place or several."""
+    size, classes, places, n = r.size(), r.size(2, 4), r.any((), (2,), (2, 3)), (4,)
+    if not places:
+        n = r.any((), (4,))
+    options: dict[str, Any] = {"bias": r.flag(), "reduction": r.reduction(), "out_features": places}
+    options["label_smoothing"] = r.any(0.0, r.real(0, 1))
+    if r.flag():
+        options["weight"] = r.unit(classes)
+    if r.flag():
+        return Setup((size, classes), options, (r.normal(*n, size), r.unit(*n, classes, *places)))
+    target = r.whole(classes, *n, *places)
+    if target.size > 1 and r.flag():
+        options["ignore_index"] = int(target.flat[0])
+    return Setup((size, classes), options, (r.normal(*n, size), Fixed(target)))
+
+
+def clustered(r: Draw) -> Setup:
+    size, n = r.size(4, 8), r.any((), (r.size(2, 6),))
+    cutoffs = np.sort(r.rng.choice(np.arange(1, 12), r.size(1, 3), replace=False)).tolist()
+    options = {"div_value": r.any(1.5, 2.0), "head_bias": r.flag()}
+    return Setup((size, 12, cutoffs), options, (r.normal(*n, size), Fixed(r.whole(12, *n))))
+
+
 LAYERS: dict[str, Callable[[Draw], Setup]] = {
     "Linear": linear,
     "Flatten": flat,
@@ -242,4 +266,6 @@ LAYERS: dict[str, Callable[[Draw], Setup]] = {
     "RNNCell": cell(1, nonlinearity=bend),
     "LSTMCell": cell(2),
     "GRUCell": cell(1),
+    "LinearCrossEntropyLoss": scored,
+    "AdaptiveLogSoftmaxWithLoss": clustered,
 }

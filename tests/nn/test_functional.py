@@ -10,6 +10,7 @@ import tinygraph.nn.functional as F
 from tests.nn.setups import LOSSES
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore:.*upsample.*is deprecated:UserWarning")  # PyTorch's own
 TF = torch.nn.functional
 RNG = np.random.default_rng(0)
 
@@ -22,6 +23,7 @@ LABELS = np.array([0, 2, 1, 2])
 IMAGES = draw(2, 4, 6, 5)
 SCORES = draw(4, 3)
 C = RNG.uniform(0.5, 2, 4)
+SAMPLES = RNG.random((2, 3, 3))
 
 # name: (arrays that are differentiated, call). The call gets the module, an `array` function and the tensors.
 CASES = {
@@ -147,6 +149,54 @@ CASES = {
     "normalize": ([draw(4, 3)], lambda f, a, x: f.normalize(x)),
     "normalize, of nothing": ([np.zeros((4, 3))], lambda f, a, x: f.normalize(x, 1.0, 0)),
     "one_hot": ([draw(4, 3)], lambda f, a, x: f.one_hot(a(LABELS)) * x),
+    **{f"{kind}max_pool{r}d_with_indices": (
+        [draw(2, 3, *(5,) * r)],
+        lambda f, a, x, r=r, kind=kind: getattr(f, f"{kind}max_pool{r}d_with_indices")(x, 2)[0])
+        for r in (1, 2, 3) for kind in ("", "adaptive_")},
+    **{f"fractional_max_pool{r}d{name}": (
+        [draw(2, 3, *range(7, 7 + r))],
+        lambda f, a, x, r=r, name=name, take=take: take(getattr(f, f"fractional_max_pool{r}d{name}")(
+            x, (2, 3, 4)[:r], (3, 4, 5)[:r], _random_samples=a(SAMPLES[:, :, :r]))))
+        for r in (2, 3) for name, take in (("", lambda y: y), ("_with_indices", lambda pair: pair[0]))},
+    "fractional_max_pool2d, by ratio": (
+        [draw(3, 7, 8)],
+        lambda f, a, x: f.fractional_max_pool2d(
+            x, 2, output_ratio=(0.5, 0.7), _random_samples=a(SAMPLES[:1, :, :2]))),
+    "conv_tbc": (
+        [draw(5, 2, 3), draw(2, 3, 4), draw(4)],
+        lambda f, a, x, w, b: f.conv_tbc(x, w, b) + f.conv_tbc(x, w, b, 1)[1:-1]),
+    # PyTorch has no derivative of it.
+    "native_channel_shuffle": ([draw(2, 4, 3, 2)], lambda f, a, x: f.native_channel_shuffle(x.detach(), 2) + x),
+    "upsample": ([IMAGES], lambda f, a, x: f.upsample(x, (4, 7), mode="bilinear", align_corners=False)),
+    "upsample_nearest": ([IMAGES], lambda f, a, x: f.upsample_nearest(x, scale_factor=2)),
+    "upsample_bilinear": ([IMAGES], lambda f, a, x: f.upsample_bilinear(x, (4, 7))),
+    **{f"interpolate {mode} with a filter, {size}, {corners}": (
+        [IMAGES],
+        lambda f, a, x, mode=mode, size=size, corners=corners: f.interpolate(
+            x, *size, mode=mode, align_corners=corners, antialias=True))
+        for mode in ("bilinear", "bicubic") for corners in (False, True)
+        for size in (((3, 2),), ((4, 9),), (None, (0.4, 1.7)))},
+    "linear_cross_entropy": (
+        [draw(4, 5), draw(3, 5), draw(3)],
+        lambda f, a, x, w, b: f.linear_cross_entropy(
+            x, w, a(LABELS), linear_bias=b, weight=a(C[:3]), ignore_index=1, label_smoothing=0.2)),
+    "linear_cross_entropy, of places": (
+        [draw(4, 5), draw(3, 2, 5)],
+        lambda f, a, x, w: f.linear_cross_entropy(x, w, a(np.stack([LABELS, LABELS[::-1]], 1)), reduction="none")),
+    "multi_head_attention_forward": (
+        [draw(3, 2, 4), draw(5, 2, 4), draw(5, 2, 4), draw(12, 4), draw(12), draw(1, 1, 4), draw(1, 1, 4), draw(4, 4),
+         draw(4)],
+        lambda f, a, q, k, v, w, b, bk, bv, out, shift: f.multi_head_attention_forward(
+            q, k, v, 4, 2, w, b, bk, bv, True, 0.0, out, shift, attn_mask=a(np.tril(np.ones((3, 5)), 2)))[0]),
+    "multi_head_attention_forward, of three": (
+        [draw(3, 4), draw(5, 3), draw(5, 2), draw(4, 4), draw(4, 3), draw(4, 2), draw(4, 4)],
+        lambda f, a, q, k, v, wq, wk, wv, out: f.multi_head_attention_forward(
+            q, k, v, 4, 2, None, None, None, None, False, 0.5, out, None, False, None, True, None, True, wq, wk, wv,
+            average_attn_weights=False)[1] + 0 * (v.sum() + wv.sum() + out.sum())),
+    "multi_head_attention_forward, of given keys": (
+        [draw(3, 2, 4), draw(12, 4), draw(4, 4, 2), draw(4, 4, 2), draw(4, 4)],
+        lambda f, a, x, w, k, v, out: f.multi_head_attention_forward(
+            x, x, x, 4, 2, w, None, None, None, False, 0.0, out, None, static_k=k, static_v=v)[0]),
     "mse_loss": ([draw(4, 3), draw(4, 3)], lambda f, a, x, y: f.mse_loss(x, y)),
     "mse_loss, sum": ([draw(4, 3), draw(4, 3)], lambda f, a, x, y: f.mse_loss(x, y, reduction="sum")),
     "binary_cross_entropy_with_logits": (
@@ -168,6 +218,10 @@ CASES = {
 }  # fmt: skip
 
 
+# Those of PyTorch are NaN, or it has none.
+NO_SECOND = {"cosine_similarity, of nothing", "pdist", "pdist, to itself"}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_are_those_of_torch(name):
     arrays, call = CASES[name]
@@ -180,6 +234,23 @@ def test_values_and_gradients_are_those_of_torch(name):
     (expected * torch.tensor(weights)).sum().backward()
     for x, y in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(x.grad, y.grad.numpy(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NO_SECOND])
+def test_second_derivatives_are_those_of_torch(name):
+    arrays, call = CASES[name]
+    theirs = [torch.tensor(x, requires_grad=True) for x in arrays]
+    ours = [tg.Tensor(x) for x in arrays]
+    expected, found = call(TF, torch.tensor, *theirs), call(F, np.asarray, *ours)
+    rng = np.random.default_rng(1)
+    weights, *directions = (rng.standard_normal(np.shape(x)) for x in (found, *arrays))
+    dys = torch.autograd.grad((expected * torch.tensor(weights)).sum(), theirs, create_graph=True)
+    dxs = tg.grad((found * weights).sum(), ours, create_graph=True)
+    other = sum((dy * torch.tensor(v)).sum() + 0 * y.sum() for dy, v, y in zip(dys, directions, theirs, strict=True))
+    total = sum((dx * v).sum() + 0 * x.sum() for dx, v, x in zip(dxs, directions, ours, strict=True))
+    wanted = torch.autograd.grad(other, theirs)
+    for y, x in zip(wanted, tg.grad(total, ours), strict=True):
+        np.testing.assert_allclose(x, y.numpy(), rtol=1e-8, atol=1e-8)
 
 
 def test_every_function_is_tested_and_every_case_is_one():

@@ -102,6 +102,19 @@ def adaptive(rank: int) -> Drawn:
     return setup
 
 
+def fractional(rank: int) -> Drawn:
+    def setup(r: Draw) -> Setup:
+        x = images(r, rank, 2, 7, 9)
+        options: dict[str, Any] = {"_random_samples": r.unit(*(x.shape[: -rank - 1] or (1,)), 2, rank)}
+        if r.flag():
+            options["output_size"] = numbers(r, rank, 1, 4)
+        else:
+            options["output_ratio"] = tuple(r.real(0.2, 0.6) for _ in range(rank))
+        return Setup((numbers(r, rank, 1, 3),), options, (x,))
+
+    return setup
+
+
 def borders(rank: int, constant: bool = False) -> Drawn:
     def setup(r: Draw) -> Setup:
         around = r.any(r.size(0, 2), each(r, 2 * rank, 0, 2))
@@ -142,6 +155,7 @@ WINDOWS: dict[str, Drawn] = {
         "ZeroPad": borders, "ReflectionPad": borders, "ReplicationPad": borders, "CircularPad": borders,
         "ConstantPad": lambda rank: borders(rank, constant=True),
     }.items()},
+    "FractionalMaxPool2d": fractional(2), "FractionalMaxPool3d": fractional(3),
     "Upsample": resized, "Unfold": unfolded,
     "PixelShuffle": shuffled, "PixelUnshuffle": shuffled, "ChannelShuffle": shuffled,
 }  # fmt: skip

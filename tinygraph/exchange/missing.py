@@ -112,7 +112,7 @@ def where_else(owner: str, name: str) -> str:
 def by_form(owner: str, name: str) -> str:
     """Return what the form of a name says: in place, a dtype, a class of tensors, an array that is not dense."""
     if name.endswith("_"):
-        return in_place(name)
+        return in_place(owner, name)
     if re.search(r"sparse|_coo|_cs[rc]|_bs[rc]|quant|^q_|qint|complex|conj|imag|real$|nested|mkldnn|vulkan", name):
         return "there are no sparse, quantized or complex arrays here"
     if owner == "tinygraph" and re.fullmatch(r"u?int(8|16|32|64)|float(16|32|64)", name):
@@ -122,8 +122,8 @@ def by_form(owner: str, name: str) -> str:
     return ""
 
 
-def in_place(name: str) -> str:
-    """Return what to write for a method that changes a tensor in place."""
+def in_place(owner: str, name: str) -> str:
+    """Return what to write for a function or method that changes a tensor in place."""
     from tinygraph.engine.tensor import Tensor
 
     said = "a Tensor is never changed in place: "
@@ -131,6 +131,8 @@ def in_place(name: str) -> str:
         return f"{said}to set a parameter, write tinygraph.nn.init.{name}(x)"
     plain = name.rstrip("_")
     call = f"write x = x.{plain}(…)" if plain in dir(Tensor) else "write x = … with ops"
+    if owner == "functional" and plain in importlib.import_module(PATHS[owner]).__all__:
+        call = f"write x = nn.functional.{plain}(x)"
     return f"{said}{call}; to set the array of a leaf, write x.data = …"
 
 

@@ -211,10 +211,8 @@ SENTENCES = {
         "Container": ATTRIBUTES,
         "Buffer": "write self.register_buffer(name, array)",
         "RNNBase RNNCellBase": RECURRENT,
-        "AdaptiveLogSoftmaxWithLoss": "write nn.CrossEntropyLoss()(linear(x), target)",
         "CrossMapLRN2d": "write nn.LocalResponseNorm(size, alpha, beta, k)",
-        "FractionalMaxPool2d FractionalMaxPool3d": "windows have no random sizes: write nn.AdaptiveMaxPool2d(size)",
-        "LinearCrossEntropyLoss LinearCrossEntropyOptions": "write nn.CrossEntropyLoss()(linear(x), target)",
+        "LinearCrossEntropyOptions": "leave it out: nn.LinearCrossEntropyLoss computes all scores at once",
         "NLLLoss2d": "write nn.NLLLoss(), which takes images too",
         "UninitializedBuffer": "buffers of a lazy layer are None until it has its size",
         "SyncBatchNorm DataParallel parallel": ONE_DEVICE,
@@ -224,20 +222,10 @@ SENTENCES = {
         "BatchNormalization": "write nn.BatchNorm1d(features, decay=0.99): decay weighs the old average, as in Keras",
     },
     "functional": {
-        "multi_head_attention_forward": "write nn.MultiheadAttention, which holds the projections",
-        "fractional_max_pool2d fractional_max_pool3d fractional_max_pool2d_with_indices "
-        "fractional_max_pool3d_with_indices": "windows have no random sizes: write nn.functional.adaptive_max_pool2d",
-        "max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d_with_indices "
-        "adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices": (
-            "write nn.functional.max_pool2d(x, kernel_size, return_indices=True), and the others likewise"
-        ),
-        "conv_tbc": "write nn.functional.conv1d, and transpose what goes in and out",
-        "linear_cross_entropy": "write nn.functional.cross_entropy(nn.functional.linear(x, weight, bias), target)",
-        "native_channel_shuffle": "write nn.functional.channel_shuffle(x, groups)",
-        "grouped_mm scaled_mm scaled_grouped_mm": "write x @ y: there are no numbers of 8 bits here",
+        "grouped_mm": "write tinygraph.cat([a[:n] @ b[0], a[n:] @ b[1]]), with a product for each group",
+        "scaled_mm scaled_grouped_mm": "write scale * (x @ y): there are no numbers of 8 bits here",
         "assert_int_or_pair boolean_dispatch handle_torch_function has_torch_function has_torch_function_unary "
         "has_torch_function_variadic": "it is PyTorch's own machinery, and nothing here asks for it",
-        "upsample upsample_nearest upsample_bilinear": "write nn.functional.interpolate(x, size, scale_factor, mode)",
     },
     "data": {
         "TensorDataset Dataset IterableDataset StackDataset": (

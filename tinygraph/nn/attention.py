@@ -6,18 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.engine.tensor import Parameter, array_of
+from tinygraph.engine.tensor import Parameter
 from tinygraph.engine.types import Value
-from tinygraph.functions.attention import attend
-from tinygraph.functions.checks import label
 from tinygraph.nn import init
-from tinygraph.nn.functional.layers import linear
+from tinygraph.nn.functional.attention import Heads, attend_with_heads, shown
 from tinygraph.nn.layers import Dropout, Linear
 from tinygraph.nn.module import Module
 from tinygraph.ops.indexing import split
-from tinygraph.ops.joining import concatenate
-from tinygraph.ops.reduce import mean
-from tinygraph.ops.shape import broadcast_to, expand_dims, reshape, squeeze, swapaxes, transpose
+from tinygraph.ops.shape import expand_dims, squeeze, swapaxes
 
 __all__ = ["MultiheadAttention"]
 
@@ -139,26 +135,18 @@ class MultiheadAttention(Module):
         self._check(query, key, value, is_batch)
         rows = [x if self.batch_first and is_batch else expand_dims(x, 0) if not is_batch else swapaxes(x, 0, 1)
                 for x in (query, key, value)]  # fmt: skip
-        q, k, v = self._project(*rows)
-        extra = 0
-        if self.bias_k is not None:
-            k, v = (
-                concatenate([x, broadcast_to(row, (x.shape[0], 1, self.embed_dim))], 1)
-                for x, row in ((k, self.bias_k), (v, self.bias_v))
-            )
-            extra += 1
-        q, k, v = (self._heads(x) for x in (q, k, v))
-        if self.add_zero_attn:
-            none = np.zeros_like(array_of(k), shape=(*k.shape[:2], 1, k.shape[3]))
-            k, v, extra = concatenate([k, none], 2), concatenate([v, none], 2), extra + 1
-        mask = self._mask(key_padding_mask, attn_mask, q, k.shape[2] - extra, extra)
-        found, weights = attend(q, k, v, mask, None, vars(self).get("thin"))
-        found = self.out_proj(reshape(transpose(found, (0, 2, 1, 3)), (*q.shape[:1], q.shape[2], self.embed_dim)))
+        weights: Any = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
+        heads = Heads(
+            self.num_heads,
+            weights if self.in_proj_weight is None else split(self.in_proj_weight, 3),
+            [None] * 3 if self.in_proj_bias is None else split(self.in_proj_bias, 3),
+            self.bias_k, self.bias_v, self.add_zero_attn,
+        )  # fmt: skip
+        thin = vars(self).get("thin")
+        found, weights = attend_with_heads(self, rows, heads, key_padding_mask, attn_mask, thin)
+        found = self.out_proj(found)
         y = found if self.batch_first and is_batch else swapaxes(found, 0, 1) if is_batch else squeeze(found, 0)
-        if not need_weights:
-            return y, None
-        weights = mean(weights, 1) if average_attn_weights else weights
-        return y, weights if is_batch else squeeze(weights, 0)
+        return y, shown(weights, average_attn_weights, is_batch) if need_weights else None
 
     def _check(self, query: Value, key: Value, value: Value, is_batch: bool) -> None:
         """Raise if shapes do not fit."""
@@ -170,43 +158,3 @@ class MultiheadAttention(Module):
         if is_wrong or (is_batch and shapes[0][batch] != shapes[1][batch]):
             form = "(N, L, E)" if self.batch_first else "(L, N, E)"
             raise ValueError(f"{self}: query, key and value have shapes {shapes}, not {form} with E = {wanted}")
-
-    def _project(self, query: Value, key: Value, value: Value) -> list[Value]:
-        """Return queries, keys and values, each times its own matrix."""
-        weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        if self.in_proj_weight is not None:
-            weights = split(self.in_proj_weight, 3)
-        shifts = [None] * 3 if self.in_proj_bias is None else split(self.in_proj_bias, 3)
-        names, xs = "QKV", (query, key, value)
-        return [label(linear(x, w, b), n) for x, w, b, n in zip(xs, weights, shifts, names, strict=True)]
-
-    def _heads(self, x: Value) -> Value:
-        """Return (N, L, E) as (N, num_heads, L, E / num_heads)."""
-        n, length = x.shape[:2]
-        return transpose(reshape(x, (n, length, self.num_heads, self.embed_dim // self.num_heads)), (0, 2, 1, 3))
-
-    def _mask(self, padding: Any, mask: Any, q: Value, keys: int, extra: int) -> Any:
-        """Return both masks as one that broadcasts to (N, num_heads, L, S + extra): True where a query may look, or
-        numbers to add; keys that were added here are seen.
-        """
-        n, heads, length = q.shape[:3]
-        found = []
-        for given, name in ((padding, "key_padding_mask"), (mask, "attn_mask")):
-            if given is None:
-                continue
-            array = array_of(given)
-            shapes = [(n, keys), (keys,)][: 2 if n == 1 else 1]
-            shapes = shapes if name == "key_padding_mask" else [(length, keys), (n * heads, length, keys)]
-            if tuple(array.shape) not in shapes:
-                raise ValueError(f"{self}: {name} has shape {tuple(array.shape)}; it may be {shapes}")
-            array = array.reshape((n, 1, 1, keys) if name == "key_padding_mask" else (-1, heads, length, keys)
-                                  if array.ndim == 3 else (1, 1, length, keys))  # fmt: skip
-            if extra:
-                array = np.concatenate([array, np.zeros((*array.shape[:3], extra), array.dtype)], 3)
-            found.append(array)
-        if not found:
-            return None
-        if all(a.dtype == bool for a in found):
-            return ~np.logical_or(*found) if len(found) == 2 else ~found[0]
-        numbers = [np.where(a, -np.inf, 0.0).astype(q.dtype) if a.dtype == bool else a.astype(q.dtype) for a in found]
-        return numbers[0] + numbers[1] if len(numbers) == 2 else numbers[0]

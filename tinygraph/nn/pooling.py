@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygraph.engine.types import Value
+from tinygraph.engine.tensor import array_of
+from tinygraph.engine.types import Array, Value
 from tinygraph.nn import functional
+from tinygraph.nn.functional.fractional import Ratio, check_size
 from tinygraph.nn.windows import OverAxes
 from tinygraph.ops.adaptive import Size
 from tinygraph.ops.shape import moveaxis
@@ -14,8 +16,9 @@ from tinygraph.ops.windows import Lengths, lengths
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d",
-    "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "FractionalMaxPool2d", "FractionalMaxPool3d",
+    "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d",
+    "MaxUnpool3d",
 ]  # fmt: skip
 
 
@@ -359,3 +362,63 @@ class AdaptiveMaxPool2d(AdaptiveMaxPool, rank=2):
 
 class AdaptiveMaxPool3d(AdaptiveMaxPool, rank=3):
     """Take the largest of as many windows of volumes as the result shall have pixels."""
+
+
+class FractionalMaxPool(Pooling):
+    """Take the largest of windows at random places, which lie about evenly from one end to the other.
+
+    Args:
+        kernel_size: size of the window in pixels: EACH.
+        output_size: pixels of the result, likewise.
+        output_ratio: how long the axes of the result are beside those of x, 0 … 1, in place of ``output_size``.
+        return_indices: whether to return the places of the largest elements, too.
+        _random_samples: numbers 0 … 1 that say where windows begin, in place of drawn ones.
+
+    Raises:
+        ValueError: not one of ``output_size`` and ``output_ratio`` is given, or a ratio is not between 0 and 1; in a
+            call, the windows do not fit.
+
+    Source: Graham 2014, section 2.
+
+    >>> FractionalMaxPoolRANK([ONES2], [ONES2])(np.arange(3.0).reshape(1, ONES3)).ravel()
+    array([1., 2.])
+    """
+
+    _random_samples: Array | None
+
+    def __init__(
+        self,
+        kernel_size: Lengths,
+        output_size: Lengths | None = None,
+        output_ratio: Ratio = None,
+        return_indices: bool = False,
+        _random_samples: Array | None = None,
+    ) -> None:
+        check_size(output_size, output_ratio, self.rank)
+        self.kernel_size = lengths(kernel_size, "kernel_size", 1, self.rank)
+        self.output_size, self.output_ratio, self.return_indices = output_size, output_ratio, return_indices
+        self.register_buffer("_random_samples", array_of(_random_samples))
+
+    def forward(self, x: Value) -> Any:
+        """Return the largest element of each window.
+
+        Args:
+            x: (N, C, H, W) or (C, H, W), or with one axis more.
+
+        Returns:
+            Maxima, (N, C, *output_size); with ``return_indices`` a pair of that and an array of integers.
+        """
+        options = (self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples)
+        return self.function("fractional_max_pool")(x, *options)
+
+    def extra_repr(self) -> str:
+        """Return the window and the size."""
+        return f"kernel_size={self.kernel_size}, output_size={self.output_size}, output_ratio={self.output_ratio}"
+
+
+class FractionalMaxPool2d(FractionalMaxPool, rank=2):
+    """Take the largest of windows of images at random places."""
+
+
+class FractionalMaxPool3d(FractionalMaxPool, rank=3):
+    """Take the largest of windows of volumes at random places."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from tinygraph.engine.types import Value
 from tinygraph.ops import convolution as ops
-from tinygraph.ops.shape import reshape
+from tinygraph.ops.shape import reshape, transpose
 from tinygraph.ops.windows import Lengths, Padding, spelled
 
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 
 def shifted(y: Value, bias: Value, rank: int) -> Value:
@@ -93,3 +93,28 @@ def define(rank: int) -> tuple[Any, Any]:
 conv1d, conv_transpose1d = define(1)
 conv2d, conv_transpose2d = define(2)
 conv3d, conv_transpose3d = define(3)
+
+
+def conv_tbc(x: Value, weight: Value, bias: Value, pad: int = 0) -> Value:
+    """Slide filters over sequences whose axis of time comes first: `conv1d` of (time, batch, channels).
+
+    Args:
+        x: (L, N, C).
+        weight: filters (k, C, O).
+        bias: (O,).
+        pad: zeros on either side.
+
+    Returns:
+        (L + 2 pad - k + 1, N, O).
+
+    Raises:
+        ValueError: shapes do not fit, or no window does.
+
+    >>> conv_tbc(np.ones((3, 1, 1)), np.ones((2, 1, 1)), np.ones(1)).ravel()
+    array([3., 3.])
+    """
+    if len(x.shape) != 3 or len(weight.shape) != 3:
+        shapes = f"{tuple(x.shape)} and {tuple(weight.shape)}"
+        raise ValueError(f"conv_tbc: x and weight have shapes {shapes}, not (time, batch, C) and (k, C, O)")
+    y = conv1d(transpose(x, (1, 2, 0)), transpose(weight, (2, 1, 0)), bias, padding=pad)
+    return transpose(y, (2, 0, 1))

@@ -11,11 +11,15 @@ from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Array, Value
 from tinygraph.functions.checks import seldom
 from tinygraph.functions.softmax import pick_classes, smooth
+from tinygraph.nn.functional.layers import linear
 from tinygraph.nn.functional.reduction import array_of_target, check_reduction, check_target, reduce
 from tinygraph.ops.elementwise import log, logaddexp, where
 from tinygraph.ops.reduce import sum  # noqa: A004 - NumPy's name
+from tinygraph.ops.shape import reshape
 
-__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "linear_cross_entropy", "nll_loss",
+]  # fmt: skip
 
 
 @composite
@@ -147,6 +151,50 @@ def cross_entropy(
         loss = -sum(spread * log_p * each, axis)
         return reduce("cross_entropy", loss, reduction)
     return weigh("cross_entropy", log_p, labels, weight, ignore_index, reduction, label_smoothing)
+
+
+def linear_cross_entropy(
+    x: Value,
+    linear_weight: Value,
+    target: Any,
+    *,
+    linear_bias: Value = None,
+    weight: Array | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Value:
+    """Multiply by a matrix, and average the cross entropy of these scores: `linear`, then `cross_entropy`.
+
+    Args:
+        x: (D,) or (N, D).
+        linear_weight: a matrix (C, D); or (C, …, D), for a score of each class at each of (…) places.
+        target: class indices (), (N,) or (N, …); or probabilities, (C,) or (N, C, …).
+        linear_bias: (C,) or (C, …), or None.
+        weight: (C,), how much each class counts; 1 unless given.
+        reduction: "mean", "sum" or "none".
+        ignore_index: a target that does not count; None is -100.
+        label_smoothing: share of the target spread evenly over all classes, 0 … 1.
+
+    Returns:
+        The loss in nats, 0-d; with "none", one for each target.
+
+    Raises:
+        ValueError: shapes do not fit, an index is out of range, or an option is not known.
+
+    >>> linear_cross_entropy(np.ones((1, 3)), np.zeros((2, 3)), np.array([1]))
+    np.float64(0.6931471805599453)
+    """
+    classes, features = tuple(linear_weight.shape[:-1]), linear_weight.shape[-1]
+    if len(x.shape) not in (1, 2) or not classes or x.shape[-1] != features:
+        shapes = f"x {tuple(x.shape)} and linear_weight {tuple(linear_weight.shape)}"
+        raise ValueError(f"linear_cross_entropy: {shapes} are not (N, D) and (C, …, D)")
+    shift = None if linear_bias is None else reshape(linear_bias, (-1,))
+    scores = reshape(linear(x, reshape(linear_weight, (-1, features)), shift), (*x.shape[:-1], *classes))
+    return cross_entropy(
+        scores, target, weight, ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction,
+        label_smoothing=label_smoothing,
+    )  # fmt: skip
 
 
 def weigh(

@@ -20,8 +20,10 @@ from tinygraph.ops.shape import reshape
 from tinygraph.ops.windows import Lengths, lengths, spelled
 
 __all__ = [
-    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d",
-    "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
+    "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "lp_pool1d",
+    "lp_pool2d", "lp_pool3d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices",
+    "max_pool3d", "max_pool3d_with_indices", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]  # fmt: skip
 
 
@@ -187,6 +189,71 @@ def define(rank: int) -> tuple[Any, ...]:
     return max_pool, max_unpool, adaptive_max_pool, lp_pool
 
 
+def define_pairs(rank: int, max_pool: Any, adaptive_max_pool: Any) -> tuple[Any, Any]:
+    """Make the functions that always return places, too."""
+
+    @spelled(rank)
+    def max_pool_of_with_indices(
+        x: Value,
+        kernel_size: Lengths,
+        stride: Lengths | None = None,
+        padding: Lengths = 0,
+        dilation: Lengths = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> tuple[Value, Any]:
+        """Take the largest of each window and its place, as `max_poolRANK` with ``return_indices=True``.
+
+        Args:
+            x: ARRAYS (…, AXES).
+            kernel_size: size of a window, in pixels: EACH.
+            stride: step between windows, likewise; the kernel's size unless given.
+            padding: pixels on either side, likewise.
+            dilation: step between the pixels of a window, likewise.
+            ceil_mode: whether a last window may reach out.
+            return_indices: taken, and without effect.
+
+        Returns:
+            A pair: (…, RESULTS), and an array of integers of that shape.
+
+        Raises:
+            ValueError: no window fits, or an option is out of range.
+
+        >>> max_poolRANK_with_indices(np.array([1.0, 2.0, 6.0, 3.0]).reshape(ONES4), [ONES2])[1].ravel()
+        array([1, 2])
+        """
+        pair: tuple[Value, Any] = max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, True)
+        return pair
+
+    @spelled(rank)
+    def adaptive_max_pool_of_with_indices(
+        x: Value, output_size: Size, return_indices: bool = False
+    ) -> tuple[Value, Any]:
+        """Take the largest of each window and its place, as `adaptive_max_poolRANK` with ``return_indices=True``.
+
+        Args:
+            x: ARRAYS (…, AXES).
+            output_size: (RESULTS), or one number for all; None leaves an axis as long as it is.
+            return_indices: taken, and without effect.
+
+        Returns:
+            A pair: (…, RESULTS), and an array of integers of that shape.
+
+        Raises:
+            ValueError: a length is no integer of at least 1.
+
+        >>> adaptive_max_poolRANK_with_indices(np.array([1.0, 2.0, 6.0]).reshape(ONES3), (ONES2,))[1].ravel()
+        array([1, 2])
+        """
+        pair: tuple[Value, Any] = adaptive_max_pool(x, output_size, True)
+        return pair
+
+    return max_pool_of_with_indices, adaptive_max_pool_of_with_indices
+
+
 max_pool1d, max_unpool1d, adaptive_max_pool1d, lp_pool1d = define(1)
 max_pool2d, max_unpool2d, adaptive_max_pool2d, lp_pool2d = define(2)
 max_pool3d, max_unpool3d, adaptive_max_pool3d, lp_pool3d = define(3)
+max_pool1d_with_indices, adaptive_max_pool1d_with_indices = define_pairs(1, max_pool1d, adaptive_max_pool1d)
+max_pool2d_with_indices, adaptive_max_pool2d_with_indices = define_pairs(2, max_pool2d, adaptive_max_pool2d)
+max_pool3d_with_indices, adaptive_max_pool3d_with_indices = define_pairs(3, max_pool3d, adaptive_max_pool3d)
