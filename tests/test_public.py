@@ -23,6 +23,7 @@ HIDDEN = {
     "divmod",
     "max",
     "min",
+    "pow",
     "round",
     "sum",
 }  # public, and not in ``__all__``: these are Python's

@@ -114,6 +114,7 @@ if typing.TYPE_CHECKING:
     from tinygraph.functions.missing_values import *
     from tinygraph.functions.order import *
     from tinygraph.functions.products import *
+    from tinygraph.functions.torch_only import *
     from tinygraph.functions.transforms import hessian, hvp, jacobian, jvp, vjp
     from tinygraph.graph.data import Graph
     from tinygraph.graph.diff import diff

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = ["stub_text"]
 PATH = Path(tinygraph.engine.tensor.__file__).with_name("tensor_methods.pyi")
 OPENING = '''"""The methods that ops install on Tensor: ``python -m tinygraph.exchange.stubs`` writes this file."""
 
+import builtins
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,7 +76,7 @@ def stub_text() -> str:
 def arguments(name: str, method: Callable[..., Any]) -> str:
     """Return the arguments of a method as a stub has them, with PyTorch's names of axes as keywords."""
     if name in SPREAD:
-        return f"self, {SPREAD[name]}"
+        return f"self, {builtin(SPREAD[name])}"
     parameters = list(inspect.signature(method).parameters.values())[1:]
     parts = ["self", *map(argument, parameters)]
     known = {p.name: p for p in parameters}
@@ -82,7 +84,7 @@ def arguments(name: str, method: Callable[..., Any]) -> str:
     if synonyms:
         parts += [
             *["*"] * all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters),
-            *("unbiased: bool = ..." if n == "unbiased" else argument(p.replace(name=n)) for n, p in synonyms),
+            *("unbiased: builtins.bool = ..." if n == "unbiased" else argument(p.replace(name=n)) for n, p in synonyms),
         ]
     return ", ".join(parts)
 
@@ -101,7 +103,12 @@ def annotation(given: Any) -> str:
     """Return a type that the stub knows; what it does not know is Any."""
     text = given if isinstance(given, str) else "Any"
     names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    return text if names <= KNOWN else "Any"
+    return builtin(text) if names <= KNOWN else "Any"
+
+
+def builtin(text: str) -> str:
+    """Return a type whose ``int`` is Python's: within the class that is the method of this name."""
+    return re.sub(r"\b(bool|float|int)\b", r"builtins.\1", text)
 
 
 def result(method: Callable[..., Any]) -> str:

@@ -184,7 +184,19 @@ def add_method(x: Value, other: Value, *, alpha: float = 1) -> Value:
 
 @implements(method="sub subtract")
 def sub_method(x: Value, other: Value, *, alpha: float = 1) -> Value:
-    """Subtract ``alpha`` times another array, as `add_method` adds it."""
+    """Subtract ``alpha`` times another array: PyTorch's ``x.sub(other, alpha=2)``.
+
+    Args:
+        x: of any shape.
+        other: of a shape that broadcasts with that of x.
+        alpha: a number.
+
+    Returns:
+        x - alpha · other, of the common shape.
+
+    >>> Tensor([1.0, 2.0]).sub(np.array([1.0, 1.0]), alpha=2).data
+    array([-1.,  0.])
+    """
     return sub(x, other if alpha == 1 else alpha * other)
 
 

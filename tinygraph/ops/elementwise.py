@@ -98,8 +98,8 @@ def mul(x: Value, y: Value) -> Value:
 
 
 @op(
-    r"$x \div $y", np.divide, method="__truediv__ __rtruediv__ div divide", onnx="Div", says="Divides $x by $y.",
-    samples=POSITIVE,
+    r"$x \div $y", np.divide, method="__truediv__ __rtruediv__ div divide true_divide", onnx="Div",
+    says="Divides $x by $y.", samples=POSITIVE,
     x=("1/$y", lambda g, y: g / y),
     y=("-$x/$y^2", lambda g, y, out: -(g * out / y)),
 )  # fmt: skip
@@ -283,7 +283,7 @@ def abs(x: Value) -> Value:  # noqa: A001 - NumPy's name
 
 
 @op(
-    r"\operatorname{sign} $x", np.sign, method="sign", onnx="Sign",
+    r"\operatorname{sign} $x", np.sign, method="sign sgn", onnx="Sign",
     says="Gives -1, 0 or 1 as $x is below, at or above 0.", samples=ANY,
 )  # fmt: skip
 def sign(x: Value) -> Value:

@@ -49,6 +49,13 @@ FAMILIES = {
         "vdot vecdot vecmat",
         "addbmm addmm addmv addr baddbmm cross dot ger inner kron mv outer vdot",
     ),
+    "functions.torch_only": Family(
+        "absolute addcdiv addcmul amax amin aminmax bmm clamp clamp_max clamp_min concat dist divide lerp "
+        "logspace mm msort multiply negative permute pow ravel renorm select_scatter sgn slice_scatter std_mean "
+        "subtract true_divide var_mean",
+        "addcdiv addcmul aminmax bool byte char clamp_max clamp_min dist double float half int lerp long msort "
+        "renorm select_scatter short slice_scatter sum_to_size type_as",
+    ),
     "ops.activations": Family("elu hardsigmoid hardtanh leaky_relu logsigmoid mish silu softplus", ""),
     "ops.assembling": Family(
         "append array_split block chunk column_stack delete dsplit dstack hsplit hstack insert narrow resize "
