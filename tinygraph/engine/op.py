@@ -66,7 +66,7 @@ if isinstance(out, _Tensor):
         raise _explain(_HIDDEN, _op.name, {operands})
     """
 TORCH = {"axis": "dim", "keepdims": "keepdim"}  # PyTorch's names of two parameters: a call takes either
-GIVEN = "if {theirs} is not None: {ours} = _either(_op, {ours!r}, {ours}, {theirs!r}, {theirs})\n    "
+GIVEN = "if {1} is not None or type({0}) is list: {0} = _either(_op, {0!r}, {0}, {1!r}, {1})\n    "
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -179,7 +179,7 @@ class Op:
         return CALL.format(
             name=self.name,
             signature=self.signature_of_call(),
-            torch="".join(GIVEN.format(ours=ours, theirs=theirs) for ours, theirs in self.torch.items()),
+            torch="".join(GIVEN.format(*names) for names in self.torch.items()),
             results=self.results,
             check="" if self.builtin else CHECK.format(operands=parts["operands"]),
             params=f"_node.params = {{{', '.join(f'{p!r}: {p}' for p in self.params)}}}\n    " if self.params else "",
@@ -275,10 +275,10 @@ def zero_dimensional(out: Any) -> Any:
 
 
 def either(op: Op, ours: str, value: Any, theirs: str, given: Any) -> Any:
-    """Return the parameter that was given under PyTorch's name; raise if it was given under both."""
-    if value != op.params[ours]:
+    """Return the parameter that was given under either name, a list as a tuple; raise if it was given under both."""
+    if given is not None and value != op.params[ours]:
         raise TypeError(f"{op.name}: give {ours}= or {theirs}=, which mean the same, and not both")
-    return given
+    return tuple(found) if type(found := value if given is None else given) is list and found else found
 
 
 def scalar(value: float, beside: Any) -> Any:

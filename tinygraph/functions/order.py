@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tinygraph.engine.context import composite
 from tinygraph.engine.registry import implements
@@ -278,6 +278,7 @@ def mode(x: Value, axis: int = -1, keepdims: bool = False) -> Extremes:
     >>> mode(Tensor([3.0, 1.0, 3.0])).values.item()
     3.0
     """
+    axis = normalize_axis_index(axis, len(x.shape))
     if not x.shape[axis]:
         raise ValueError(f"mode: there is nothing to choose from: x has shape {x.shape}")
     array = np.moveaxis(array_of(x), axis, -1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import array_of
@@ -295,9 +295,13 @@ def array_split(x: Value, indices_or_sections: int | Sequence[int], axis: int = 
     >>> [piece.shape for piece in array_split(Tensor([1.0, 2.0, 3.0]), 2)]
     [(2,), (1,)]
     """
-    if isinstance(indices_or_sections, int | np.integer):
-        indices_or_sections = sections(x.shape[axis], int(indices_or_sections))
-    pieces: list[Value] = split(x, list(indices_or_sections), axis)
+    axis = normalize_axis_index(axis, len(x.shape))
+    places = np.asarray(array_of(indices_or_sections))
+    if places.ndim > 1 or (places.dtype.kind not in "iu" and places.size):
+        wanted = "a whole number, or a sequence of them"
+        raise TypeError(f"array_split: indices_or_sections is {indices_or_sections!r}; it must be {wanted}")
+    cuts = places.tolist() if places.ndim else sections(x.shape[axis], int(places))
+    pieces: list[Value] = split(x, cuts, axis)
     return pieces
 
 
@@ -392,6 +396,7 @@ def chunk(x: Value, chunks: int, axis: int = 0) -> list[Value]:
     """
     if chunks < 1:
         raise ValueError(f"chunk: {chunks} is no number of parts")
+    axis = normalize_axis_index(axis, len(x.shape))
     pieces: list[Value] = split_by_size(x, max(-(-x.shape[axis] // chunks), 1), axis)
     return pieces
 

@@ -1,14 +1,19 @@
 """Second names of arguments: PyTorch's ``dim`` is ``axis``, ``keepdim`` ``keepdims``; ``ddof`` ``correction``.
 
-A second name holds where a function has the first one, and no argument of that second name.
+A second name holds where a function has the first one, and no argument of that second name. Several axes may be a list,
+as PyTorch takes them, where NumPy wants a tuple.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
+import numbers
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from tinygraph.engine.registry import numpy_names
 
@@ -18,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Another name of PyTorch's or NumPy's -> ours
 SYNONYMS = {
     "dim": "axis", "dim1": "axis1", "dim2": "axis2", "keepdim": "keepdims", "unbiased": "correction",
-    "ddof": "correction", "p": "ord",
+    "ddof": "correction", "p": "ord", "sections": "indices_or_sections", "indices": "indices_or_sections",
 }  # fmt: skip
 
 
@@ -39,6 +44,7 @@ def accept_dim(function: F) -> F:
     """
     names = inspect.signature(function).parameters
     theirs = {second: first for second, first in SYNONYMS.items() if first in names and second not in names}
+    place = [*names].index("axis") if "axis" in names else math.inf
 
     @functools.wraps(function)
     def call(*args: Any, **params: Any) -> Any:
@@ -48,9 +54,25 @@ def accept_dim(function: F) -> F:
             return function(*args, **params)
         except TypeError:
             refuse_keywords(function, params)
-            raise
+            axis = args[int(place)] if len(args) > place else params.get("axis")
+            if axis is None or isinstance(axis, numbers.Integral):
+                raise
+            axes = (tuple(axes_in(function.__name__, axis)),)
+        if len(args) > place:
+            return function(*args[: int(place)], *axes, *args[int(place) + 1 :], **params)
+        return function(*args, **params | {"axis": axes[0]})
 
     return cast(F, call)
+
+
+def axes_in(name: str, axis: Any) -> list[int]:
+    """Return the axes of a list or an array; raise, in the name of a function, if these are none."""
+    axes = axis.tolist() if isinstance(axis, np.ndarray) else axis
+    if isinstance(axes, list) and not axes:
+        raise TypeError(f"{name}: axis=[] is all axes in PyTorch and none in NumPy: write axis=None, or axis=()")
+    if not isinstance(axes, list) or not all(isinstance(a, numbers.Integral) for a in axes):
+        raise TypeError(f"{name}: axis is {axis!r}; it must be the number of an axis, or several where it takes them")
+    return axes
 
 
 def explain_keywords(function: F) -> F:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import sample
@@ -155,7 +155,7 @@ def accumulate(function: np.ufunc, x: Any, axis: int) -> Any:
     """Return ``function.accumulate(x, axis)``, which CuPy has not for every function."""
     if not x.shape:
         return x.copy()
-    axis %= len(x.shape)
+    axis = normalize_axis_index(axis, len(x.shape))
     if backend_of(x) == "numpy" and isinstance(x, np.ndarray):
         return function.accumulate(x, axis=axis)
     step, lead = 1, (slice(None),) * axis

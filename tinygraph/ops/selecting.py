@@ -103,26 +103,33 @@ def index_select(x: Value, dim: int, index: Any) -> Value:
 
 
 @implements(method="gather")
-def gather(x: Value, dim: int, index: Any) -> Value:
+def gather(x: Value, dim: int, index: Any, *, sparse_grad: bool = False) -> Value:
     """Take elements by places along an axis, each row by its own, as ``torch.gather``.
 
     Args:
         x: of any shape.
         dim: the axis along which the places count.
         index: integers of as many axes as x, nowhere longer than x but along ``dim``.
+        sparse_grad: taken, and without effect.
 
     Returns:
         The elements, of the shape of ``index``.
 
     Raises:
         IndexError: there is no such place.
+        TypeError: ``dim`` is no number, or ``index`` has no integers.
         ValueError: the shapes do not fit.
 
     >>> gather(Tensor([[1.0, 2.0], [3.0, 4.0]]), 1, np.array([[1], [0]])).data
     array([[2.],
            [3.]])
     """
-    return take_along_axis(corner(x, dim, integers(index), "gather"), index, dim)
+    places = integers(index)
+    if not isinstance(dim, int | np.integer):
+        raise TypeError(f"gather takes the number of an axis first, not {type(dim).__name__}: x.gather(dim, index)")
+    if places.dtype.kind not in "iu":
+        raise TypeError(f"gather: index has {places.dtype}; places are integers: x.gather(dim, index)")
+    return take_along_axis(corner(x, dim, places, "gather"), index, dim)
 
 
 def corner(x: Value, dim: int, places: Any, what: str) -> Value:

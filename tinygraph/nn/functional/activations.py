@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from numpy.lib.array_utils import normalize_axis_index
+
 from tinygraph.engine.context import composite
 from tinygraph.engine.tensor import array_of
 from tinygraph.engine.types import Value
@@ -451,10 +453,11 @@ def glu(x: Value, dim: int = -1) -> Value:
     >>> glu(np.array([1.0, 2.0, 0.0, 0.0]))
     array([0.5, 1. ])
     """
-    length = x.shape[dim]
+    axis = normalize_axis_index(dim, len(x.shape))
+    length = x.shape[axis]
     if length % 2:
         raise ValueError(f"glu: axis {dim} of {list(x.shape)} has {length} elements, which cannot be halved")
-    before = (slice(None),) * (dim % len(x.shape))
+    before = (slice(None),) * axis
     halves = slice(None, length // 2), slice(length // 2, None)
     first, second = (index(x, (*before, half)) for half in halves)
     return first * sigmoid(second)
