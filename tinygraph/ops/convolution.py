@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +30,8 @@ __all__ = [
 EVEN = 4  # threads that may share the tiles of a batch
 WIDE = 64  # pixels of an image with which a matrix product is as fast as with more
 SMALL = 1 << 18  # bytes of windows up to which one tile is enough
+FEW = 4  # images that are copied one by one
+ALL = slice(None)
 
 
 class Frame(NamedTuple):
@@ -76,7 +77,7 @@ class Frame(NamedTuple):
             step = 1  # the windows of an image are its pixels: nothing is copied
         elif x.shape[0] * each > max(SMALL, 2 * weights):
             step = min(step, -(-x.shape[0] // (EVEN * -(-x.shape[0] // (EVEN * step)))))
-        return [slice(start, start + step) for start in range(0, x.shape[0], step)]
+        return cut(x.shape[0], step)
 
     def products(self, x: Array, out: int) -> int:
         """Return how many multiplications a convolution of images to ``out`` channels needs."""
@@ -88,18 +89,24 @@ class Frame(NamedTuple):
         after = (slice(None),) * (len(self.kernel) - axis)  # the axes that follow, and the images
         return [(..., tap, *after) for tap in found]
 
-    def columns(self, x: Array) -> Array:
+    def columns(self, x: Array, chunk: slice = ALL) -> Array:
         """Copy the windows of images (n, C, …) into a matrix: (groups, C/groups · kernel, windows · n).
 
-        Its rows are in the order of the weights. The last axis of the windows is copied first. The images are the last
-        axis of all, so that long runs of memory are copied.
+        Its rows are in the order of the weights; of each group, those of a ``chunk`` of its channels. The last axis of
+        the windows is copied first. The images are the last axis of all, so that long runs of memory are copied.
         """
+        x = x.reshape(len(x), self.groups, self.channels, *self.shape[1:])[:, :, chunk]
         if len(x) == 1 and self.padded == self.shape:
-            images = np.moveaxis(x, 0, -1)  # as it lies
+            out = images_last(x)  # as it lies
         else:
-            images = np.zeros_like(x, shape=(*self.padded, len(x)), order="C")
-            images[self.inside] = np.moveaxis(x, 0, -1)
-        out = images.reshape(self.groups, self.channels, *images.shape[1:])
+            out = np.zeros_like(x, shape=(*x.shape[1:3], *self.padded[1:], len(x)), order="C")
+            inside = out[(slice(None), *self.inside)]
+            if len(x) <= FEW:  # NumPy would copy runs as short as that
+                for i, image in enumerate(x):
+                    inside[..., i] = image
+            else:
+                inside[...] = images_last(x)
+        rows = x.shape[2] * math.prod(self.kernel)
         for axis in reversed(range(len(self.kernel))):
             places = self.places(axis)
             if len(places) == 1:
@@ -110,12 +117,12 @@ class Frame(NamedTuple):
             for i, place in enumerate(places):
                 copied[:, :, i] = out[place]
             out = copied
-        return out.reshape(self.groups, self.channels * math.prod(self.kernel), math.prod(self.size) * len(x))
+        return out.reshape(self.groups, rows, math.prod(self.size) * len(x))
 
     def images(self, columns: Array) -> Array:
-        """Add the windows of a matrix up into images: the transpose of `columns`."""
+        """Add the windows of a matrix up into images (n, C, …): the transpose of `columns`, also of some channels."""
         n = columns.shape[2] // math.prod(self.size)
-        out = columns.reshape(self.groups, self.channels, *self.kernel, *self.size, n)
+        out = columns.reshape(self.groups, -1, *self.kernel, *self.size, n)
         for axis, length in enumerate(self.padded[1:]):
             shape = list(out[:, :, 0].shape)
             shape[axis - len(self.kernel) - 1] = length
@@ -123,15 +130,16 @@ class Frame(NamedTuple):
             for i, place in enumerate(self.places(axis)):
                 spread[place] += out[:, :, i]
             out = spread
-        return np.moveaxis(out.reshape(*self.padded, n)[self.inside], -1, 0)
+        return images_first(out[(slice(None), *self.inside)])
 
     def rows(self, y: Array) -> Array:
         """Arrange results (n, O, *size), one for each window, as `columns` does: (groups, O/groups, windows · n)."""
-        return np.moveaxis(y, 0, -1).reshape(self.groups, y.shape[1] // self.groups, -1)
+        return images_last(y).reshape(self.groups, y.shape[1] // self.groups, -1)
 
-    def weights(self, w: Array) -> Array:
+    def weights(self, w: Array, chunk: slice = ALL) -> Array:
         """Arrange weights (O, C/groups, *kernel) as `columns` does: (groups, O/groups, C/groups · kernel)."""
-        return w.reshape(self.groups, w.shape[0] // self.groups, -1)
+        w = w.reshape(self.groups, w.shape[0] // self.groups, self.channels, -1)[:, :, chunk]
+        return w.reshape(*w.shape[:2], -1)
 
     def options(self, shape: Shape) -> str:
         """Say how large the padding of images of ``shape`` is."""
@@ -141,6 +149,13 @@ class Frame(NamedTuple):
 
 def frame(x_shape: Shape, w_shape: Shape, stride: Lengths, padding: Padding, dilation: Lengths, groups: int) -> Frame:
     """Return how windows of weights lie over images (N, C, …) or (C, …); raise if they do not fit."""
+    options = [tuple(n) if isinstance(n, list) else n for n in (stride, padding, dilation)]
+    return frame_once(tuple(x_shape), tuple(w_shape), *options, groups)
+
+
+@functools.lru_cache(1024)
+def frame_once(x_shape: Shape, w_shape: Shape, stride: Any, padding: Any, dilation: Any, groups: int) -> Frame:
+    """Return what `frame` does: for the three ops of a convolution once."""
     rank = len(w_shape) - 2
     strides, dilations = lengths(stride, "stride", 1, rank), lengths(dilation, "dilation", 1, rank)
     channels, out, sizes = x_shape[-1 - rank], w_shape[0], x_shape[-rank:]
@@ -183,21 +198,24 @@ def compiled_windows(f: Frame, out: int, x: Array, y: Array) -> Any:
     return convolution.Windows.of(f) if takes else None
 
 
-def multiplier(tiles: Sequence[slice], count: int) -> Callable[[Array, Array], Array]:
-    """Return what multiplies batches of matrices; if there is one tile, threads share the rows of the first matrix."""
+def cut(count: int, step: int) -> list[slice]:
+    """Cut a length into slices of ``step``."""
+    return [slice(start, start + step) for start in range(0, count, max(step, 1))]
 
-    def multiply(a: Array, b: Array) -> Array:
-        rows = a.shape[1]
-        step = -(-rows // EVEN)
-        out = np.empty_like(a, shape=(len(a), rows, b.shape[2]), dtype=np.result_type(a.dtype, b.dtype), order="C")
 
-        def part(piece: slice) -> None:
-            out[:, piece] = a[:, piece] @ b
+def chunks(channels: int, tiles: Sequence[slice], count: int) -> list[slice]:
+    """Return what threads share of channels: parts where there is one tile and work enough, else all at once."""
+    return cut(channels, -(-channels // EVEN)) if len(tiles) == 1 and count >= MANY else [ALL]
 
-        share_products(part, [slice(start, start + step) for start in range(0, rows, step)], count, a)
-        return out
 
-    return multiply if len(tiles) == 1 and count >= MANY else operator.matmul
+def images_last(x: Array) -> Array:
+    """Put the first axis last. (`numpy.moveaxis` takes five times as long to start.)"""
+    return x.transpose(*range(1, len(x.shape)), 0)
+
+
+def images_first(x: Array) -> Array:
+    """Put the last axis first."""
+    return x.transpose(len(x.shape) - 1, *range(len(x.shape) - 1))
 
 
 def batched(x: Array, rank: int) -> Array:
@@ -215,11 +233,19 @@ def correlate(x: Array, w: Array, rank: int, options: tuple[Any, ...]) -> Array:
         windows.correlate(f, xs, w, out)
     else:
         weights, tiles, count = f.weights(w), f.tiles(xs, len(w)), f.products(xs, len(w))
-        multiply = multiplier(tiles, count)
+        filters = weights.shape[1]
 
         def slide(tile: slice) -> None:
-            rows = multiply(weights, f.columns(xs[tile])).reshape(*out.shape[1:], -1)
-            out[tile] = np.moveaxis(rows, -1, 0)
+            columns, part = f.columns(xs[tile]), out[tile]
+            shape = (f.groups, filters, columns.shape[2])
+            rows = part.reshape(shape) if len(part) == 1 else np.empty_like(out, shape=shape, order="C")
+
+            def multiply(some: slice) -> None:
+                np.matmul(weights[:, some], columns, out=rows[:, some])
+
+            share_products(multiply, chunks(filters, tiles, count), count, xs)
+            if len(part) > 1:
+                part[...] = images_first(rows.reshape(*out.shape[1:], -1))
 
         share_products(slide, tiles, count, xs)
     return out if len(x.shape) == rank + 2 else out[0]
@@ -248,11 +274,16 @@ def lay_down(x: Array, w: Array, rank: int, output_padding: Lengths, options: tu
     if windows := compiled_windows(f, len(w), xs, w):
         windows.spread(f, xs, w, out)
     else:
-        weights, tiles, count = f.weights(w).transpose(0, 2, 1), f.tiles(xs, len(w)), f.products(xs, len(w))
-        multiply = multiplier(tiles, count)
+        tiles, count = f.tiles(xs, len(w)), f.products(xs, len(w))
+        images = out.reshape(len(out), f.groups, f.channels, *f.shape[1:])
 
         def spread(tile: slice) -> None:
-            out[tile] = f.images(multiply(weights, f.rows(xs[tile])))
+            rows = f.rows(xs[tile])
+
+            def add_up(chunk: slice) -> None:
+                images[tile, :, chunk] = f.images(f.weights(w, chunk).transpose(0, 2, 1) @ rows)
+
+            share_products(add_up, chunks(f.channels, tiles, count), count, xs)
 
         share_products(spread, tiles, count, xs)
     return out if len(x.shape) == rank + 2 else out[0]
@@ -269,18 +300,26 @@ def weigh(x: Array, y: Array, rank: int, kernel: Shape, options: tuple[Any, ...]
         weights: Array = windows.weigh(f, xs, ys).reshape(shape).astype(x.dtype)
         return weights
     tiles, count = f.tiles(xs, shape[0]), f.products(xs, shape[0])
-    multiply = multiplier(tiles, count)
-    parts: dict[int, Array] = {}
+    parts = chunks(f.channels, tiles, count)
+    make = np.empty_like if tiles else np.zeros_like
+    out = make(xs, shape=shape, dtype=np.result_type(x.dtype, y.dtype), order="C")
+    sums = [out, *(np.empty_like(out) for _ in range(min(EVEN, len(tiles)) - 1))]
+
+    def multiply(first: int, tile: slice, rows: Array, chunk: slice) -> None:
+        total, columns = f.weights(sums[first], chunk), f.columns(xs[tile], chunk).transpose(0, 2, 1)
+        if tile == tiles[first]:
+            np.matmul(rows, columns, out=total)
+        else:
+            total += rows @ columns
 
     def add_up(first: int) -> None:  # every so many tiles: the order does not depend on the number of threads
-        products = (multiply(f.rows(ys[tile]), f.columns(xs[tile]).transpose(0, 2, 1)) for tile in tiles[first::EVEN])
-        parts[first] = functools.reduce(np.add, products)
+        for tile in tiles[first::EVEN]:
+            share_products(functools.partial(multiply, first, tile, f.rows(ys[tile])), parts, count, xs)
 
-    share_products(add_up, range(min(EVEN, len(tiles))), count, xs)
-    if not tiles:
-        return np.zeros_like(xs, shape=shape, dtype=np.result_type(x.dtype, y.dtype), order="C")
-    out = functools.reduce(np.add, [parts[first] for first in sorted(parts)])
-    return out.reshape(shape)
+    share_products(add_up, range(len(sums) if tiles else 0), count, xs)
+    for other in sums[1:]:
+        out += other
+    return out
 
 
 # Shapes of images, of weights, and options: each rule of the geometry is in one of them.
