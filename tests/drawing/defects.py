@@ -48,16 +48,17 @@ function measure(s) {
   const points = (e, d) => { const [a, b, x, y] = matrix(e); return [a, b, x, y, d]; };
   const faint = e => { const g = e.closest('.faint'); return g !== null; };
   const rgb = c => (c.match(/[\d.]+/g) || []).map(Number);
+  const order = new Map([...s.querySelectorAll('rect,path,text')].map((e, k) => [e, k]));
   const shapes = [...s.querySelectorAll('rect,path')].map(e => {
     const c = getComputedStyle(e), f = rgb(c.fill);
     const alpha = c.fill === 'none' ? 0 : (f.length > 3 ? f[3] : 1) * c.fillOpacity * c.opacity;
-    return { e, f, alpha };
+    return { e, f, alpha, b: alpha > 0 && box(e), k: order.get(e) };
   }).filter(x => x.alpha > 0);
   function ground(t, x, y) {
     let under = [255, 255, 255];
-    for (const { e, f, alpha } of shapes) {
-      if (!(e.compareDocumentPosition(t) & Node.DOCUMENT_POSITION_FOLLOWING)) break;
-      const b = box(e);
+    const last = order.get(t);
+    for (const { e, f, alpha, b, k } of shapes) {
+      if (k > last) break;
       if (x < b[0] || x > b[2] || y < b[1] || y > b[3]) continue;
       const [a, d, dx, dy] = matrix(e);
       if (e.tagName === 'path' && !e.isPointInFill(new DOMPoint((x - dx) / a, (y - dy) / d))) continue;
@@ -68,7 +69,7 @@ function measure(s) {
   const light = c => c.map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
     .reduce((sum, v, k) => sum + v * [.2126, .7152, .0722][k], 0);
   function text(t) {
-    const r = box(t), c = getComputedStyle(t), parts = [t, ...t.querySelectorAll('tspan')];
+    const r = box(t), c = getComputedStyle(t), parts = [t, ...t.children];
     const sizes = parts.filter(e => e.textContent.trim() && [...e.childNodes].some(n => n.nodeType === 3))
       .map(e => parseFloat(getComputedStyle(e).fontSize) * matrix(t)[0]);
     const under = ground(t, (r[0] + r[2]) / 2, (r[1] + r[3]) / 2), own = rgb(c.fill).slice(0, 3);
@@ -110,18 +111,13 @@ class Defect(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A straight piece of a line: its ends, the line's edge (source, target, number) and its ink."""
+    """A straight piece of a line: its ends, the line's edge (source, target, number), its ink, and what it covers."""
 
     a: Point
     b: Point
     edge: tuple[int, int, int]
     ink: str
-
-    @property
-    def rect(self) -> Rect:
-        """What it covers, without its stroke."""
-        (x0, y0), (x1, y1) = self.a, self.b
-        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+    rect: Rect
 
 
 class Picture:
@@ -132,8 +128,9 @@ class Picture:
         self.cards, self.chips, self.boxes = measured["cards"], measured["chips"], measured["boxes"]
         self.texts, self.edges = measured["texts"], measured["edges"]
         self.segments = [
-            Segment(a, b, edge_of(edge["id"]), line["ink"])
+            Segment(a, b, name, line["ink"], (min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])))
             for edge in self.edges
+            for name in [edge_of(edge["id"])]
             for line in edge["lines"]
             for a, b in itertools.pairwise(points_of(line["path"]))
             if a != b
@@ -192,6 +189,9 @@ def meets(a: Sequence[float], b: Sequence[float]) -> bool:
 
 def crosses(segment: Segment, rect: Sequence[float]) -> bool:
     """Whether a straight piece runs through the inside of a rectangle (Liang and Barsky's clipping)."""
+    left, top, right, bottom = segment.rect
+    if left >= rect[2] or right <= rect[0] or top >= rect[3] or bottom <= rect[1]:
+        return False
     (x0, y0), (x1, y1) = segment.a, segment.b
     low, high = 0.0, 1.0
     for start, by, least, most in ((x0, x1 - x0, rect[0], rect[2]), (y0, y1 - y0, rect[1], rect[3])):
@@ -440,7 +440,7 @@ def boxes_missing(p: Picture) -> Iterator[str]:
     for card, path, leaf in paths_of_cards(p):
         wanted += [(path[:k], [card]) for k in range(1, len(path) + 1) if leaf]
     for path, cards in wanted:
-        boxes = [b["rect"] for b in p.boxes if box_name(b) == plain(path[-1])]
+        boxes = [b["rect"] for b in p.boxes if is_box_of(b, path[-1:])]
         lost = [c["id"] for c in cards if not any(contains(b, c["rect"]) for b in boxes)]
         if lost and (len(cards) > 1 or boxes):
             yield f"{'/'.join(path)}: {', '.join(lost)}"
@@ -450,7 +450,7 @@ def cards_in_other_boxes(p: Picture) -> Iterator[str]:
     """A computed value stands in the box of a scope that is not its own."""
     for card, path, leaf in paths_of_cards(p):
         for box in p.boxes:
-            if not leaf and meets(box["rect"], card["rect"]) and box_name(box) not in map(plain, path):
+            if not leaf and meets(box["rect"], card["rect"]) and not is_box_of(box, path):
                 yield f"{card['id']} in {box['text']}"
 
 
@@ -459,9 +459,10 @@ def contains(outer: Sequence[float], inner: Sequence[float]) -> bool:
     return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]
 
 
-def box_name(box: dict[str, Any]) -> str:
-    """Return the name of a box's scope: "encoder" of "▾ encoder (1/2)"."""
-    return plain(re.sub(r"\s*\(\d+/\d+\)$", "", box["text"].removeprefix("▾")))
+def is_box_of(box: dict[str, Any], names: Sequence[str]) -> bool:
+    """Whether a box is that of a scope of one of these names: "▾ encoder (1/2)" of "encoder"; it may be cut off."""
+    said_ = plain(re.sub(r"\s*\(\d+/\d+\)$", "", box["text"].removeprefix("▾")))
+    return any(plain(name).startswith(said_[:-1]) if said_.endswith("…") else plain(name) == said_ for name in names)
 
 
 def plain(name: str) -> str:
@@ -512,7 +513,8 @@ def defects_of_all(pictures: Sequence[str]) -> list[list[Defect]]:
     """Return the defects of each SVG."""
     measured = read_page(MEASURE.replace("%s", "\n".join(pictures)))
     assert len(measured) == len(pictures)
-    return [[Defect(kind, what) for kind, find in KINDS.items() for what in find(Picture(m))] for m in measured]
+    judged = map(Picture, measured)
+    return [[Defect(kind, what) for kind, find in KINDS.items() for what in find(picture)] for picture in judged]
 
 
 def defects_of(svg: str) -> Counter[str]:

@@ -395,6 +395,15 @@ def many_inputs() -> Graph:
     return backward(sum(ys[1:], start=ys[0]).named("L"))
 
 
+def weight_norm() -> Graph:
+    """Return a sum of squares, in which one op uses a value twice; a mask; and an exponent with an exponent."""
+    v, mask = Parameter(normals()(3, 4), name="v"), Tensor(np.triu(np.full((3, 3), -1e9), 1), requires_grad=False)
+    w = (v / np.sqrt((v * v).sum(axis=0))).named("W^{(2)}")
+    scores = (w.T @ w).named("S^{(1)}")
+    weights = tg.softmax(scores[:3, :3] + mask).named("P")
+    return backward((tg.cross_entropy(scores, np.arange(4)) + weights.max(axis=1).sum()).named("L"))
+
+
 MORE: dict[str, Callable[[], Graph]] = {
     make.__name__: functools.cache(make)
     for make in (
@@ -413,4 +422,6 @@ HARD: list[tuple[Callable[[], Graph], dict[str, object]]] = [
     (jacobian_penalty, {"width": "245pt"}),
     (jacobian_penalty, {"width": "245pt", "show": "gradient"}),
     (many_inputs, {"show": "gradient"}),
+    (weight_norm, {"detail": 0}),
+    (weight_norm, {"detail": 2}),
 ]

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tinygraph as tg
 from tests import gallery
-from tests.drawing.chromium import CHROMIUM, QUIET, read_page
+from tests.drawing.chromium import CHROMIUM, Tab
 from tests.drawing.graphs import hostile_graph
 from tests.drawing.more_graphs import MORE
 from tinygraph.drawing.formats.html import html
@@ -35,27 +34,33 @@ const inView=e=>{const r=e.getBoundingClientRect(),m=main.getBoundingClientRect(
 """
 
 
+@functools.cache
+def page_of(name: str, **options: Any) -> str:
+    """Return the page of a graph, made once."""
+    return html(graph_of(name), **options)
+
+
+@functools.cache
+def graph_of(name: str) -> Graph:
+    """Return a graph of the gallery or of more_graphs.py; "deep" is of six blocks."""
+    makers: dict[str, Callable[[], Graph]] = {**gallery.GALLERY, **MORE}
+    return gallery.deep(6) if name == "deep" else hostile_graph() if name == "hostile" else makers[name]()
+
+
 @pytest.fixture(scope="module")
 def deep() -> str:
-    return html(gallery.deep(6), depth=0, title="Deep")
+    return page_of("deep", depth=0, title="Deep")
 
 
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[..., Any]:
-    """Return a function that opens a page, runs a script that fills ``out``, and returns it; errors are in it, too."""
-
-    def run(page: str, script: str, window: str = "1200,800") -> Any:
-        watch = "<script>const errors=[];addEventListener('error',e=>errors.push(String(e.message)))</script>"
-        page = re.sub(r"<meta http-equiv.*?>", watch, page)
-        body = f'<pre id="out"></pre><script>{HELP}const out={{}};{script};out.errors=errors;document.getElementById("out").textContent=JSON.stringify(out)</script></body>'
-        found = read_page(page.replace("</body>", body), tmp_path, window)
-        assert found.pop("errors") == []
-        return found
-
-    return run
+def play(page: str, script: str, window: tuple[int, int] = (1200, 800)) -> Any:
+    """Open a page, run a script that fills ``out``, and return it; an error in it, or of the page, fails."""
+    with Tab(page, window) as tab:
+        found = tab.run(f"(()=>{{{HELP}const out={{}};{script};return out}})()")
+        assert tab.complaints() == []
+    return found
 
 
-def test_two_fingers_zoom_and_one_moves(deep: str, play: Callable[..., Any]) -> None:
+def test_two_fingers_zoom_and_one_moves(deep: str) -> None:
     found = play(deep, """
 k=1;x=0;y=0;put();
 const m=main.getBoundingClientRect(),cx=m.left+300,cy=m.top+200;
@@ -76,7 +81,7 @@ press(document.body,'-');press(document.body,'0');out.fits=svg.getBoundingClient
     assert found["fits"]
 
 
-def test_several_cards_open_and_close_in_their_place(deep: str, play: Callable[..., Any]) -> None:
+def test_several_cards_open_and_close_in_their_place(deep: str) -> None:
     found = play(deep, """
 out.closed=cards().length;
 const first=cards()[0],second=cards()[1],at=where(first);
@@ -98,7 +103,7 @@ out.back=document.activeElement.dataset.open===title.dataset.shut;""")  # fmt: s
     assert found["back"]
 
 
-def test_lines_end_at_their_cards_when_these_have_moved(play: Callable[..., Any]) -> None:
+def test_lines_end_at_their_cards_when_these_have_moved() -> None:
     """Every line of a picture begins and ends at the card, or the open panel, that it did before."""
     script = """
 const touches=(c,[a,b])=>a>c.x0-3&&a<c.x1+3&&b>c.y0-3&&b<c.y1+3;
@@ -114,15 +119,15 @@ out.before=ends();
 for(let i=0;i<4&&cards().length;i++)for(const e of cards().slice(0,6))if(!e.closest('.away'))openCard(+e.dataset.open);
 out.after=ends();out.panels=panels();out.n=n;"""
     for name in ("resnet18", "lstm_cell", "multi_head", "bottleneck"):
-        found = play(html(MORE[name]()), script)
+        found = play(page_of(name), script)
         assert found["before"] == []
         assert found["after"] == []
         assert found["panels"] >= 1
         assert found["n"] > 100
 
 
-def test_a_row_of_equal_blocks_opens_into_its_blocks(play: Callable[..., Any]) -> None:
-    page = html(gallery.deep(6))
+def test_a_row_of_equal_blocks_opens_into_its_blocks() -> None:
+    page = page_of("deep")
     found = play(page, """
 const row=cards().find(e=>/×5/.test(e.textContent));click(row);
 out.names=[...document.querySelectorAll('.panel .node[data-open]')].map(e=>e.getAttribute('aria-label'));
@@ -131,8 +136,8 @@ click(document.querySelector('.panel .node[data-open]'));out.panels=panels();"""
     assert found["panels"] == 2
 
 
-def test_a_box_of_the_first_picture_closes(play: Callable[..., Any]) -> None:
-    page = html(gallery.GALLERY["batch_norm"]())
+def test_a_box_of_the_first_picture_closes() -> None:
+    page = page_of("batch_norm")
     found = play(page, """
 out.first=document.querySelectorAll('main .node').length;const box=document.querySelector('[data-close]');
 out.role=[box.getAttribute('role'),box.getAttribute('aria-expanded'),box.getAttribute('tabindex')];
@@ -148,8 +153,8 @@ $('overview').click();out.again=document.querySelectorAll('main .node').length;"
 
 
 @pytest.mark.parametrize(("name", "show"), [("batch_norm", "gradient"), ("gradient_graph", "both")])
-def test_gradients_and_boxes_of_a_mirrored_picture_are_buttons(name: str, show: str, play: Callable[..., Any]) -> None:
-    page = html(gallery.GALLERY[name](), show=show)
+def test_gradients_and_boxes_of_a_mirrored_picture_are_buttons(name: str, show: str) -> None:
+    page = page_of(name, show=show)
     found = play(page, """
 const named=start=>[...document.querySelectorAll('main .node')].filter(e=>(e.getAttribute('aria-label')||'').startsWith(start));
 const all=document.querySelectorAll('main .node').length,grad=named('∂L/∂σ:')[0];
@@ -166,7 +171,7 @@ $('overview').click();out.again=document.querySelectorAll('main .node').length-a
     assert found["again"] == 0
 
 
-def test_search_finds_what_is_folded_and_goes_there(deep: str, play: Callable[..., Any]) -> None:
+def test_search_finds_what_is_folded_and_goes_there(deep: str) -> None:
     found = play(deep, """
 seekFor('σ');out.sigma=$('hits').textContent;out.shown=[...document.querySelectorAll('main [data-node]')].some(e=>e.textContent.includes('σ'));
 out.faded=document.querySelectorAll('main .node.miss').length;
@@ -189,7 +194,7 @@ seekFor('no such');out.none=$('hits').textContent;press(seek,'Escape');out.clear
     assert (found["none"], found["cleared"]) == ("0 found", 0)
 
 
-def test_an_exact_name_comes_first(play: Callable[..., Any]) -> None:
+def test_an_exact_name_comes_first() -> None:
     x = tg.Tensor([1.0, 2.0], name="mask_x")
     y = ((x * 2).named("X") + (x * 3).named("x")).named("max")
     found = play(html(tg.snapshot(y)), """
@@ -201,15 +206,15 @@ const names=q=>{seekFor(q);return hits.map(h=>h.name)};out.x=names('x');out.X=na
     assert found["id"] >= 1
 
 
-def test_every_node_can_be_found(play: Callable[..., Any]) -> None:
-    for graph in (gallery.deep(6), MORE["transformer_block"](), MORE["chain200"](), MORE["branches30"]()):
-        found = play(html(graph), """
+def test_every_node_can_be_found() -> None:
+    for name in ("deep", "transformer_block", "chain200", "branches30"):
+        found = play(page_of(name), """
 out.lost=[];out.ids=rows.size;for(const id of rows.keys()){chosen=null;go(id);if(!chosen||+chosen.dataset.node!==id||!inView(chosen))out.lost.push(id)}""")  # fmt: skip
         assert found["lost"] == []
         assert found["ids"] > 10
 
 
-def test_the_keyboard_alone_is_enough(deep: str, play: Callable[..., Any]) -> None:
+def test_the_keyboard_alone_is_enough(deep: str) -> None:
     found = play(deep, """
 const e=cards()[1];e.focus();out.focused=document.activeElement===e;out.tab=cards().every(c=>c.tabIndex===0);
 const y0=scrollY;press(e,' ');out.space=panels();out.expanded=document.activeElement.getAttribute('aria-expanded');
@@ -228,7 +233,7 @@ const a=x;press(main,'ArrowRight');out.moved=a-x;""")  # fmt: skip
     assert found["moved"] == pytest.approx(60)
 
 
-def test_roles_and_ids_are_in_order(deep: str, play: Callable[..., Any]) -> None:
+def test_roles_and_ids_are_in_order(deep: str) -> None:
     found = play(deep, """
 for(const e of cards())openCard(+e.dataset.open);
 const ids=[...document.querySelectorAll('[id]')].map(e=>e.id);out.twice=ids.length-new Set(ids).size;
@@ -238,7 +243,7 @@ out.state=cards().every(e=>e.getAttribute('aria-expanded')==='false');out.open=[
     assert found == {"twice": 0, "svg": "group", "bare": 0, "inImage": 0, "state": True, "open": True}
 
 
-def test_place_and_zoom_stay_when_the_window_changes(deep: str, play: Callable[..., Any]) -> None:
+def test_place_and_zoom_stay_when_the_window_changes(deep: str) -> None:
     found = play(deep, """
 $('more').click();x=-123;y=45;put();const before=[x,y,k];cards()[0].focus();dispatchEvent(new Event('resize'));
 out.same=JSON.stringify([x,y,k])===JSON.stringify(before);out.focus=document.activeElement===cards()[0];""")  # fmt: skip
@@ -246,13 +251,12 @@ out.same=JSON.stringify([x,y,k])===JSON.stringify(before);out.focus=document.act
 
 
 @pytest.mark.parametrize("name", ["deep", "batch_norm", "resnet18"])
-def test_a_phone_shows_letters_that_can_be_read(name: str, play: Callable[..., Any]) -> None:
-    graph = gallery.deep(6) if name == "deep" else {**gallery.GALLERY, **MORE}[name]()
-    found = play(html(graph), """
+def test_a_phone_shows_letters_that_can_be_read(name: str) -> None:
+    found = play(page_of(name), """
 const m=main.getBoundingClientRect();out.wide=document.documentElement.scrollWidth;out.inner=innerWidth;
 out.letter=Math.min(...[...document.querySelectorAll('main text')].map(t=>parseFloat(t.getAttribute('font-size'))*k));
 out.seen=[...document.querySelectorAll('main .node')].some(inView);
-click(document.querySelector('main [data-node]'));out.left=main.clientHeight;out.buttons=[...document.querySelectorAll('#tools button:not([hidden])')].every(b=>b.getBoundingClientRect().height>=38)""", "390,800")  # fmt: skip
+click(document.querySelector('main [data-node]'));out.left=main.clientHeight;out.buttons=[...document.querySelectorAll('#tools button:not([hidden])')].every(b=>b.getBoundingClientRect().height>=38)""", (390, 800))  # fmt: skip
     assert found["inner"] <= 500  # Chromium's windows are no narrower on some systems
     assert found["wide"] <= found["inner"]
     assert found["letter"] >= 11
@@ -261,7 +265,7 @@ click(document.querySelector('main [data-node]'));out.left=main.clientHeight;out
     assert found["buttons"]
 
 
-def test_what_is_told_of_a_node(play: Callable[..., Any]) -> None:
+def test_what_is_told_of_a_node() -> None:
     with tg.record_places():
         x = tg.Tensor([[1.0, 2.0], [3.0, 4.0]], name="x")
         w = tg.Parameter([[1.0, 0.5], [0.25, 2.0]], name="W")
@@ -303,43 +307,21 @@ def pages_of(pdf: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", ["batch_norm", "deep", "resnet18"])
-def test_it_prints_on_one_page(name: str, tmp_path: Path) -> None:
-    graph = gallery.deep(6) if name == "deep" else {**gallery.GALLERY, **MORE}[name]()
-    path = tmp_path / "page.html"
-    path.write_text(html(graph), encoding="utf-8")
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--no-first-run",
-        "--no-pdf-header-footer",
-        f"--print-to-pdf={tmp_path / 'p.pdf'}",
-    ]
-    flags += [f"--disable-{what}" for what in QUIET] + [f"--user-data-dir={tmp_path / 'profile'}"]
-    subprocess.run([str(CHROMIUM), *flags, path.as_uri()], capture_output=True, timeout=120, check=True)
-    assert pages_of((tmp_path / "p.pdf").read_bytes()) == 1
+def test_it_prints_on_one_page(name: str) -> None:
+    with Tab(page_of(name)) as tab:
+        assert pages_of(tab.pdf()) == 1
 
 
-@pytest.mark.parametrize("graph", [gallery.deep(6), hostile_graph()], ids=["deep", "hostile"])
-def test_it_runs_under_its_policy_without_a_complaint(graph: Graph, tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    path.write_text(html(graph), encoding="utf-8")
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--no-first-run",
-        "--enable-logging=stderr",
-        "--dump-dom",
-        "--virtual-time-budget=5000",
-    ]
-    flags += [f"--disable-{what}" for what in QUIET] + [f"--user-data-dir={tmp_path / 'profile'}"]
-    done = subprocess.run([str(CHROMIUM), *flags, path.as_uri()], capture_output=True, timeout=120, check=True)
-    assert "CONSOLE" not in done.stderr.decode()
-    assert "translate(" in done.stdout.decode().partition("<svg")[2].partition(">")[0]  # its script has run
-    assert "connect-src" not in path.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["deep", "hostile"])
+def test_it_runs_under_its_policy_without_a_complaint(name: str) -> None:
+    with Tab(page_of(name)) as tab:
+        assert "translate(" in tab.run("document.querySelector('svg').outerHTML.split('>')[0]")  # its script has run
+        assert tab.complaints() == []
+    assert "connect-src" not in page_of(name)
 
 
-def test_hostile_names_stay_text_when_cards_open(play: Callable[..., Any]) -> None:
-    found = play(html(hostile_graph(), depth=0), """
+def test_hostile_names_stay_text_when_cards_open() -> None:
+    found = play(page_of("hostile", depth=0), """
 for(let i=0;i<3;i++)for(const e of cards())openCard(+e.dataset.open);for(const id of rows.keys())go(id);seekFor('a');
 out.scripts=document.querySelectorAll('main script,aside script,main img,aside img,main iframe,#list script,#list img').length;
 out.handlers=[...document.querySelectorAll('main *,aside *,#list *')].filter(e=>[...e.attributes].some(a=>a.name.startsWith('on'))).length;out.nodes=rows.size""")  # fmt: skip
@@ -347,7 +329,7 @@ out.handlers=[...document.querySelectorAll('main *,aside *,#list *')].filter(e=>
     assert found["nodes"] > 3
 
 
-def test_equal_blocks_share_their_drawing_and_keep_their_numbers(play: Callable[..., Any]) -> None:
+def test_equal_blocks_share_their_drawing_and_keep_their_numbers() -> None:
     graph = gallery.huge(2000)
     page = html(graph)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
@@ -362,7 +344,7 @@ out.some=some.length;out.base=document.querySelector('main').textContent.include
 
 
 def test_the_same_graph_gives_the_same_bytes() -> None:
-    assert html(gallery.deep(6)) == html(gallery.deep(6))
+    assert html(gallery.deep(6)) == page_of("deep")
     assert html(gallery.huge(1700)) == html(gallery.huge(1700))
 
 

@@ -12,7 +12,8 @@ import pytest
 import tinygraph as tg
 from tests import gallery
 from tests.drawing.chromium import CHROMIUM
-from tests.drawing.defects import defects_of_all
+from tests.drawing.defects import KINDS, defects_of_all
+from tests.drawing.graphs import hostile_graph
 from tests.drawing.more_graphs import HARD, MORE
 from tests.drawing.test_fitting import measure
 from tinygraph.drawing.formats.svg import svg
@@ -51,17 +52,21 @@ def test_every_picture_can_be_read_and_has_no_defect(width: str | None) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-@pytest.mark.filterwarnings("ignore:.* is too narrow")
-@pytest.mark.parametrize("options", [{"detail": 0, "theme": "dark"}, {"detail": 2, "theme": "print"}])
+@pytest.mark.parametrize("options", [{"detail": 0, "theme": "dark"}, {"detail": 1}, {"detail": 2, "theme": "print"}])
 def test_no_picture_of_a_detail_that_is_asked_for_has_a_defect(options: dict[str, Any]) -> None:
     """Letters may be small there. `python tests/drawing/defects.py --detail 2` looks at more than the gallery."""
-    pictures = {name: svg(make(), **options) for name, make in gallery.GALLERY.items()}
-    has_no_defects(pictures, dict.fromkeys(pictures, LETTERS))
+    pictures = {name: svg(make(), title=name, **options) for name, make in gallery.GALLERY.items()}
+    hostile = {"hostile": svg(hostile_graph(), **options)}  # its names have brackets and slashes
+    judged_by = {"part out of page", "text out of its part"}
+    has_no_defects(pictures | hostile, dict.fromkeys(pictures, LETTERS) | {"hostile": set(KINDS) - judged_by})
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_what_had_a_defect_once_has_none() -> None:
-    has_no_defects({f"{make.__name__} {options}": svg(make(), **options) for make, options in HARD})
+def test_the_pictures_of_the_gallery_and_what_had_a_defect_once_have_none() -> None:
+    pictures = {path.name: path.read_text(encoding="utf-8") for path in sorted(gallery.FOLDER.glob("*.svg"))}
+    assert len(pictures) > 15
+    hard = {f"{make.__name__} {options}": svg(make(), **options) for make, options in HARD}
+    has_no_defects(pictures | hard, dict.fromkeys(pictures, LETTERS))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")

@@ -47,7 +47,7 @@ def made(name: str) -> str:
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
 
-def play(page: str, script: str, window: str = "800,600", dark: bool = False):
+def play(page: str, script: str, window: tuple[int, int] = (800, 600), dark: bool = False):
     """Open a page, run a script in it after its own, and return what it leaves in ``out``; errors fail."""
     page = re.sub(r"<meta http-equiv.*?>", "<script>var errors=[];onerror=(m)=>errors.push(m)</script>", page)
     script = f'<pre id="out"></pre><script>const out={{}};try{{{script}}}catch(e){{errors.push(String(e.stack))}}out.errors=errors;document.getElementById("out").textContent=JSON.stringify(out)</script></body>'

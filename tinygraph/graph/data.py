@@ -160,7 +160,9 @@ class Node:
             tags: the same for nodes that it may be derived from; those that are missing are forgotten.
         """
         tags = target if tags is None else tags
-        edges = tuple(dataclasses.replace(e, source=target[e.source]) for e in self.inputs)
+        edges = tuple(
+            e if target[e.source] == e.source else dataclasses.replace(e, source=target[e.source]) for e in self.inputs
+        )
         derives = (tags[self.derives[0]], self.derives[1]) if self.derives and self.derives[0] in tags else None
         of = tuple((tags[i], number) for i, number in self.gradient_of if i in tags)
         parts = self.parts if place != self.id or self.members else ()

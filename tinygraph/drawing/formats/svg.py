@@ -484,8 +484,9 @@ class Writer:
             self.grid(item)
         elif isinstance(item, Bars):
             step = item.width / len(item.bars)
+            wide = bar_width(step)
             path = "".join(
-                f"M{at(item.x + k * step)} {at(item.y + item.height)}h{at(step - 0.8)}v-{at(max(bar * item.height, 0.6))}h-{at(step - 0.8)}z"
+                f"M{at(item.x + k * step)} {at(item.y + item.height)}h{at(wide)}v-{at(max(bar * item.height, 0.6))}h-{at(wide)}z"
                 for k, bar in enumerate(item.bars)
             )
             self.put(f'<path class="{item.ink}" d="{path}"/>')
@@ -543,6 +544,11 @@ class Writer:
             "": "",
         }[key.sample]
         return sample + line_of(Text(key.room, 0.5, words(key.words), KEY_SIZE, "muted", "start"))
+
+
+def bar_width(step: float) -> float:
+    """Return how wide a bar is: there is a little paper between two, also between very many."""
+    return max(step - 0.8, 0.6 * step)
 
 
 def chip_base(chip: Chip) -> float:

@@ -18,6 +18,7 @@ from tinygraph.drawing.formats.svg import (
     Writer,
     arrow_points,
     at,
+    bar_width,
     chip_base,
     compose_picture,
     cut_end,
@@ -427,10 +428,11 @@ class Picture:
             yield from self.table(item)
         elif isinstance(item, Bars):
             step, bottom = item.width / len(item.bars), item.y + item.height
+            wide = bar_width(step)
             rects = []
             for k, bar in enumerate(item.bars):
                 left = item.x + k * step
-                rects.append(rectangle((left, bottom - max(bar * item.height, 0.6), left + step - 0.8, bottom)))
+                rects.append(rectangle((left, bottom - max(bar * item.height, 0.6), left + wide, bottom)))
             yield self.fill(item.ink, " ".join(rects))
         elif isinstance(item, Outline):
             dashes = {"none": "," + self.dashes(1.5, 2.5), "pending": "," + self.dashes(5, 3)}.get(item.ink, "")

@@ -187,12 +187,15 @@ class Card:
 
 
 def tint(x: object, largest: float) -> int:
-    """Return how strongly a cell is coloured, from 0 to 6, by magnitude; -1 where it is no finite number."""
+    """Return how strongly a cell is coloured, from 0 to 6, by magnitude; -1 where it is no finite number.
+
+    What is larger than the ``largest`` is masked, and as pale as a zero.
+    """
     if isinstance(x, bool):
         return TINTS * x
     if not isinstance(x, int | float) or not math.isfinite(x):
         return -1
-    return max(1, math.ceil(abs(x) / largest * TINTS - 1e-9)) if x and largest else 0
+    return max(1, math.ceil(abs(x) / largest * TINTS - 1e-9)) if 0 < abs(x) <= largest else 0
 
 
 def table_shape(shape: Sequence[int]) -> tuple[int, int] | None:

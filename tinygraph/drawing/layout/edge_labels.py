@@ -13,11 +13,11 @@ from tinygraph.drawing.layout.grid import CellPlan, Link
 from tinygraph.drawing.layout.inside import drop_start
 from tinygraph.drawing.layout.labels import axes_words, contributions, local_runs
 from tinygraph.drawing.style.conventions import numeral
-from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, join_runs, text_of, width_of, words
+from tinygraph.drawing.style.formula import SPACE, UP, Runs, clip_runs, join_runs, text_of, width_of, words
 from tinygraph.graph.batch_axis import reduced_axes
 from tinygraph.graph.data import Edge, Graph
 
-__all__ = ["chip_labels", "chip_width", "label_places"]
+__all__ = ["chip_height", "chip_labels", "chip_width", "label_places"]
 
 
 def chip_labels(graph: Graph, plan: CellPlan, show: str, space: Spacing = NORMAL) -> dict[tuple[int, str], Runs]:
@@ -96,6 +96,11 @@ def is_sum(runs: Runs) -> bool:
 def chip_width(runs: Runs, space: Spacing) -> float:
     """Return how wide a chip is."""
     return width_of(runs, space.letters) + (10 if space is not COMPACT else 7)
+
+
+def chip_height(runs: Runs, space: Spacing) -> float:
+    """Return how high a chip is: more than usual where an exponent has an exponent."""
+    return space.label + max(0.0, max(run.rise for run in runs) - UP) * space.letters
 
 
 SHARES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85, 0.08, 0.92)

@@ -89,7 +89,7 @@ def sketch_picture(
     nodes, links = links_of(graph, places(inside))
     whole = Tier(graph, nodes, links, lane_kinds(graph))
     whole = repeat_leaves(whole, plan_cells(*whole))
-    options = Options(detail, show, chips, boxes, badges, spacing, inside, ranges)
+    options = Options(detail, show, chips, boxes, badges, spacing, inside, ranges, {})
     sketch = sketch_of(whole.graph, plan_cells(*whole), options)
     if most is None:
         return break_rows(whole, sketch, page)

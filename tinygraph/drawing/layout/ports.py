@@ -111,7 +111,8 @@ class PortFinder:
     def half_gap(self, i: int, count: int) -> float:
         """Return how far from the middle the two lines of a straight pair stand, where there are ``count`` pairs."""
         half = self.cards[i].card.width / 2
-        return min(11.0 if half > 50 else 8.0, 0.8 * (half - 14) / (2 * max(count, 1)))
+        most = 24.0 if count > 1 else 11.0 if half > 50 else 8.0  # between two pairs there is a label
+        return min(most, 0.8 * (half - 14) / (2 * max(count, 1)))
 
     def place_in_middle(self, i: int, links: Sequence[Link]) -> None:
         """Put straight lines up or down into the middle of a side; both ends agree, for their cards share a middle."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tinygraph.drawing.layout.distances import COMPACT
-from tinygraph.drawing.layout.edge_labels import chip_width, label_places
+from tinygraph.drawing.layout.edge_labels import chip_height, chip_width, label_places
 from tinygraph.drawing.layout.geometry import (
     Box,
     Chip,
@@ -166,7 +166,7 @@ class Chips(NamedTuple):
 def place_chips(sketch: Sketch, grid: Grid, lanes: Sequence[Lane], routes: Sequence[Route]) -> Chips:
     """Put each label on its line where it covers no card, no head, no other label and if possible no other line."""
     space = sketch.options.spacing
-    placer = ChipPlacer(grid, lanes, routes, space.label)
+    placer = ChipPlacer(grid, lanes, routes)
     found = place_pairs(sketch, placer, routes) if space is COMPACT else []
     done = {chip.ends for chip in found}
     crowded = []
@@ -176,7 +176,8 @@ def place_chips(sketch: Sketch, grid: Grid, lanes: Sequence[Lane], routes: Seque
             points = route.backward if ink == "grad" else route.forward
             if not runs or not points or (route.link.edge.source, route.link.v) in done:
                 continue
-            cost, rect = placer.best_place(points, chip_width(runs, space), (route.link.k, ink))
+            size = chip_width(runs, space), chip_height(runs, space)
+            cost, rect = placer.best_place(points, size, (route.link.k, ink))
             if rect:
                 placer.chips.add(rect)
                 found.append(Chip(rect, runs, ink, (route.link.edge.source, route.link.v), size=space.letters))
@@ -193,11 +194,11 @@ def place_pairs(sketch: Sketch, placer: ChipPlacer, routes: Sequence[Route]) -> 
         ends = route.link.edge.source, route.link.v
         if route.way.kind != "V" or not value or not grad or not route.forward or not route.backward:
             continue
-        width = chip_width(value, space) + chip_width(grad, space)
+        width, height = chip_width(value, space) + chip_width(grad, space), chip_height((*value, *grad), space)
         (x0, y0), (_, y1), x1 = route.forward[0], route.forward[-1], route.backward[0][0]
         for share in (0.5, 0.35, 0.65, 0.25, 0.75):
             x, y = (x0 + x1) / 2, y0 + (y1 - y0) * share
-            rect = x - width / 2, y - space.label / 2, x + width / 2, y + space.label / 2
+            rect = x - width / 2, y - height / 2, x + width / 2, y + height / 2
             others = [k for k in placer.lines.hits(rect) if placer.owner[k][0] != route.link.k]
             if not others and placer.is_free(rect):
                 placer.chips.add(rect)
@@ -213,8 +214,8 @@ HEAD, HALF_HEAD = 10.0, 5.2
 class ChipPlacer:
     """Finds room for labels one after the other: ``chips`` are the rectangles that labels and names take so far."""
 
-    def __init__(self, grid: Grid, lanes: Sequence[Lane], routes: Sequence[Route], tall: float) -> None:
-        self.height, self.tall = grid.height, tall
+    def __init__(self, grid: Grid, lanes: Sequence[Lane], routes: Sequence[Route]) -> None:
+        self.height = grid.height
         self.cards = RectIndex(grown(placed.rect, 2) for placed in grid.cards.values())
         self.chips = RectIndex(lane.title for lane in lanes)
         self.lines = RectIndex()
@@ -234,10 +235,10 @@ class ChipPlacer:
                         self.lines.add((min(a, x) - 1, min(b, y) - 1, max(a, x) + 1, max(b, y) + 1))
                         self.owner.append((route.link.k, ink))
 
-    def best_place(self, points: Sequence[Point], width: float, line: tuple[int, str]) -> tuple[float, Rect | None]:
+    def best_place(self, points: Sequence[Point], size: Point, line: tuple[int, str]) -> tuple[float, Rect | None]:
         """Return the cheapest free place for a label on its line, which is (link, ink), and its cost."""
         best: tuple[float, Rect | None] = math.inf, None
-        for cost, rect in label_places(points, width, self.tall, line[1]):
+        for cost, rect in label_places(points, *size, line[1]):
             if not self.is_free(rect):
                 continue
             crossed = sum(self.owner[k] != line for k in self.lines.hits(rect))

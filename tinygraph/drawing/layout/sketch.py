@@ -27,7 +27,8 @@ class Options(NamedTuple):
     ``detail`` is 0 symbols, 1 summaries or 2 numbers; ``show`` is "forward", "backward" or "both"; ``chips``
     says whether edges have labels; ``scopes`` are drawn as boxes; ``badges`` gives some nodes a last line;
     ``spacing`` is how far things stand apart; ``inside`` are the parameters on the card of a node; ``ranges`` says
-    whether detail 1 names the least and the greatest element.
+    whether detail 1 names the least and the greatest element; ``composed`` are the cards so far, by node and least
+    height of the value's block, which the rows of a picture share.
     """
 
     detail: int = 2
@@ -38,6 +39,7 @@ class Options(NamedTuple):
     spacing: Spacing = NORMAL
     inside: Mapping[int, Sequence[int]] = MappingProxyType({})
     ranges: bool = True
+    composed: dict[tuple[int, float], Card] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +75,16 @@ def sketch_of(graph: Graph, plan: CellPlan, options: Options) -> Sketch:
 
 def even_cards(graph: Graph, plan: CellPlan, ways: Sequence[Way], options: Options) -> dict[int, Card]:
     """Compose the cards; those that straight edges join have their gradients at one height."""
-    usual, badges = usual_dtype(graph), options.badges or {}
+    usual, badges, composed = usual_dtype(graph), options.badges or {}, options.composed
 
     def compose(i: int, room: float = 0.0) -> Card:
+        if composed is None or graph.nodes[i].kind == "stub":
+            return composed_anew(i, room)
+        if (i, room) not in composed:
+            composed[i, room] = composed_anew(i, room)
+        return composed[i, room]
+
+    def composed_anew(i: int, room: float) -> Card:
         look: dict[str, Any] = {"ranges": options.ranges, "spacing": options.spacing}
         badge, inside = badges.get(i, ""), options.inside.get(i, ())
         return card_of(graph, i, options.detail, options.show, room, usual, badge, inside=inside, **look)

@@ -157,6 +157,7 @@ def width_of(runs: Iterable[Run], size: float) -> float:
     return fsum(width(run.text, font_size(run, size), run.face) for run in runs)
 
 
+@functools.lru_cache(maxsize=4096)
 def words(text: str, face: str = "sans") -> Runs:
     """Return plain text as one run; control characters and line breaks become spaces."""
     return (
