@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,23 @@ def device_array(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
     return pytest.importorskip("cupy").asarray
 
 
+def walk_as(size: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Walk with small arrays as they are, or as with large ones: products summed by einsum, sums in place."""
+    if size == "large":
+        monkeypatch.setattr(importlib.import_module("tinygraph.autodiff.backward"), "SMALL", 0)
+    return size
+
+
 @pytest.fixture(params=["small", "large"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Walk with small arrays as they are, and then as with large ones: products summed by einsum, sums in place."""
-    if request.param == "large":
-        monkeypatch.setattr(importlib.import_module("tinygraph.autodiff.backward"), "SMALL", 0)
-    return request.param
+    """A test that runs twice, see `walk_as`."""
+    return walk_as(request.param, monkeypatch)
+
+
+@pytest.fixture
+def each_size(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The same within one test, where thousands would be counted twice."""
+    return (walk_as(size, monkeypatch) for size in ("small", "large"))
 
 
 @pytest.fixture

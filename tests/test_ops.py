@@ -22,8 +22,9 @@ def test_every_op_has_samples_and_says_what_it_is():
         assert ">>>" in about.call.__doc__, name
 
 
-def test_first_derivative(case, size):
-    check_first(case)
+def test_first_derivative(case, each_size):
+    for _ in each_size:
+        check_first(case)
 
 
 def test_second_derivative(case):
@@ -43,10 +44,15 @@ def probe():
     del OPS["probe"]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_dtype_is_kept(case, dtype, probe, size):
+def test_dtype_is_kept(case, probe, each_size):
     """Float32 in, float32 out: forward, backward and backward of backward, on the way as well as at the end."""
-    identity, seen = probe
+    for _ in each_size:
+        for dtype in (np.float32, np.float16):
+            probe[1].clear()
+            check_dtype(case, dtype, *probe)
+
+
+def check_dtype(case, dtype, identity, seen):
     exact, epsilon = case.arrays(), float(np.finfo(dtype).eps)
     xs = [tensor(x.astype(dtype) if x.dtype.kind == "f" else x) for x in exact]
     value, y = case(*exact), case(*map(identity, xs))
@@ -86,8 +92,13 @@ def test_each_operand_alone(case):
             close(found, wanted, 1e-13, f"{case.name}: operand {i} alone")
 
 
-def test_another_array_type(case, device_array, size):
+def test_another_array_type(case, device_array, each_size):
     """Forward, backward and its own backward run on arrays that refuse to become NumPy's, to the same values."""
+    for _ in each_size:
+        check_device(case, device_array)
+
+
+def check_device(case, device_array):
     arrays = case.arrays()
     y = case(*arrays)
     g, kind = case.cotangent(y), type(device_array(np.ones(1)))
@@ -120,7 +131,7 @@ def test_another_array_type(case, device_array, size):
         same(found, wanted, "second derivative")
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arrays_and_tensors_give_the_same_bits(case, dtype):
-    arrays = case.arrays(dtype)
-    np.testing.assert_array_equal(case(*map(tensor, arrays)).data, case(*arrays))
+def test_arrays_and_tensors_give_the_same_bits(case):
+    for dtype in (np.float32, np.float64):
+        arrays = case.arrays(dtype)
+        np.testing.assert_array_equal(case(*map(tensor, arrays)).data, case(*arrays))

@@ -9,12 +9,19 @@ import sys
 import numpy as np
 import pytest
 
-from tinygraph.cli import main
+from tinygraph.cli import batchnorm, main
 from tinygraph.cli.batchnorm import read
 
 
 def run(*arguments):
     return main(["batchnorm", *map(str, arguments)])
+
+
+@pytest.fixture
+def nothing_drawn(monkeypatch):
+    """Leave the pictures and the lesson out, where a test is about what is read and printed."""
+    for writer in ("write_files", "write_lesson"):
+        monkeypatch.setattr(batchnorm, writer, lambda *_: None)
 
 
 def test_the_main_job_on_digits(tmp_path, capsys):
@@ -44,7 +51,7 @@ def test_the_main_job_on_digits(tmp_path, capsys):
     assert values["μ"] == [2, 1, 6]
 
 
-def test_verbose_prints_the_certificate_and_the_chart_of_the_data(tmp_path, capsys):
+def test_verbose_prints_the_certificate_and_the_chart_of_the_data(tmp_path, capsys, nothing_drawn):
     assert run("--batch", 16, "--out", tmp_path, "--verbose") == 0
     printed = capsys.readouterr().out
     assert printed.index("(4, 3)") < printed.index("(16, 64)") < printed.index("precision function")
@@ -60,7 +67,7 @@ def test_module_and_seed(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv", "headed.csv"])
-def test_input_files(tmp_path, ending, capsys):
+def test_input_files(tmp_path, ending, capsys, nothing_drawn):
     x = np.random.default_rng(0).normal(5, 2, (30, 4)).round(3)
     path = tmp_path / f"data.{ending}"
     {
@@ -82,7 +89,7 @@ def test_images(tmp_path, capsys):
     assert "mean₀,₂,₃ x" in capsys.readouterr().out
 
 
-def test_rows_as_they_are_found(tmp_path, capsys):
+def test_rows_as_they_are_found(tmp_path, capsys, nothing_drawn):
     """Fewer rows than are taken by default, in quotes, without names; an ending in capitals; a single image."""
     (tmp_path / "DATA.CSV").write_text('"1","2"\n"3","5"\n"4","4"\n')
     np.testing.assert_array_equal(read(tmp_path / "DATA.CSV"), [[1, 2], [3, 5], [4, 4]])
@@ -138,7 +145,7 @@ def test_nothing_is_unpickled(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_fused_op_that_is_wrong_fails_the_job(tmp_path, monkeypatch, capsys):
+def test_a_fused_op_that_is_wrong_fails_the_job(tmp_path, monkeypatch, capsys, nothing_drawn):
     import tinygraph.fused
 
     right = tinygraph.fused.batch_norm
