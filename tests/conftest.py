@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.cases import cases, composites
+from tests.cuda_on_cpu import cupy_on_cpu  # noqa: F401 - a fixture
 from tests.decoy import Decoy
 from tests.fused_cases import fresh, threads_of, way  # noqa: F401 - fixtures
 from tests.small_fashion import write_fashion

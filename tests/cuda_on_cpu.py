@@ -5,26 +5,32 @@ It stands in for `cupy` where there is a compiler for C++20 and no GPU. It prove
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import re
+import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import pytest
+
+from tests.decoy import Decoy, held
+from tinygraph.kernels import cuda
 
 SHIM = r"""
 #include <algorithm>
-#include <barrier>
 #include <cmath>
-#include <memory>
-#include <thread>
-#include <tuple>
+#include <type_traits>
+#include <ucontext.h>
 #include <utility>
-#include <vector>
 #define __device__
 #define __global__
 #define __launch_bounds__(n)
@@ -32,56 +38,90 @@ SHIM = r"""
 #define __align__(n)
 #define __shared__ static
 struct Three { unsigned x, y, z; };
-static thread_local Three threadIdx, blockIdx;
-static Three blockDim, gridDim;
-static std::unique_ptr<std::barrier<>> block;
-static std::vector<std::unique_ptr<std::barrier<>>> warps;
+static Three threadIdx, blockIdx, blockDim, gridDim;
 alignas(16) static unsigned char room[1 << 18];
-static double slots[1024];
+struct __half { _Float16 value; operator float() const { return value; } };
+static __half __float2half(float x) { return {_Float16(x)}; }
 template <typename P, typename Q> auto min(P p, Q q) { std::common_type_t<P, Q> a = p, b = q; return a < b ? a : b; }
-static int index() { return threadIdx.y * blockDim.x + threadIdx.x; }
-static void __syncthreads() { block->arrive_and_wait(); }
+template <typename P, typename Q> auto max(P p, Q q) { std::common_type_t<P, Q> a = p, b = q; return a > b ? a : b; }
+// Threads take turns: one runs until it has to wait for others.
+struct Barrier { unsigned need, have, turn; };
+struct Thread { ucontext_t context; Three place; bool done; };
+constexpr int MOST = 1024, STACK = 1 << 16;
+static Barrier block, warps[MOST / 32];
+static Thread threads[MOST];
+static char* stacks = new char[MOST * STACK];
+static ucontext_t scheduler;
+static int running;
+static double slots[MOST];
+static void (*kernel)(void*);
+static void* arguments;
+static void wait_at(Barrier& b) {
+    unsigned turn = b.turn;
+    if (++b.have == b.need) { b.have = 0; ++b.turn; }
+    while (b.turn == turn) swapcontext(&threads[running].context, &scheduler);
+}
+static void __syncthreads() { wait_at(block); }
 static double exchanged(double v, int from) {
-    slots[index()] = v;
-    warps[index() / 32]->arrive_and_wait();
-    double other = slots[from / 32 == index() / 32 ? from : index()];
-    warps[index() / 32]->arrive_and_wait();
+    int me = running;
+    slots[me] = v;
+    wait_at(warps[me / 32]);
+    double other = slots[from / 32 == me / 32 ? from : me];
+    wait_at(warps[me / 32]);
     return other;
 }
-static double __shfl_down_sync(unsigned, double v, int o) { return exchanged(v, index() + o); }
-static double __shfl_xor_sync(unsigned, double v, int o) { return exchanged(v, index() ^ o); }
+static double __shfl_down_sync(unsigned, double v, int o) { return exchanged(v, running + o); }
+static double __shfl_xor_sync(unsigned, double v, int o) { return exchanged(v, running ^ o); }
+static void begin() { kernel(arguments); threads[running].done = true; }
+static unsigned arrivals(int count) {  // what changes while not all wait for each other
+    unsigned n = block.have + 1024 * block.turn;
+    for (int w = 0; w * 32 < count; ++w) n += warps[w].have + 1024 * warps[w].turn;
+    for (int t = 0; t < count; ++t) n += threads[t].done;
+    return n;
+}
+static bool run_block(int count, bool backwards) {
+    block = {unsigned(count), 0, 0};
+    for (int w = 0; w * 32 < count; ++w) warps[w] = {unsigned(std::min(32, count - w * 32)), 0, 0};
+    for (int t = 0; t < count; ++t) {
+        getcontext(&threads[t].context);
+        threads[t].context.uc_stack = {stacks + t * STACK, 0, STACK};
+        threads[t].context.uc_link = &scheduler;
+        threads[t].place = {t % blockDim.x, t / blockDim.x, 0};
+        threads[t].done = false;
+        makecontext(&threads[t].context, begin, 0);
+    }
+    for (int left = count; left;) {
+        unsigned before = arrivals(count);
+        for (int i = left = 0; i < count; ++i) {
+            running = backwards ? count - 1 - i : i;
+            threadIdx = threads[running].place;
+            if (!threads[running].done) swapcontext(&scheduler, &threads[running].context);
+            left += !threads[running].done;
+        }
+        if (arrivals(count) == before) return false;
+    }
+    return true;
+}
 template <typename... P, size_t... I> void call(void (*f)(P...), void** a, std::index_sequence<I...>) {
     f(*static_cast<std::remove_const_t<P>*>(a[I])...);
 }
-template <typename... P> void launch(void (*f)(P...), unsigned* grid, unsigned* threads, void** a) {
+template <auto F> struct Call;
+template <typename... P, void (*F)(P...)> struct Call<F> {
+    static void run(void* a) { call(F, static_cast<void**>(a), std::index_sequence_for<P...>{}); }
+};
+#define LAUNCH(f) return launch(Call<f>::run, g, b, a);
+static bool launch(void (*f)(void*), unsigned* grid, unsigned* size, void** a) {
     gridDim = {grid[0], grid[1], 1};
-    blockDim = {threads[0], threads[1], 1};
-    unsigned count = threads[0] * threads[1];
-    block = std::make_unique<std::barrier<>>(count);
-    warps.clear();
-    for (unsigned w = 0; w < count; w += 32)
-        warps.push_back(std::make_unique<std::barrier<>>(std::min(32u, count - w)));
-    std::vector<std::jthread> all;
-    for (unsigned t = 0; t < count; ++t)
-        all.emplace_back([=] {
-            threadIdx = {t % threads[0], t / threads[0], 0};
-            for (unsigned b = 0; b < grid[0] * grid[1]; ++b) {
-                blockIdx = {b % grid[0], b / grid[0], 0};
-                call(f, a, std::index_sequence_for<P...>{});
-                __syncthreads();
-            }
-        });
+    blockDim = {size[0], size[1], 1};
+    kernel = f;
+    arguments = a;
+    for (unsigned b = 0; b < grid[0] * grid[1]; ++b) {
+        blockIdx = {b % grid[0], b / grid[0], 0};
+        if (!run_block(size[0] * size[1], b % 2)) return false;
+    }
+    return true;
 }
 """
-
-
-class ndarray(np.ndarray):  # noqa: N801 - NumPy's name
-    """NumPy's, under CuPy's name: contiguous memory has an address."""
-
-    data = property(lambda self: SimpleNamespace(ptr=self.ctypes.data))  # type: ignore[assignment]
-
-
-ndarray.__module__ = "cupy"
 
 
 class Kernel:
@@ -91,31 +131,42 @@ class Kernel:
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0) -> None:
         assert shared_mem <= self.max_dynamic_shared_size_bytes, "more shared memory than was asked for"
+        assert all(not isinstance(a, Decoy) or a.flags.c_contiguous for a in args)
         values = [
-            ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray)
+            ctypes.c_void_p(a.array.ctypes.data) if isinstance(a, Decoy)
+            else np.ctypeslib.as_ctypes_type(a.dtype)(a) if isinstance(a, np.generic)
             else ctypes.c_double(a) if isinstance(a, float) else ctypes.c_longlong(a)
             for a in args
         ]  # fmt: skip
-        assert all(a.flags.c_contiguous for a in args if isinstance(a, np.ndarray))
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(h) for h in values])
         sizes = [(ctypes.c_uint * 2)(*(*n, 1)[:2]) for n in (grid, block)]
-        self.function(*sizes, pointers)
+        assert self.function(*sizes, pointers), "threads wait for each other"
+
+
+FLAGS = ["-std=c++20", "-O1", "-fPIC", "-w"]
+FLAGS += ["-fno-gnu-unique"]  # what is static in a template is each library's own
+
+
+@functools.cache
+def compiled_shim(folder: Path) -> Path:
+    """Return a header that is compiled once, for all sources."""
+    path = folder / "shim.h"
+    path.write_text(SHIM)
+    subprocess.run(["g++", *FLAGS, "-x", "c++-header", "-o", f"{path}.gch", path], check=True)
+    return path
 
 
 class RawModule:
     def __init__(self, folder: Path, code: str, options: tuple[str, ...]) -> None:
         names = re.findall(r'extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(', code)
         code = re.sub(r"extern __shared__ .* room\[\];", "", code)
-        calls = [
-            f'extern "C" void launch_{n}(unsigned* g, unsigned* b, void** a) {{ launch({n}, g, b, a); }}\n'
-            for n in names
-        ]
+        calls = [f'extern "C" int launch_{n}(unsigned* g, unsigned* b, void** a) {{ LAUNCH({n}) }}\n' for n in names]
         path = folder / hashlib.sha256(code.encode()).hexdigest()
         if not path.with_suffix(".so").exists():
-            path.with_suffix(".cc").write_text(SHIM + code + "".join(calls))
-            flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-w", "-pthread"]
-            flags += ["-fno-gnu-unique"]  # what is static in a template is each library's own
-            subprocess.run(["g++", *flags, "-o", f"{path}.so", f"{path}.cc"], check=True, timeout=120)
+            code = code.replace("#include <cuda_fp16.h>\n", "")
+            path.with_suffix(".cc").write_text(code + "".join(calls))
+            shim = compiled_shim(folder)
+            subprocess.run(["g++", *FLAGS, "-shared", "-include", shim, "-o", f"{path}.so", f"{path}.cc"], check=True)
         self.library = ctypes.CDLL(f"{path}.so")
         self.kernels = {n: Kernel(self.library[f"launch_{n}"]) for n in names}
 
@@ -123,13 +174,47 @@ class RawModule:
         return self.kernels[name]
 
 
-def pretend_cupy(folder: Path, processors: int = 2) -> ModuleType:
-    """Return a module to be put in the place of `cupy`."""
+def empty(shape: Any, dtype: Any = float) -> Decoy:
+    """An array of numbers that nobody may read."""
+    return Decoy(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 1, dtype))
+
+
+@contextlib.contextmanager
+def pretend_cupy(folder: Path, processors: int = 2) -> Iterator[ModuleType]:
+    """Put a module in the place of `cupy`, whose arrays are Decoys; yield it."""
     cupy = ModuleType("cupy")
-    mine = lambda make: lambda *args, **params: make(*args, **params).view(ndarray)
+    made = lambda make: lambda x, *args: Decoy(make(held(x), *args))
     device = lambda number=0: SimpleNamespace(id=0, attributes={"MultiProcessorCount": processors})
+    runtime = SimpleNamespace(CUDARuntimeError=RuntimeError)
     vars(cupy).update(
-        ndarray=ndarray, empty=mine(np.empty), asarray=mine(np.asarray), ascontiguousarray=mine(np.ascontiguousarray),
-        RawModule=functools.partial(RawModule, folder), cuda=SimpleNamespace(Device=device),
+        ndarray=Decoy, empty=empty, ascontiguousarray=made(np.ascontiguousarray),
+        asarray=lambda x, dtype=None: Decoy(np.asarray(held(x), dtype)),
+        RawModule=functools.partial(RawModule, folder), cuda=SimpleNamespace(Device=device, runtime=runtime),
     )  # fmt: skip
-    return cupy
+    address = property(lambda self: SimpleNamespace(ptr=self.array.ctypes.data))
+    names = Decoy.__module__, Decoy.__name__
+    before = sys.modules.get("cupy")
+    with mock.patch.multiple(Decoy, create=True, data=address, __cuda_array_interface__={}):
+        Decoy.__module__, Decoy.__name__ = "cupy", "ndarray"
+        sys.modules["cupy"] = cupy
+        try:
+            yield cupy
+        finally:
+            Decoy.__module__, Decoy.__name__ = names
+            del sys.modules["cupy"]
+            if before:
+                sys.modules["cupy"] = before
+            for cache in (cuda.load_module, cuda.module_of, cuda.processor_count):
+                cache.cache_clear()
+
+
+@pytest.fixture
+def cupy_on_cpu(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A CuPy that runs CUDA on the CPU."""
+    if not shutil.which("g++"):
+        pytest.skip("g++ is not there")
+    folder = tmp_path_factory.getbasetemp() / "cuda"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.delenv("TINYGRAPH_FUSED", raising=False)
+    with pretend_cupy(folder) as cupy:
+        yield cupy

@@ -33,9 +33,15 @@ def source_of(package: str, stored: str, computed: str, width: int) -> str:
 @functools.cache
 def load_module(package: str, stored: str, computed: str, width: int) -> Any:
     """Return CuPy's module of a package's kernels."""
+    return module_of(source_of(package, stored, computed, width))
+
+
+@functools.cache
+def module_of(source: str, *options: str) -> Any:
+    """Return CuPy's module of a source, loaded once."""
     import cupy
 
-    return cupy.RawModule(code=source_of(package, stored, computed, width), options=("-std=c++17",))
+    return cupy.RawModule(code=source, options=("-std=c++17", *options))
 
 
 class Launch:
