@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygraph as tg
+from tinygraph.compiler import in_cuda
 
 PAGE = Path(__file__).parent / "compile.md"
 TEXT = """\
@@ -83,6 +84,23 @@ optimizer remembers, to what the step would have come to; a check that fails, su
 nothing. The first call of an optimizer that remembers something runs as it is. The learning rate and the other numbers
 among its options may change at each call: `optim.lr_scheduler` works, outside of the step. What looks at a value
 (`loss.item()`, LBFGS) is an error that names it. `tinygraph train --compile` and `Training(…, compile=True)` train so.
+
+## 7. On a GPU
+
+Arrays of CuPy get CUDA C, whatever `backend` is; CuPy compiles it at the first call, and keeps it on disk. With arrays
+on a GPU, `print(batch_norm.source)` shows what follows. The plan is the one above; a whole step is compiled so, too. It
+has not run on a GPU yet: the tests run every thread on the CPU, and nvcc takes every source.
+
+- A sweep is a function, and so is what is settled between two: a launch ends when all its blocks have.
+- A block has a part of the rows. Its threads stand in rows and columns; those of a column add up every so many values,
+  `join` adds up what they found, always in the same order, and the next function what the blocks found. There are no
+  atomics: equal inputs give equal bits.
+- float16 is read and written, and computed with in float32. Arrays may have any strides: what is not contiguous is
+  copied.
+- Products, convolutions and what else is no kernel are calls of CuPy. A function that calls CuPy itself runs as it is.
+
+```cpp
+{cuda}```
 """
 
 
@@ -116,6 +134,7 @@ def main() -> None:
             closed=f"{derivation.closed[0].name_tex} = {derivation.closed[0].tex}",
             numpy=kernels(made["numpy"].source),
             numba=kernels(made["numba"].source),
+            cuda="\n".join(in_cuda.Writer(kernel).source for kernel in made["numba"].plan()[0].program.kernels),
         ),
         encoding="utf-8",
     )

@@ -9,7 +9,9 @@ import argparse
 import contextlib
 import functools
 import math
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 import tinygraph as tg
 from tinygraph.compiler import compiled as module
 from tinygraph.compiler import elementary, launch
+from tinygraph.kernels.arrays import to_numpy
 
 UNARY: list[Callable[[Any], Any]] = [
     tg.tanh, tg.square, lambda x: tg.exp(tg.tanh(x)), tg.relu, tg.sigmoid, tg.abs, lambda x: tg.sqrt(x * x + 0.5),
@@ -71,12 +74,14 @@ def broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return int(np.prod(shape)) <= 4 * max(int(np.prod(a)), int(np.prod(b)))
 
 
-def results(function: Callable[..., Any], arrays: list[np.ndarray], dtype: str) -> list[np.ndarray]:
+def results(
+    function: Callable[..., Any], arrays: list[np.ndarray], dtype: str, library: str = "numpy"
+) -> list[np.ndarray]:
     """Return the value and all gradients."""
-    leaves = [tg.Tensor(x.astype(dtype)) for x in arrays]
+    leaves = [tg.Tensor(tg.asarray(x.astype(dtype), library)) for x in arrays]
     y = function(*leaves)
-    seed = np.cos(np.arange(y.size)).reshape(y.shape).astype(dtype)
-    return [y.data, *tg.grad(y, leaves, seed, allow_unused=True, materialize_grads=True)]
+    seed = tg.asarray(np.cos(np.arange(y.size)).reshape(y.shape).astype(dtype), library)
+    return [to_numpy(a) for a in (y.data, *tg.grad(y, leaves, seed, allow_unused=True, materialize_grads=True))]
 
 
 def check(seed: int, backend: str) -> str:
@@ -84,11 +89,13 @@ def check(seed: int, backend: str) -> str:
     rng = np.random.default_rng(seed)
     function, shapes = random_function(rng)
     arrays = [rng.standard_normal(s) for s in shapes]
-    made = module.Compiled(function, backend)
+    library = "cupy" if backend == "cuda" else "numpy"
+    made = module.Compiled(function, "numpy" if backend == "cuda" else backend)
     with np.errstate(all="ignore"):
         exact = results(function, arrays, "f8")
         for dtype, digits in (("f8", 1e-10), ("f4", 2e-5)):
-            ours, eager = results(made, arrays, dtype), results(function, arrays, dtype)
+            ours, eager = results(made, arrays, dtype, library), results(function, arrays, dtype)
+            assert made.versions and not made.unprinted
             for k, (a, b, c) in enumerate(zip(ours, exact, eager, strict=True)):
                 size = np.abs(b).max(initial=1e-3) + 1e-3
                 error, theirs = np.abs(a - b).max(initial=0), np.abs(c - b).max(initial=0)
@@ -136,23 +143,40 @@ def numba_in_python() -> Iterator[None]:
         launch.library, launch.run_on_all = before
 
 
+@contextlib.contextmanager
+def cuda_on_the_cpu() -> Iterator[None]:
+    """Run CUDA sources without a GPU, in blocks of 32 threads: ``python -m tests.random_sums --backend cuda``."""
+    from tests.cuda_on_cpu import pretend_cupy  # a script finds it only from the folder above
+
+    before = launch.THREADS, launch.BLOCKS, launch.WORK
+    launch.THREADS, launch.BLOCKS, launch.WORK = 32, 5, 1
+    try:
+        with tempfile.TemporaryDirectory() as folder, pretend_cupy(Path(folder)):
+            yield
+    finally:
+        launch.THREADS, launch.BLOCKS, launch.WORK = before
+
+
+WAYS = {"numpy": contextlib.nullcontext, "numba": numba_in_python, "cuda": cuda_on_the_cpu}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--backend", default="numpy")
+    parser.add_argument("--backend", default="numpy", choices=("numpy", "numba", "cuda"))
     options = parser.parse_args()
     module.SMALL = 0
     bad = 0
-    for seed in range(options.first, options.first + options.count):
-        try:
-            with contextlib.nullcontext() if options.backend == "numpy" else numba_in_python():
+    with WAYS[options.backend]():
+        for seed in range(options.first, options.first + options.count):
+            try:
                 message = check(seed, options.backend)
-        except Exception as error:
-            message = f"seed {seed}: {type(error).__name__}: {error}"
-        if message:
-            bad += 1
-            print(message)
+            except Exception as error:
+                message = f"seed {seed}: {type(error).__name__}: {error}"
+            if message:
+                bad += 1
+                print(message)
     print(f"{options.count} functions, {bad} differ")
 
 

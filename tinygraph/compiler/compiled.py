@@ -13,30 +13,39 @@ import numpy as np
 
 from tinygraph.compiler.keys import Slot, Surroundings, differences, flatten, frozen, mode_of, named
 from tinygraph.compiler.plan import ProgramPlan
+from tinygraph.compiler.standin import CompileError
 from tinygraph.compiler.state import State
 from tinygraph.compiler.version import Version
 from tinygraph.compiler.whole import FirstStep, WholeState, WholeVersion
 from tinygraph.engine.context import CONTEXT
+from tinygraph.engine.errors import library_of
 from tinygraph.engine.lazy_import import install_hint
-from tinygraph.engine.tensor import Tensor
+from tinygraph.engine.tensor import Tensor, array_of
+from tinygraph.kernels.arrays import backend_of
 from tinygraph.kernels.jit import load_numba
 
 __all__ = ["Compiled", "compile"]
 
 SMALL = 1 << 12  # elements below which the function itself is faster
 BACKENDS = ("numpy", "numba")
+LIBRARIES = ("numpy", "cupy")  # whose arrays have kernels
 FORMS = {n: (tuple(map(Slot, range(n))), dict[str, Any]()) for n in range(1, 9)}  # of n arrays, and nothing else
+
+
+class NotPrinted(Exception):
+    """There is no CUDA C for a function: it is called as it is."""
 
 
 class Compiled:
     """A function and its kernels; `compile` makes it. It is called as the function is.
 
     Kernels are made for each key: shapes, dtypes, which gradients are wanted, and the values of what is no array. A
-    call whose arrays all have fewer than 4096 elements goes to the function itself.
+    call whose arrays all have fewer than 4096 elements goes to the function itself. Arrays of CuPy get CUDA C, whatever
+    the backend is.
 
     Args:
         function: the function.
-        backend: "numba" or "numpy".
+        backend: "numba" or "numpy", for arrays of NumPy.
         whole: whether it is a training step, of which all is compiled, however small.
 
     Attributes:
@@ -55,6 +64,7 @@ class Compiled:
         self.function, self.backend, self.whole = function, backend, whole
         self.surroundings = Surroundings(function)
         self.versions: dict[Any, list[Version]] = {}
+        self.unprinted: set[Any] = set()  # keys for which the function itself is called
         self.reasons: list[str] = []
         self.lock = threading.RLock()
 
@@ -65,25 +75,31 @@ class Compiled:
         if form is None or self.whole or not all(isinstance(x, Tensor) or type(x) is np.ndarray for x in args):
             arrays = []
             form = flatten((args, kwargs), arrays, self.whole)
-        size = 0
+        size, kinds = 0, set()
         for x in arrays:
             data = x._data if isinstance(x, Tensor) else x
             if type(data) is float:  # a number of a whole step
                 continue
-            if type(data) is not np.ndarray or not data.size or not data.dtype.isnative or data.dtype.char in "gFDG":
-                return self.function(*args, **kwargs)  # another library's, or a stand-in, or what has no kernels
+            kinds.add(library := "numpy" if type(data) is np.ndarray else library_of(data))
+            if library not in LIBRARIES or hasattr(data, "has_no_elements"):
+                return self.function(*args, **kwargs)  # another library's, or a stand-in
+            if not data.size or not data.dtype.isnative or data.dtype.char in "gFDG":
+                return self.function(*args, **kwargs)  # what has no kernels
             size = max(size, data.size)
-        if size < SMALL and not self.whole:
+        if len(kinds) > 1 or (size < SMALL and not self.whole):
             return self.function(*args, **kwargs)
+        backend = "cuda" if "cupy" in kinds else self.backend
         try:
-            version = self.version(form, arrays)
-        except FirstStep:
+            version = self.version(form, arrays, backend)
+        except (FirstStep, NotPrinted):
             return self.function(*args, **kwargs)
-        if version.leaves and any(isinstance(x, Tensor) and x.node in version.leaves for x in arrays):
-            return self.function(*args, **kwargs)  # one tensor in two roles
+        if version.is_mixed or (
+            version.leaves and any(isinstance(x, Tensor) and x.node in version.leaves for x in arrays)
+        ):
+            return self.function(*args, **kwargs)  # of two libraries, or one tensor in two roles
         return version(arrays)
 
-    def version(self, form: Any, arrays: Sequence[Any]) -> Version:
+    def version(self, form: Any, arrays: Sequence[Any], backend: str) -> Version:
         """Return the version for arguments of such a form, made when it is first needed."""
         recording = CONTEXT.get().recording
         kinds = [
@@ -93,17 +109,27 @@ class Compiled:
             for x in arrays
         ]
         what = None if form is FORMS.get(len(arrays)) else frozen(form)
-        key = tuple(kinds), what, recording, self.surroundings.key()
+        key = tuple(kinds), what, recording, backend, self.surroundings.key()
         for version in self.versions.get(key, ()):
             if version.is_valid(arrays):
                 return version
+        if key in self.unprinted:
+            raise NotPrinted
         with self.lock:
             for version in self.versions.get(key, ()):  # another thread was first
                 if version.is_valid(arrays):
                     return version
             facts = dict(self.facts(form, arrays, recording))
             make, state = (WholeVersion, WholeState) if self.whole else (Version, State)
-            version = make(self.function, form, arrays, self.backend, state(self.surroundings.objects(form)))
+            try:
+                version = make(self.function, form, arrays, backend, state(self.surroundings.objects(form)))
+            except CompileError:
+                raise
+            except Exception as error:
+                if backend != "cuda":
+                    raise
+                self.unprinted.add(key)  # CuPy's arrays among stand-ins, or a type that CUDA C has not
+                raise NotPrinted from error
             self.reasons.append(self.reason(facts))
             version.facts, version.number = facts, len(self.reasons)
             self.versions.setdefault(key, []).append(version)
@@ -142,6 +168,11 @@ class Compiled:
         """
         return "\n".join(f"{i}. {reason}" for i, reason in enumerate(self.reasons, 1))
 
+    @property
+    def every(self) -> list[Version]:
+        """All versions, in the order in which they were made."""
+        return sorted((v for versions in self.versions.values() for v in versions), key=lambda v: v.number)
+
     def plan(self) -> list[ProgramPlan]:
         """Return, for each version, its kernels and calls: sweeps, and bytes that are read and written.
 
@@ -149,8 +180,7 @@ class Compiled:
             A `tinygraph.compiler.plan.ProgramPlan` for each version, in the order in which they were made.
         """
         name = getattr(self.function, "__name__", "function")
-        every = sorted((v for versions in self.versions.values() for v in versions), key=lambda v: v.number)
-        return [ProgramPlan(f"{name}: {v.about()}", v.program) for v in every]
+        return [ProgramPlan(f"{name}: {v.about()}", v.program) for v in self.every]
 
     def draw(self, path: str | os.PathLike[str], *, theme: str = "light") -> Path:
         """Draw the plan: a box for each kernel, in it a band for each sweep over memory, a picture for each version.
@@ -188,13 +218,13 @@ class Compiled:
         """Forget all versions; the next call traces again."""
         with self.lock:
             self.versions.clear()
+            self.unprinted.clear()
             self.reasons.clear()
 
     @property
     def source(self) -> str:
         """The source of all kernels; for each version, a comment says what it is for."""
-        every = sorted((v for versions in self.versions.values() for v in versions), key=lambda v: v.number)
-        return "\n\n".join(f"# {v.number}. {v.about()}\n\n{v.program.source}" for v in every)
+        return "\n\n".join(f"# {v.number}. {v.about()}\n\n{v.program.source}" for v in self.every)
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, self.plan())) or repr(self)
@@ -214,7 +244,8 @@ def describe(x: Any, arrays: Sequence[Any], recording: bool) -> str:
         if type(array) is float:
             return "a number"
         wanted = isinstance(array, Tensor) and recording and array.requires_grad
-        return f"{array.dtype}[{','.join(map(str, array.shape))}]" + " with gradient" * wanted
+        of_cupy = " of CuPy" * (backend_of(array_of(array)) == "cupy")
+        return f"{array.dtype}[{','.join(map(str, array.shape))}]{of_cupy}" + " with gradient" * wanted
     if isinstance(x, tuple | list):
         return f"({', '.join(describe(item, arrays, recording) for item in x)})"
     if isinstance(x, dict):
@@ -244,8 +275,8 @@ def compile(  # noqa: A001 - PyTorch's name
     Args:
         function: takes arrays, Tensors, numbers, and tuples, lists and dicts of them; returns a Tensor or an array, or
             a tuple, list or dict of them. It must not change anything outside, but for what ``whole`` names.
-        backend: "numba" (compiled loops) or "numpy" (calls of NumPy on blocks that stay in the cache); None takes
-            Numba where it is installed.
+        backend: for arrays of NumPy, "numba" (compiled loops) or "numpy" (calls of NumPy on blocks that stay in the
+            cache); None takes Numba where it is installed. Arrays of CuPy get kernels of CUDA C in any case.
         whole: whether the function is a training step. It may use any optimizer but LBFGS, which looks at values.
 
     Returns:

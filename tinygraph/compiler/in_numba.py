@@ -14,7 +14,6 @@ from tinygraph.compiler.algebra import Expression
 from tinygraph.compiler.in_numba_loop import BEGIN, Innermost, joined, spelled
 from tinygraph.compiler.kernel import Kernel, Step
 from tinygraph.compiler.loops import Loop
-from tinygraph.compiler.trace import BACK
 
 ROWS = 64  # so many vectors are added up in their own precision, in a sweep whose rows are finished one by one
 
@@ -30,7 +29,6 @@ class Writer:
     def __init__(self, kernel: Kernel) -> None:
         self.k, self.space = kernel, kernel.space
         self.F = "np.float64" if kernel.wide else "F"
-        self.early = self.find_early()
         self.own: dict[str, tuple[list[str], str]] = {}
         self.shared: dict[str, tuple[list[str], str]] = {}
         self.met = [kernel.met(s) for s in range(kernel.sweeps)]
@@ -42,25 +40,10 @@ class Writer:
 
     # Where small values are.
 
-    def find_early(self) -> set[Expression]:
-        """Return the values that are known from the start, and are better found block by block."""
-        early: set[Expression] = set()
-        if max((s for s, _ in self.k.at.values()), default=0):  # threads wait for each other: one settles for all
-            return early
-        for e in reversed(self.k.order):
-            users = [u for u in self.k.users[e] if not self.k.is_full(u) and self.k.at[u] == (0, 0)]
-            if self.k.at[e] == (0, 0) and self.space.shared in e.axes and early.issuperset(users):
-                early.add(e)
-        return early
-
-    def is_early(self, e: Expression) -> bool:
-        """Whether a value is found block by block although it is known from the start."""
-        return e in self.early
-
     def at(self, kind: str, e: Expression, sweep: int) -> tuple[str, list[str]]:
         """Return the array of a small value (v), or of its high (h) or low (l) part, and how it is indexed."""
         p, step = self.space.shared, self.k.at[e]
-        local = step[0] == sweep and (step[1] > 0 or self.is_early(e))
+        local = step[0] == sweep and (step[1] > 0 or e in self.k.early)
         loops = [a for a in self.k.in_order(e.axes) if not (local and a in self.space.front)]
         name = self.k.name(e, kind) + "_all" * (step[1] > 0 and not local)
         lengths = ["each" if local and a == p else f"n{a}" for a in loops] or ["1"]
@@ -82,17 +65,9 @@ class Writer:
         self.shared[name] = (["parts", *(f"n{a}" for a in loops)], "float64")
         return name, ["part", *(f"i{a}" for a in loops)]
 
-    def is_short(self, r: Expression) -> bool:
-        """Whether parts of a sum may be added up in the precision of full values.
-
-        Not inputs of the way forward: they may lie far from 0, and their mean may be taken off.
-        """
-        x = r.args[0]
-        return r.op == "sum" and not self.k.wide and not (x.op == "in" and x.info[0].depth < BACK)
-
     def is_buffered(self, r: Expression) -> bool:
         """Whether a sum over rows that are finished one by one has a vector for some of them."""
-        return self.is_short(r) and self.space.shared in r.over and bool(self.space.front) and bool(r.axes)
+        return self.k.is_short(r) and self.space.shared in r.over and bool(self.space.front) and bool(r.axes)
 
     def buffer(self, r: Expression) -> tuple[str, list[str]]:
         """Return that vector, and how it is indexed."""
@@ -104,21 +79,10 @@ class Writer:
 
     def settle(self, step: Step, early: bool = False) -> None:
         """Compute all small values that are known now, in as few loops as there are sets of axes."""
-        groups: dict[tuple[Loop, ...], list[Expression]] = defaultdict(list)
-        for e in self.k.settled(step):
-            if self.is_early(e) == early:
-                groups[self.k.in_order(e.axes)].append(e)
-        now = {e for group in groups.values() for e in group}
+        groups = self.k.groups(step, early)
         if not step[1]:
-            self.join_parts([e for e in self.k.order if e in now and e.over and e not in self.k.direct])
-        ready: set[Expression] = set()
-        while groups:
-            axes = self.next_group(groups, now - ready)
-            some = groups[axes]
-            ready.update(some)
-            groups[axes] = [e for e in groups[axes] if e not in some]
-            if not groups[axes]:
-                del groups[axes]
+            self.join_parts([r for _, some in groups for r in some if not self.k.is_computed(r)])
+        for axes, some in groups:
             self.settle_loops(axes, some, step, step[1] > 0 or early)
 
     def join_parts(self, totals: Sequence[Expression]) -> None:
@@ -136,35 +100,12 @@ class Writer:
                     self.w(joined(r, first, part))
             self.indent = start
 
-    def next_group(
-        self, groups: dict[tuple[Loop, ...], list[Expression]], waiting: set[Expression]
-    ) -> tuple[Loop, ...]:
-        """Return the loops of a group that waits for no other; split one where all wait for each other."""
-        for axes, group in groups.items():
-            if all(a not in waiting or a in group for e in group if self.reads(e) for a in e.args):
-                return axes
-        for axes, group in groups.items():
-            free = list[Expression]()
-            for e in group:
-                if not self.reads(e) or all(a not in waiting or a in free for a in e.args):
-                    free.append(e)
-            if free:
-                rest = [e for e in group if e not in free]
-                groups[axes] = free
-                groups[(*axes, -1 - len(groups))] = rest  # a name of its own; its loops are the same
-                return axes
-        raise AssertionError("no small value is free")
-
-    def reads(self, e: Expression) -> bool:
-        """Whether a small value is computed from its operands, and not picked up where it was added up."""
-        return not e.over or e in self.k.direct
-
     def settle_loops(self, axes: Sequence[Loop], found: list[Expression], step: Step, local: bool) -> None:
         """Write the loops that compute small values with the same axes."""
         start, names = self.indent, dict[Expression, str]()
         p = self.space.shared
         for a in axes:
-            if a >= 0 and not (local and a in self.space.front):
+            if not (local and a in self.space.front):
                 self.w(f"for i{a} in range({'start, stop' if local and a == p else f'n{a}'}):")
                 self.indent += 1
         for e in found:
@@ -319,7 +260,7 @@ class Writer:
             for r in totals:
                 if k.at[r] == (s, passes + 1):
                     self.w(f"{self.total(r)[0]}[:] = {BEGIN[r.op]}")
-            if passes or self.early:
+            if passes or k.early:
                 self.settle((s, passes), not passes)
             self.write_pass((s, passes))
         self.empty_buffers([r for r in totals if self.is_buffered(r) and k.is_full(r.args[0])])

@@ -146,7 +146,7 @@ class Innermost:
                 self.add_number(r, u)
             return
         w, total = self.body.append, f"{self.k.name(r, 'r')}_0"
-        short = self.writer.is_short(r)
+        short = self.k.is_short(r)
         place = self.writer.buffer(r) if self.writer.is_buffered(r) else self.writer.total(r)
         spot = self.row(*place, 0)
         w(f"{total} = {spot}")
@@ -167,7 +167,7 @@ class Innermost:
             self.begin.append(f"{total} = np.int32({'-' * (which == 'max')}{LOWEST})")
             self.body.append(f"{total} = {which}({total}, rank({self.value(r.args[0], u)}))")
             self.after.append(joined(r, spot, f"np.float64(unrank({total}))"))
-        elif self.writer.is_short(r):
+        elif self.k.is_short(r):
             self.begin.append(f"{total} = F(0)")
             self.body.append(joined(r, total, self.value(r.args[0], u)))
             self.after.append(joined(r, spot, f"np.float64({total})"))
@@ -180,7 +180,7 @@ class Innermost:
         """Write the loop."""
         w, j = self.writer.w, self.j
         first, last = ("start", "stop") if j == self.writer.space.shared else ("", f"n{j}")
-        cut = any(j in r.over and self.writer.is_short(r) for r in sums)
+        cut = any(j in r.over and self.k.is_short(r) for r in sums)
         self.origin = "first" if cut else first
         for r in sums:
             self.add_up(r)

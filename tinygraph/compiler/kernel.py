@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tinygraph.compiler.algebra import Expression, Loops, below
 from tinygraph.compiler.loops import Loop, Order
 from tinygraph.compiler.schedule import Clock, Plan
+from tinygraph.compiler.trace import BACK
 from tinygraph.compiler.values import Value
 
 Step = tuple[int, int]  # the numbers of a sweep and of a pass in it
@@ -65,6 +66,19 @@ class Kernel:
         works = any(self.at[e][0] == last and (self.is_full(e) or self.at[e][1]) for e in self.order)
         works |= any(self.at[e][0] == last and self.is_whole(v) for v, e in self.targets)
         self.sweeps = max(last + works, 1)
+        self.early = set() if last else self.find_early()
+
+    def find_early(self) -> set[Expression]:
+        """Return the values that are known from the start, and are better found block by block.
+
+        Only where there is one sweep: where blocks wait for each other, one settles for all.
+        """
+        early: set[Expression] = set()
+        for e in reversed(self.order):
+            users = [u for u in self.users[e] if not self.is_full(u) and self.at[u] == (0, 0)]
+            if self.at[e] == (0, 0) and self.space.shared in e.axes and early.issuperset(users):
+                early.add(e)
+        return early
 
     @property
     def wide(self) -> bool:
@@ -97,6 +111,44 @@ class Kernel:
     def settled(self, step: Step) -> list[Expression]:
         """Return the small values that are known after a pass."""
         return [e for e in self.order if not self.is_full(e) and self.at[e] == step and e.op not in GIVEN]
+
+    def groups(self, step: Step, early: bool = False) -> list[tuple[Order, list[Expression]]]:
+        """Return the small values that are known after a pass by their loops, in groups that wait for no later one."""
+        left = [e for e in self.settled(step) if (e in self.early) == early]
+        groups: list[tuple[Order, list[Expression]]] = []
+        while left:
+            loops = dict.fromkeys(self.in_order(e.axes) for e in left)
+            for axes in loops:
+                some = self.free_of(axes, left)
+                if len(some) == sum(self.in_order(e.axes) == axes for e in left):
+                    break
+            else:  # all wait for each other
+                axes, some = next((a, found) for a in loops if (found := self.free_of(a, left)))
+            groups.append((axes, some))
+            left = [e for e in left if e not in some]
+        return groups
+
+    def free_of(self, axes: Order, left: Iterable[Expression]) -> list[Expression]:
+        """Return those of some values, with these loops, that wait for none of the others."""
+        waiting, free = dict.fromkeys(left), list[Expression]()
+        for e in waiting:
+            if self.in_order(e.axes) == axes and not any(
+                a in waiting and a not in free for a in e.args if self.is_computed(e)
+            ):
+                free.append(e)
+        return free
+
+    def is_computed(self, e: Expression) -> bool:
+        """Whether a small value is computed from its operands, and not picked up where it was added up."""
+        return not e.over or e in self.direct
+
+    def is_short(self, r: Expression) -> bool:
+        """Whether parts of a sum may be added up in the precision of full values.
+
+        Not inputs of the way forward: they may lie far from 0, and their mean may be taken off.
+        """
+        x = r.args[0]
+        return r.op == "sum" and not self.wide and not (x.op == "in" and x.info[0].depth < BACK)
 
     def met(self, sweep: int) -> set[Expression]:
         """Return the small values that full values meet in the passes of a sweep."""

@@ -10,19 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.compiler import in_numba, in_numpy
+from tinygraph.compiler import in_cuda, in_numba, in_numpy
 from tinygraph.compiler.cache import library
 from tinygraph.compiler.kernel import Kernel
 from tinygraph.compiler.loops import Order
 from tinygraph.compiler.values import Value
 from tinygraph.engine.types import Array
 from tinygraph.fused.normalization import marked_writable
+from tinygraph.kernels.cuda import module_of
 from tinygraph.kernels.threads import piece_count, run_on_all, share, split_evenly
 
 BLOCK = 1 << 16  # elements of a block of NumPy's calls: a few such arrays stay in the cache
 LARGE = 1 << 22  # elements that overflow the cache which cores share
 SPAN = 3072  # values that lie one after another in a part that fits into the cache of one core
 SHORT = 512  # a run of fewer values makes such parts worthwhile sooner
+THREADS = 256  # of a block on a GPU
+BLOCKS = 512  # of a sweep, where there is work for so many; on all GPUs the same, since sums depend on it
+WORK = 4  # values that a thread should have at least
 
 
 class Launch:
@@ -123,6 +127,62 @@ class NumbaLaunch(Launch):
                 arrays[v] = arrays[v].astype(v.dtype)
 
 
+class CudaLaunch(Launch):
+    """Runs a kernel of CUDA C on arrays of CuPy; they are contiguous."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        writer = in_cuda.Writer(kernel)
+        self.source, length = writer.source, self.space.length
+        columns = self.count_columns(writer.kept)
+        tiles = -(-math.prod(length[a] for a in writer.kept) // columns)
+        others = math.prod(length[a] for a in writer.others)
+        turn = self.size // max(self.turns * others, 1) if writer.front else 1  # values of a block at a time
+        self.threads = min(THREADS, max(32, 1 << (-(-turn // WORK) - 1).bit_length())) if writer.front else THREADS
+        most = max(BLOCKS * THREADS // self.threads // (tiles * others), 1)
+        if not writer.front:
+            most = min(most, -(-self.turns // (self.threads // columns * WORK)))
+        each, parts = split_evenly(max(self.turns, 1), max(1, min(most, self.turns)))
+        sizes = {f"n{a}": length[a] for a in self.space.order}
+        sizes |= {"each": each, "parts": parts, "tiles": tiles, "blocks": parts * others * tiles}
+        self.scratch = {name: math.prod(sizes[n] for n in lengths) for name, lengths in writer.scratch.items()}
+        size = np.int32 if writer.size_type == "int" else np.int64
+        self.given: dict[str, Any] = {name: size(n) for name, n in sizes.items()}
+        self.given |= {f"k{i}": float(c) for i, c in enumerate(kernel.consts)}
+        self.functions = [(f.name, *self.grid(f, sizes["blocks"]), f.args) for f in writer.functions]
+
+    def count_columns(self, loops: Order) -> int:
+        """Return how many columns the threads of a block stand in: as ``columns_of`` in the source."""
+        return min(32, 1 << (math.prod(self.space.length[a] for a in loops) - 1).bit_length())
+
+    def grid(self, function: in_cuda.Function, blocks: int) -> tuple[tuple[int], tuple[int]]:
+        """Return how many blocks run a function, and of how many threads."""
+        if not function.settles:
+            return (blocks,), (self.threads,)
+        places = math.prod(self.space.length[a] for a in function.loops)
+        return (-(-places // (self.count_columns(function.loops) if function.has_sums else THREADS)),), (THREADS,)
+
+    def __call__(self, arrays: dict[Value, Array]) -> None:
+        """Run the kernel."""
+        import cupy
+
+        given = dict(self.given)
+        for i, (v, _) in enumerate(self.kernel.leaves):
+            given[f"x{i}"] = cupy.ascontiguousarray(arrays[v])
+        for i, (v, _) in enumerate(self.kernel.targets):
+            given[f"y{i}"] = arrays[v] = cupy.empty(v.shape, v.dtype)
+        scratch, start = cupy.empty(sum(self.scratch.values())), 0
+        for name, n in self.scratch.items():
+            given[name], start = scratch[start : start + n], start + n
+        self.run(given)
+
+    def run(self, given: dict[str, Any]) -> None:
+        """Launch the functions, one after another, with what is ``given`` under the names of their parameters."""
+        module = module_of(in_cuda.HEAD + self.source, "-fmad=false")
+        for name, grid, block, args in self.functions:
+            module.get_function(name)(grid, block, tuple(given[a] for a in args))
+
+
 def stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype in which a kernel sees an array: Numba has no float16."""
     return np.dtype(np.float32) if dtype.char == "e" else dtype
@@ -135,7 +195,7 @@ def laid_out(x: Array, split: Any, turned: Any, ones: Any) -> Array:
     return x if x.shape == ones else x.reshape(ones)
 
 
-LAUNCHES: dict[str, Callable[[Kernel], Launch]] = {"numpy": NumpyLaunch, "numba": NumbaLaunch}
+LAUNCHES: dict[str, Callable[[Kernel], Launch]] = {"numpy": NumpyLaunch, "numba": NumbaLaunch, "cuda": CudaLaunch}
 
 
 @functools.cache

@@ -6,7 +6,6 @@ reductions gave.
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from tinygraph.compiler.schedule import plan_kernels
 from tinygraph.compiler.trace import BACK
 from tinygraph.compiler.values import VIEWS, Value
 from tinygraph.engine.types import Array
+from tinygraph.kernels.arrays import asarray
 
 Arrays = dict[Value, Array]
 
@@ -41,7 +41,7 @@ class Program:
 
     Args:
         results: what is wanted, forward and backward; the upstream gradient of output k has a depth of BACK · (k + 1).
-        backend: "numpy" or "numba".
+        backend: "numpy", "numba" or "cuda".
     """
 
     def __init__(self, results: Sequence[Value], backend: str) -> None:
@@ -83,7 +83,7 @@ class Program:
             while base.op in VIEWS:
                 base = base.args[0]
             if v.op == "call" or (v.op in VIEWS and (base.is_array or base.op == "const" or v not in results)):
-                steps.append(Step(v.depth, [a for a in v.args if a.op != "const"], [v], Call(v)))
+                steps.append(Step(v.depth, [a for a in v.args if a.op != "const"], [v], Call(v, self.array)))
                 stack += v.args
                 continue
             roots[v] = None
@@ -109,6 +109,14 @@ class Program:
                 )
         return steps
 
+    def array(self, v: Value, arrays: Arrays) -> Any:
+        """Return the array of a value; a number becomes one."""
+        return self.on_device(np.full(v.shape, v.facts["value"], v.dtype)) if v.op == "const" else arrays[v]
+
+    def on_device(self, x: Any) -> Any:
+        """Return an array where kernels look for it: an array of NumPy goes to the GPU, if they run there."""
+        return asarray(x, "cupy") if self.backend == "cuda" and isinstance(x, np.ndarray) else x
+
     def run(self, way: int, arrays: Arrays) -> None:
         """Run the steps of a way."""
         for step in self.ways.get(way, ()):
@@ -128,18 +136,21 @@ class Program:
 
 
 class Call:
-    """A call of NumPy, or of an op."""
+    """A call of NumPy, or of an op; ``array`` finds the array of a value."""
 
-    def __init__(self, v: Value) -> None:
-        self.v = v
-        self.compute = self.view if v.op in VIEWS else functools.partial(call, v)
+    def __init__(self, v: Value, array: Callable[[Value, Arrays], Any]) -> None:
+        self.v, self.array = v, array
+        self.compute = self.view if v.op in VIEWS else self.call
         self.name: str = v.op if v.op in VIEWS else getattr(v.facts["function"], "name", "copy")
 
     def view(self, arrays: Arrays) -> Any:
         """Return the array in another shape, or order of axes."""
-        x = self.v.args[0]
-        array = arrays[x] if x.op != "const" else np.full(x.shape, x.facts["value"], x.dtype)
-        return viewed(self.v, array)
+        return viewed(self.v, self.array(self.v.args[0], arrays))
+
+    def call(self, arrays: Arrays) -> Any:
+        """Return what the function makes of arrays and numbers."""
+        given = [arrays[a] if a.op != "const" else self.array(a, arrays)[()] for a in self.v.args]
+        return self.v.facts["function"](given)
 
     def __call__(self, arrays: Arrays) -> None:
         """Compute the value."""
@@ -151,12 +162,6 @@ def viewed(v: Value, array: Array) -> Array:
     if v.op == "transpose":
         return array.transpose(v.facts["axes"])
     return array.reshape(v.shape) if v.op == "reshape" else np.broadcast_to(array, v.shape)
-
-
-def call(v: Value, arrays: Arrays) -> Any:
-    """Return what a function makes of arrays and numbers."""
-    given = [arrays[a] if a.op != "const" else np.full(a.shape, a.facts["value"], a.dtype)[()] for a in v.args]
-    return v.facts["function"](given)
 
 
 def part(v: Value, k: int, results: Sequence[Value]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from tinygraph.engine.errors import INSIDE, clean
+from tinygraph.engine.errors import INSIDE, clean, library_of
 from tinygraph.engine.tensor import Tensor, serial
 from tinygraph.engine.types import Shape
 
@@ -135,7 +135,7 @@ class StandIn(NDArrayOperatorsMixin):
         return self.shape[0]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if not all(isinstance(x, KNOWN) for x in inputs):
+        if not all(isinstance(x, KNOWN) or library_of(x) == "cupy" for x in inputs):
             return NotImplemented  # a Tensor, or a product that waits to be summed, has the word
         if "out" in kwargs:
             raise CompileError(f"compile: out= at {user_line()}: a compiled function makes new arrays")
@@ -144,7 +144,8 @@ class StandIn(NDArrayOperatorsMixin):
         return apply(getattr(ufunc, method) if method != "__call__" else ufunc, *inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return apply(function, *args, **kwargs) if all(issubclass(t, KNOWN) for t in types) else NotImplemented
+        known = all(issubclass(t, KNOWN) or t.__module__.startswith("cupy") for t in types)
+        return apply(function, *args, **kwargs) if known else NotImplemented
 
     # What looks at elements.
 
@@ -283,6 +284,8 @@ def one_of(x: Any) -> Any:
     """Return an array of one element for an array, and anything else as it is."""
     if isinstance(x, StandIn):
         return x.value if isinstance(x, Number) else np.ones((1,) * min(x.ndim, 1), x.dtype)
+    if library_of(x) == "cupy":
+        return np.ones((1,) * min(x.ndim, 1), x.dtype)
     return x.reshape(-1)[:1] if isinstance(x, np.ndarray) and x.ndim else x
 
 

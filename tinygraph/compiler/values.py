@@ -18,6 +18,7 @@ from tinygraph.compiler.trace import BACK
 from tinygraph.engine.op import Op
 from tinygraph.engine.tensor import Leaf, Record, Tensor
 from tinygraph.engine.types import Array, Shape
+from tinygraph.kernels.arrays import backend_of
 
 ELEMENTWISE = {
     "add", "sub", "mul", "div", "neg", "square", "sqrt", "exp", "log", "abs", "sign", "greater", "equal", "less",
@@ -152,7 +153,8 @@ class Lowering:
 
     def of_constant(self, x: Any) -> Value:
         """Return a number, or a captured array."""
-        if isinstance(x, np.ndarray) and (x.size != 1 or id(x) in self.memo or x.dtype.kind not in "fiub"):
+        is_plain = isinstance(x, np.ndarray) and (x.size != 1 or id(x) in self.memo or x.dtype.kind not in "fiub")
+        if is_plain or backend_of(x) == "cupy":
             self.capture(x, None)
             return self.memo[id(x)]
         number = float(np.asarray(x).reshape(()))

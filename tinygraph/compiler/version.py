@@ -24,6 +24,7 @@ from tinygraph.engine.context import CONTEXT
 from tinygraph.engine.op import tensor_of
 from tinygraph.engine.tensor import Leaf, Record, Tensor, array_of
 from tinygraph.fused.fused_op import Fused
+from tinygraph.kernels.arrays import backend_of
 
 
 class CheckFailed(Exception):
@@ -50,7 +51,7 @@ class Version:
         function: the function.
         form: its arguments, with a slot in place of each array.
         arrays: those arrays.
-        backend: "numba" or "numpy".
+        backend: "numba", "numpy" or "cuda".
         state: what the function finds around it, and may change.
     """
 
@@ -80,7 +81,8 @@ class Version:
         wanted = [*self.outs, *(v for v, _ in checks), *(v for v, _ in self.labels)]
         wanted += [v for row in [*self.grads, [v for _, v in self.changes]] for v in row if isinstance(v, Value)]
         self.program = Program([v for v in wanted if v.op != "const"], backend)
-        self.places = {v: self.place(*v.facts["source"]) for v in self.program.inputs}
+        self.places = {v: self.program.on_device(self.place(*v.facts["source"])) for v in self.program.inputs}
+        self.is_mixed = backend == "cuda" and any(backend_of(x.data) != "cupy" for x in self.leaves)
         self.ready = threading.local()
         self.ops = [self.make_op(k) if t else None for k, t in enumerate(self.tensors)]
 
@@ -209,8 +211,8 @@ class Version:
         """Compute the outputs, and what backward needs; set the buffers."""
         arrays = self.run_forward(operands)
         for i, v in self.changes:
-            self.state.places[i].set(array_from(v, arrays))
-        return [array_from(v, arrays) for v in self.outs], [arrays[v] for v in self.program.extras]
+            self.state.places[i].set(self.program.array(v, arrays))
+        return [self.program.array(v, arrays) for v in self.outs], [arrays[v] for v in self.program.extras]
 
     def function_on(self, operands: Sequence[Any]) -> Any:
         """Call the function itself on arrays."""
@@ -261,13 +263,13 @@ class Version:
         arrays = self.gather(operands, k, g)
         arrays.update(zip(self.program.extras, extras[0], strict=True))
         self.program.run(k + 1, arrays)
-        return [None if v is None else array_from(v, arrays) for v in self.grads[k]] + [None] * (
+        return [None if v is None else self.program.array(v, arrays) for v in self.grads[k]] + [None] * (
             len(operands) - len(self.grads[k])
         )
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         """Compute, and record if gradients are wanted."""
-        drawn = [draw() for draw in self.draws]
+        drawn = [self.program.on_device(draw()) for draw in self.draws]
         operands = [*arrays, *(tensor_of(x.data, x) for x in self.leaves), *self.state.get(), *drawn]
         try:
             self.ready.found = found = self.forward([array_of(x) for x in operands])
@@ -279,11 +281,6 @@ class Version:
         finally:
             self.ready.found = None
         return fill(self.out_form, outs)
-
-
-def array_from(v: Value, arrays: dict[Value, Any]) -> Any:
-    """Return the array of a value, which may be a number."""
-    return np.full(v.shape, v.facts["value"], v.dtype) if v.op == "const" else arrays[v]
 
 
 def labels_fit(labels: Any, classes: int) -> bool:

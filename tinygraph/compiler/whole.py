@@ -22,7 +22,7 @@ from tinygraph.compiler.standin import CompileError, Number
 from tinygraph.compiler.state import Given, Place, State, drawn_before
 from tinygraph.compiler.trace import Trace
 from tinygraph.compiler.values import Value
-from tinygraph.compiler.version import CheckFailed, Found, Version, array_from, captured_leaves
+from tinygraph.compiler.version import CheckFailed, Found, Version, captured_leaves
 from tinygraph.engine.context import CONTEXT, within
 from tinygraph.engine.op import tensor_of
 from tinygraph.engine.tensor import Record, Tensor, array_of
@@ -256,7 +256,7 @@ class WholeVersion(Version):
             return self.function_on(arrays)  # gradients of arguments would be added up
         places = getattr(self.ready, "places", None) or self.state.get()  # as `is_valid` found them just now
         self.ready.places = None
-        drawn, at = [draw() for draw in self.draws], self.values(self.numbers, arrays, places)
+        drawn, at = [self.program.on_device(draw()) for draw in self.draws], self.values(self.numbers, arrays, places)
         operands = [*arrays, *(tensor_of(x.data, x) for x in self.leaves), *places, *drawn]
         try:
             found = self.run_forward([*map(array_of, operands), *(np.float64(at[n]) for n in self.inputs)])
@@ -264,12 +264,12 @@ class WholeVersion(Version):
             with drawn_before(drawn):
                 return self.function_on(operands)
         for place, v in self.changes:
-            x = array_from(v, found) if isinstance(v, Value) else at[v] if isinstance(v, Number) else v
+            x = self.program.array(v, found) if isinstance(v, Value) else at[v] if isinstance(v, Number) else v
             if type(place) is int:
                 self.state.places[place].set(x)
             else:
                 setattr(arrays[place[1]], place[0], x)
-        outs = [array_from(v, found) for v in self.outs]
+        outs = [self.program.array(v, found) for v in self.outs]
         made = [Tensor(x, requires_grad=False) if t else x for t, x in zip(self.tensors, outs, strict=True)]
         return fill(self.out_form, made)
 

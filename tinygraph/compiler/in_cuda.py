@@ -1,0 +1,740 @@
+"""Write a kernel as CUDA C: a function for each sweep over memory, and one for the small values between two sweeps.
+
+A launch ends when all its blocks have ended: nobody waits for another block. A block takes a part of the shared loop.
+Its threads stand in rows and columns: a column has one place of the loops that a sum keeps, and its rows add up every
+so many values along the others. What the rows found is joined in one order, and what the blocks found by the next
+function: no atomics, so that equal inputs give equal bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tinygraph.compiler.algebra import TRUTHS, Expression
+from tinygraph.compiler.kernel import Kernel, Step
+from tinygraph.compiler.loops import Loop, Order
+
+__all__ = ["HEAD", "Function", "Writer"]
+
+HEAD = """\
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+enum { SUM, MAX, MIN };
+
+// One reduction of two numbers; what is NaN stays.
+template <int OP> __device__ inline double keep(double a, double b) {
+    return OP == SUM ? a + b : a != a || (OP == MAX ? a >= b : a <= b) ? a : b;
+}
+
+// How many threads stand side by side for n places: a power of 2, at most 32.
+__device__ inline int columns_of(long long n) {
+    int columns = 1;
+    while (columns < n && columns < 32) columns *= 2;
+    return columns;
+}
+
+// Joins the values of the threads of each column, always in the same order; all threads get the result.
+template <int OP> __device__ inline double join(double v, int columns) {
+    __shared__ double found[256];
+    int t = threadIdx.x;
+    for (int o = 16; o >= columns; o /= 2) v = keep<OP>(v, __shfl_xor_sync(0xffffffff, v, o));
+    __syncthreads();
+    if (t % 32 < columns) found[t / 32 * columns + t % 32] = v;
+    __syncthreads();
+    v = found[t % columns];
+    for (int w = 1; w < blockDim.x / 32; ++w) v = keep<OP>(v, found[w * columns + t % columns]);
+    return v;
+}
+
+// What float cannot hold of a number.
+__device__ inline double rest(double x) {
+    double d = x - double(float(x));
+    return d - d == 0 ? d : 0;
+}
+
+__device__ inline double median(double x, double y, double z) {
+    return fmax(fmin(x, y), fmin(fmax(x, y), z));
+}
+
+"""
+SPELLED = {  # {F} is the type, {f} the letter that its functions end with
+    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}", "copy": "{0}",
+    "abs": "fabs{f}({0})", "sqrt": "sqrt{f}({0})", "log": "log{f}({0})", "exp": "exp{f}({0})", "tanh": "tanh{f}({0})",
+    "erf": "erf{f}({0})", "power": "pow{f}({0}, {1})", "sigmoid": "1 / (1 + exp{f}(-{0}))",
+    "greater": "{0} > {1}", "equal": "{0} == {1}", "less": "{0} < {1}", "finite": "{0} - {0} == 0",
+    "where": "{0} ? {1} : {2}", "high": "double(float({0}))", "low": "rest({0})", "relu": "{0} <= 0 ? 0 : {0}",
+    "maximum": "{0} != {0} || {0} >= {1} ? {0} : {1}", "minimum": "{0} != {0} || {0} <= {1} ? {0} : {1}",
+    "sign": "{0} > 0 ? 1 : {0} < 0 ? -1 : {0}",
+}  # fmt: skip
+OP = {"sum": "SUM", "max": "MAX", "min": "MIN"}
+BEGIN = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}
+WHOLE = ("add", "sub", "mul", "neg", "where", "copy")  # ops of whole numbers that give one
+STRETCH = 64  # so many values of a thread are added up in their own precision
+LARGE = 1 << 30  # elements from which an index needs 64 bits
+TYPES = {"e": "__half", "f": "float", "d": "double", "?": "bool"}
+LETTERS = {"i": "signed", "u": "unsigned"}
+SIZES = {1: "char", 2: "short", 4: "int", 8: "long long"}
+
+
+class Function(NamedTuple):
+    """A function of a kernel, and how it is launched: `settles` has a thread or a column for each turn of ``loops``."""
+
+    name: str
+    args: list[str]
+    settles: bool
+    loops: Order
+    has_sums: bool
+
+
+class Writer:
+    """Writes the source of one kernel.
+
+    Attributes:
+        functions: of the source, in the order in which they run.
+        scratch: arrays of numbers of 8 bytes: their lengths, as names.
+        front: the loops that a block is at one place of, at a time.
+        kept: without those, the loops whose places are dealt out to the columns of all blocks.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.k, self.space = kernel, kernel.space
+        shared = self.space.shared
+        is_local = any(p for _, p in kernel.at.values())
+        self.front = tuple(self.space.front or ([shared] if is_local else ()))
+        self.others = tuple(a for a in self.front if a != shared)
+        rest = tuple(a for a in self.space.order if a != shared)
+        self.kept: Order = () if self.front else rest
+        self.F = "double" if kernel.wide else "float"
+        self.functions = list[Function]()
+        self.scratch: dict[str, tuple[str, ...]] = {}
+        self.lines, self.indent = list[str](), 1
+        self.sweep = -1  # whose function is written; -1 where small values are settled
+        self.source = self.written()
+
+    def w(self, line: str) -> None:
+        """Write a line."""
+        self.lines.append("    " * self.indent + line)
+
+    # Places in memory.
+
+    def index(self, order: Sequence[Loop], *before: tuple[str, str]) -> str:
+        """Return where an element lies, as source; ``before`` are indices that stand first, and their lengths."""
+        text = ""
+        for i, n in [*before, *((f"i{a}", f"n{a}") for a in order)]:
+            text = f"({text}) * {n} + {i}" if " " in text else f"{text} * {n} + {i}" if text else i
+        return text or "0"
+
+    def is_local(self, e: Expression) -> bool:
+        """Whether a small value belongs to the block that is written."""
+        sweep, p = self.k.at[e]
+        return sweep == self.sweep and bool(self.front) and (p > 0 or e in self.k.early)
+
+    def at(self, kind: str, e: Expression, afar: bool = False) -> str:
+        """Return a small value (v), or its high (h) or low (l) part, as source; ``afar``, where later sweeps look."""
+        kind = "v" if kind == "h" and self.k.wide else kind
+        local = self.is_local(e) and not afar
+        loops = tuple(a for a in self.k.in_order(e.axes) if not (local and a in self.front))
+        name = self.k.name(e, kind) + "_all" * (self.k.at[e][1] > 0 and not local)
+        if local and not loops:
+            return name
+        self.scratch[name] = (*["blocks"] * local, *(f"n{a}" for a in loops))
+        return f"{name}[{self.index(loops, *[('blockIdx.x', 'blocks')] * local)}]"
+
+    def part(self, r: Expression) -> str:
+        """Return where a block puts what it found for a sum over the shared loop, as source."""
+        shared = [a for a in self.others if a in r.over]
+        before = [("part", "parts"), *((f"i{a}", f"n{a}") for a in shared)]
+        if self.kept and self.k.in_order(r.axes) == ():
+            before.append(("tile", "tiles"))
+        name = self.k.name(r, "s")
+        loops = self.k.in_order(r.axes)
+        self.scratch[name] = (*(n for _, n in before), *(f"n{a}" for a in loops))
+        return f"{name}[{self.index(loops, *before)}]"
+
+    def leaf(self, e: Expression, F: str, order: str = "") -> str:
+        """Return an element of an input, as source: whole numbers stay such."""
+        v, loops = e.info[:2]
+        text = f"x{self.k.leaves.index((v, loops))}[{order or self.index(loops)}]"
+        if v.dtype.kind == "b":
+            return text
+        if v.dtype.kind in "iu":
+            return f"double({text})" if v.dtype.char in "LQ" else f"(long long)({text})"
+        if v.dtype.char == "e":
+            text = f"float({text})"
+        return text if ("double" if v.dtype.char == "d" else "float") == F else f"{F}({text})"
+
+    # Operands.
+
+    def type_of(self, e: Expression, F: str) -> str:
+        """Return the type of an expression: whole numbers and conditions keep their own."""
+        if e.op in TRUTHS or (e.op == "in" and e.info[0].dtype.kind == "b"):
+            return "bool"
+        if e.op == "in" and e.info[0].dtype.char in "LQ":
+            return "double"
+        if e.op == "iota" or (e.op == "in" and e.info[0].dtype.kind in "iu"):
+            return "long long"
+        args = e.args[1:] if e.op == "where" else e.args
+        if e.op in WHOLE and all(self.type_of(a, F) == "long long" or is_whole(a) for a in args):
+            return F if all(a.op == "const" for a in args) else "long long"
+        return F
+
+    def spelled(self, e: Expression, args: Sequence[str], F: str) -> str:
+        """Return an op of numbers, as source."""
+        own = self.type_of(e, F)
+        if own == "bool":
+            types = {self.type_of(a, F) for a in e.args if not is_whole(a)} or {F}
+            own = "double" if len(types) > 1 else types.pop()
+        first = 1 if e.op == "where" else 0  # what comes before is a condition
+        typed = [self.typed(a, x, own, F) for a, x in zip(e.args[first:], args[first:], strict=True)]
+        typed = [*args[:first], *typed]
+        return SPELLED[e.op].format(*typed, F=F, f="f" * (F == "float"))
+
+    def typed(self, e: Expression, text: str, wanted: str, F: str) -> str:
+        """Return an operand as a number of a type."""
+        if e.op == "const":
+            return f"{int(e.info)}LL" if wanted == "long long" else self.const(e, wanted)
+        return text if self.type_of(e, F) == wanted else f"{wanted}({text})"
+
+    def const(self, e: Expression, F: str) -> str:
+        """Return a number, as source."""
+        text = f"k{self.k.consts.index(repr(e.info))}"
+        return f"float({text})" if F == "float" else text
+
+    # Small values.
+
+    def small(self, e: Expression, names: dict[Expression, str]) -> str:
+        """Return a small operand of a small value, as source."""
+        if e in names:
+            return names[e]
+        if e.op == "const":
+            return self.const(e, "double")
+        if e.op == "in":
+            return self.leaf(e, "double")
+        return f"i{e.info}" if e.op == "iota" else self.at("v", e)
+
+    def pivot(self, e: Expression) -> str:
+        """Return the median of the first, the middle and the last value, as source: one may be an outlier."""
+        places = []
+        for place in ("0", "(n{} / 2)", "(n{} - 1)"):
+            text = self.index(e.info[1])
+            for a in e.info[1]:
+                if a not in e.axes:
+                    text = re.sub(rf"\bi{a}\b", place.format(a), text)
+            places.append(self.leaf(e, "double", text))
+        return f"median({', '.join(places)})"
+
+    def settle_one(self, e: Expression, names: dict[Expression, str]) -> None:
+        """Write what makes a small value of others, unless it is there; its name goes into ``names``."""
+        if e in names:
+            return
+        name = self.at("v", e)
+        name = name if "[" not in name else self.k.name(e, "w")
+        args = [self.small(a, names) for a in e.args]
+        if e.op == "equal" and not self.k.wide:  # what was stored in float32 still equals itself
+            args = [f"float({a})" for a in args]
+        text = self.pivot(e) if e.op == "pivot" else self.spelled(e, args, "double")
+        self.w(f"const double {name} = {text};")
+        names[e] = name
+
+    def keep(self, e: Expression, value: str, group: Sequence[Expression]) -> list[str]:
+        """Return lines that store a small value where others look for it; numbers of a block get names here."""
+        k, lines = self.k, list[str]()
+        met, low = k.high_and_low(e)
+        places = [False] + [True] * (self.is_local(e) and k.is_carried(e))
+        for afar in places:
+            users = [u for u in k.users[e] if not k.is_full(u)]
+            wanted = afar or any(u not in group or not k.is_computed(u) or u.over for u in users)
+            spots = [(kind, self.at(kind, e, afar)) for kind in "vhl" if {"v": wanted, "h": met, "l": low}[kind]]
+            for kind, spot in dict.fromkeys(("v", s) if k.wide else (kind, s) for kind, s in spots):
+                part = {"v": value, "h": f"{self.F}({value})", "l": f"{self.F}(rest({value}))"}[kind]
+                if "[" in spot:
+                    lines.append(f"{spot} = {part};")
+                elif spot != value:
+                    self.w(f"const {self.F if kind != 'v' else 'double'} {spot} = {part};")
+        return lines
+
+    def targets(self, e: Expression, value: str, here: Iterable[Loop]) -> list[str]:
+        """Return lines that store the outputs that are a small value; ``here`` are the loops that have a place."""
+        lines = []
+        for i, v in self.k.small_targets(e):
+            layout = self.k.layouts[v]
+            loops = "".join(self.loop(a) + " " for a in layout if a not in here)
+            lines.append(f"{loops}y{i}[{self.index(layout)}] = {self.stored(i, value)};")
+        return lines
+
+    def stored(self, i: int, value: str) -> str:
+        """Return a number as an output takes it, as source."""
+        return f"__float2half({value})" if self.k.targets[i][0].dtype.char == "e" else value
+
+    def loop(self, a: Loop) -> str:
+        """Return the head of a loop, as source."""
+        return f"for (Size i{a} = 0; i{a} < n{a}; ++i{a})"
+
+    def open(self, line: str) -> None:
+        """Begin a block of lines."""
+        self.w(f"{line} {{".lstrip())
+        self.indent += 1
+
+    def close(self) -> None:
+        """End a block of lines."""
+        self.indent -= 1
+        self.w("}")
+
+    def places(self, loops: Order, number: str) -> None:
+        """Write the places that a number has in some loops, the last of which runs fastest."""
+        for i, a in enumerate(loops):
+            below = " * ".join(f"n{b}" for b in loops[i + 1 :])
+            text = number if not below else f"{number} / ({below})" if " " in below else f"{number} / {below}"
+            self.w(f"const Size i{a} = {text if not i else f'{text} % n{a}'};")
+
+    def count(self, loops: Iterable[Loop]) -> str:
+        """Return how often loops run in all, as source."""
+        return " * ".join(f"n{a}" for a in loops) or "1"
+
+    def settle_all(self, step: Step) -> None:
+        """Write functions that compute the small values that are known before a sweep, one for each set of loops."""
+        groups = [g for early in (False, True)[: 1 + (not self.front)] for g in self.k.groups(step, early)]
+        for number, (axes, group) in enumerate(groups):
+            self.lines = []
+            sums = [e for e in group if e.over]
+            if sums:
+                self.w(f"const int columns = columns_of({self.count(axes)});")
+                self.w("const int row = threadIdx.x / columns, rows = blockDim.x / columns;")
+                self.w("const Size place = blockIdx.x * columns + threadIdx.x % columns;")
+            else:
+                self.w("const Size place = blockIdx.x * blockDim.x + threadIdx.x;")
+            self.places(axes, "place")
+            self.join_parts(sums, axes)
+            self.open(f"if ({'row == 0 && ' * bool(sums)}place < {self.count(axes)})")
+            self.settle_group(group, {r: self.k.name(r, "w") for r in sums}, axes)
+            self.close()
+            name = f"settle{step[0]}" + f"_{number}" * (len(groups) > 1)
+            self.end(Function(name, [], True, axes, bool(sums)))
+
+    def join_parts(self, sums: Sequence[Expression], axes: Order) -> None:
+        """Write sums of what blocks found, and of small values that are known as a whole."""
+        loops: dict[tuple[str, Order], list[str]] = defaultdict(list)  # what is added up in each
+        for r in sums:
+            name = self.k.name(r, "w")
+            self.w(f"double {name} = {BEGIN[r.op]};")
+            if r in self.k.direct:
+                over = self.k.in_order(r.over)
+                loops[self.count(over), over].append(put(r, name, self.small(r.args[0], {})))
+            else:
+                self.part(r)
+                part = self.k.name(r, "s")
+                lengths = self.scratch[part]
+                spot = f"r * {self.bracketed(axes)} + place" if axes else "r"
+                loops[" * ".join(lengths[: len(lengths) - len(axes)]), ()].append(put(r, name, f"{part}[{spot}]"))
+        for (count, over), lines in loops.items():
+            guard = f" && place < {self.count(axes)}" * bool(axes)
+            self.open(f"for (Size r = row; r < {count}{guard}; r += rows)")
+            self.places(over, "r")
+            for line in lines:
+                self.w(line)
+            self.close()
+        for r in sums:
+            name = self.k.name(r, "w")
+            self.w(f"{name} = join<{OP[r.op]}>({name}, columns);")
+
+    def bracketed(self, loops: Order) -> str:
+        """Return how often loops run in all, as a factor."""
+        return f"({self.count(loops)})" if len(loops) > 1 else self.count(loops)
+
+    def settle_group(self, group: Sequence[Expression], names: dict[Expression, str], here: Iterable[Loop]) -> None:
+        """Write what makes small values with the same loops, and stores them."""
+        for e in group:
+            self.settle_one(e, names)
+            for line in [*self.keep(e, names[e], group), *self.targets(e, names[e], here)]:
+                self.w(line)
+
+    def settle_block(self, step: Step, early: bool) -> None:
+        """Write what makes the small values of a block; numbers are made by all threads."""
+        for axes, group in self.k.groups(step, early):
+            loops = tuple(a for a in axes if a not in self.front)
+            names = {e: self.at("v", e) for e in group if e.over and e not in self.k.direct}
+            if loops:
+                self.open(f"for (Size place = threadIdx.x; place < {self.count(loops)}; place += blockDim.x)")
+                self.places(loops, "place")
+            for r in (e for e in group if e in self.k.direct):
+                names[r] = self.k.name(r, "v" if not loops else "w")
+                self.w(f"double {names[r]} = {BEGIN[r.op]};")
+                heads = " ".join(self.loop(a) for a in self.k.in_order(r.over))
+                self.w(f"{heads} {names[r]} = keep<{OP[r.op]}>({names[r]}, {self.small(r.args[0], names)});")
+            if loops:
+                self.settle_group(group, names, (*self.front, *loops))
+                self.close()
+                self.w("__syncthreads();")
+            else:
+                self.settle_numbers(group, names)
+        for e in self.k.settled(step):
+            sums = [r for r in self.k.users[e] if r.over and r not in self.k.direct]
+            loops = tuple(a for a in self.k.in_order(e.axes) if a not in self.front)
+            if sums and loops:
+                self.add_up(loops, sums, [])
+            elif sums:
+                self.open("if (threadIdx.x == 0)")
+                for r in sums:
+                    self.w(put(r, self.part(r), self.at("v", e)))
+                self.close()
+
+    def settle_numbers(self, group: Sequence[Expression], names: dict[Expression, str]) -> None:
+        """Write what makes the numbers of a block, which all threads have; one of them stores what others look for."""
+        lines = list[str]()
+        for e in group:
+            self.settle_one(e, names)
+            lines += [*self.keep(e, names[e], group), *self.targets(e, names[e], self.front)]
+        if lines:
+            self.open("if (threadIdx.x == 0)")
+            for line in lines:
+                self.w(line)
+            self.close()
+
+    # Passes.
+
+    def write_pass(self, step: Step) -> None:
+        """Write one pass over memory: what is added up in it, and what is stored."""
+        sums, stores = self.k.work(step)
+        if sums or stores:
+            self.add_up(tuple(a for a in self.space.order if a not in self.front), sums, stores)
+
+    def kept_by(self, r: Expression) -> Order:
+        """Return the loops of a pass that a sum keeps."""
+        return tuple(a for a in self.k.in_order(r.axes) if a not in self.front)
+
+    def add_up(self, loops: Order, sums: Sequence[Expression], stores: Sequence[tuple[int, Expression]]) -> None:
+        """Write passes over some loops: as many as sums keep different ones of them."""
+        kept = [self.kept_by(r) for r in sums]
+        mixed = [x for x in dict.fromkeys(kept) if x not in ((), loops)]
+        ways = mixed or [self.kept]
+        if self.kept and mixed and self.kept in mixed:
+            ways = [self.kept, *(x for x in mixed if x != self.kept)]
+        for i, way in enumerate(ways):
+            own = [r for r, x in zip(sums, kept, strict=True) if x == way or (not i and x in ((), loops))]
+            for r in own:
+                if self.is_number(r):
+                    self.w(f"double {self.at('v', r)} = {BEGIN[r.op]};")
+            self.open("")  # names may come again
+            Traversal(self, loops, way).write(own, [] if i else stores)
+            self.close()
+
+    def is_number(self, r: Expression) -> bool:
+        """Whether a sum is a number of the block, which all threads have."""
+        return self.space.shared not in r.over and not self.kept_by(r)
+
+    # The whole.
+
+    def written(self) -> str:
+        """Return the source."""
+        k = self.k
+        texts = list[str]()
+        self.texts = texts
+        self.settle_all((0, 0))
+        for s in range(k.sweeps):
+            self.write_sweep(s)
+            self.sweep = -1
+            self.settle_all((s + 1, 0))
+        dtypes = {v.dtype.char for v in (*(v for v, _ in k.leaves), *(v for v, _ in k.targets))}
+        half = "#include <cuda_fp16.h>\n" * ("e" in dtypes)
+        return f"{half}typedef {self.size_type} Size;\n\n" + "\n".join(texts)
+
+    @property
+    def size_type(self) -> str:
+        """Return the type of indices: 32 bits, where they are enough, divide in half the time."""
+        size = 1
+        for a in self.space.order:
+            size *= self.space.length[a]
+        return "int" if size < LARGE else "long long"
+
+    def write_sweep(self, s: int) -> None:
+        """Write the function of a sweep."""
+        k, p = self.k, self.space.shared
+        self.lines, self.sweep, self.indent = [], s, 1
+        left = "blockIdx.x"
+        for i, n in [*((f"i{a}", f"n{a}") for a in self.others), *[("tile", "tiles")] * bool(self.kept)]:
+            self.w(f"const Size {i} = {left} % {n};")
+            left = f"{left} / {n}"
+        if self.space.order:
+            self.w(f"const Size part = {left}, start = each * part, stop = min(start + each, n{p});")
+        begun = len(self.lines)
+        over = [r for r in k.order if r.over and k.at[r.args[0]][0] == s and r not in k.direct and p in r.over]
+        if self.front:
+            self.begin_parts(over)
+            self.open(f"for (Size i{p} = start; i{p} < stop; ++i{p})")
+            begun += 1
+        for passes in k.passes(s):
+            if self.front and (passes or k.early):
+                self.settle_block((s, passes), not passes)
+            self.write_pass((s, passes))
+        if len(self.lines) == begun:
+            self.indent = 1
+            return
+        if self.front:
+            if any(n[:1] == ("blocks",) for n in self.scratch.values()):
+                self.w("__syncthreads();  // before the next turn writes there")
+            self.close()
+        self.end(Function(f"sweep{s}", [], False, tuple(a for a in self.space.order if a not in self.front), True))
+
+    def begin_parts(self, sums: Sequence[Expression]) -> None:
+        """Write where the sums of a block begin that it adds to in more than one turn."""
+        for loops in dict.fromkeys(map(self.kept_by, sums)):
+            if loops:
+                self.open(f"for (Size place = threadIdx.x; place < {self.count(loops)}; place += blockDim.x)")
+                self.places(loops, "place")
+            else:
+                self.open("if (threadIdx.x == 0)")
+            for r in sums:
+                if self.kept_by(r) == loops:
+                    self.w(f"{self.part(r)} = {BEGIN[r.op]};")
+            self.close()
+        if sums:
+            self.w("__syncthreads();")
+
+    def end(self, function: Function) -> None:
+        """Put a head above the lines of a function: the parameters that they use, and where scratch lies."""
+        body = "\n".join(self.lines)
+        words = set(re.findall(r"\w+", body))
+        params: dict[str, str] = {}
+        for i, (v, _) in enumerate(self.k.leaves):
+            params[f"x{i}"] = f"const {type_in_memory(v.dtype.char, v.dtype.kind, v.dtype.itemsize)}* __restrict__ x{i}"
+        for i, (v, _) in enumerate(self.k.targets):
+            params[f"y{i}"] = f"{TYPES[v.dtype.char]}* __restrict__ y{i}"
+        for name in self.scratch:
+            kind = self.F if name[0] in "hl" else "double"
+            params[name] = f"{kind}* {name}"
+        names = [*(f"n{a}" for a in self.space.order), "each", "parts", "tiles", "blocks"]
+        params |= {n: f"Size {n}" for n in names} | {f"k{i}": f"double k{i}" for i in range(len(self.k.consts))}
+        args = [name for name in params if name in words]
+        head = f'extern "C" __global__ void {function.name}({", ".join(params[a] for a in args)}) {{'
+        self.functions.append(function._replace(args=args))
+        self.texts.append("\n".join([head, body, "}"]) + "\n")
+
+
+class Traversal:
+    """Writes a pass over loops: columns of threads have the places of those that are kept, and rows the others.
+
+    Args:
+        writer: of the kernel.
+        loops: in the order of memory.
+        kept: those that the columns have.
+    """
+
+    def __init__(self, writer: Writer, loops: Order, kept: Order) -> None:
+        self.writer, self.k, self.F = writer, writer.k, writer.F
+        self.loops, self.kept = loops, kept
+        self.taken = tuple(a for a in loops if a not in kept)
+        self.before, self.body = list[str](), list[str]()
+        self.values = dict[Expression, str]()
+        self.fixed = {*writer.front, *kept}
+
+    # Values.
+
+    def value(self, root: Expression) -> str:
+        """Return an expression, as source; write what makes it."""
+        pending = [root]
+        while pending:
+            e = pending[-1]
+            missing = [a for a in e.args if self.k.is_full(a) and a not in self.values and a.op != "iota"]
+            if e in self.values or not self.k.is_full(e) or e.op == "iota" or not missing:
+                pending.pop()
+                self.operand(e)
+            else:
+                pending += missing[::-1]
+        return self.operand(root)
+
+    def operand(self, e: Expression) -> str:
+        """Return an operand whose own operands are there, as source; give it a name."""
+        if e in self.values:
+            return self.values[e]
+        if e.op == "iota":
+            return f"i{e.info}"
+        if e.op == "const":
+            return self.writer.const(e, self.F)
+        if e.op == "in":
+            return self.named(e, self.k.name(e, "w"), self.writer.leaf(e, self.F), self.writer.type_of(e, self.F))
+        if self.k.is_full(e):
+            return self.named(e, self.k.name(e, "w"), self.computed(e), self.writer.type_of(e, self.F))
+        return self.met("h", e)
+
+    def named(self, e: Expression, name: str, text: str, kind: str) -> str:
+        """Write what gives a value a name; return that. What does not change stands before the loop."""
+        lines = self.before if e.axes <= self.fixed else self.body
+        lines.append(f"const {kind} {name} = {text};")
+        self.values[e] = name
+        return name
+
+    def met(self, kind: str, e: Expression) -> str:
+        """Return the high or the low part of a small value that a full one meets, as source."""
+        spot = self.writer.at(kind, e)
+        if "[" not in spot:
+            return spot
+        name = spot.partition("[")[0] + "_"
+        lines = self.before if e.axes <= self.fixed else self.body
+        if (line := f"const {self.F} {name} = {spot};") not in lines:
+            lines.append(line)
+        return name
+
+    def computed(self, e: Expression) -> str:
+        """Return an op of full values, as source."""
+        args = [self.operand(a) for a in e.args]
+        if small := self.k.in_two_parts(e):
+            at, low = e.args.index(small), self.met("l", small)
+            other, high = args[1 - at], args[at]
+            if e.op == "add":
+                return f"{other} + {high} + {low}"
+            return f"{other} - {high} - {low}" if at else f"{high} - {other} + {low}"
+        return self.writer.spelled(e, args, self.F)
+
+    # The loops.
+
+    def write(self, sums: Sequence[Expression], stores: Sequence[tuple[int, Expression]]) -> None:
+        """Write the pass."""
+        writer, w = self.writer, self.writer.w
+        ends = [r for r in sums if writer.kept_by(r) == self.kept]  # known when a column is
+        totals = [r for r in sums if r not in ends and not writer.kept_by(r)]  # known when all are
+        numbers = [r for r in sums if writer.is_number(r)]
+        added = [self.added(r) for r in sums]
+        for i, e in stores:
+            self.body.append(self.store(i, e))
+        for r in totals:
+            if r not in numbers:
+                w(f"double {self.name(r)} = {BEGIN[r.op]};")
+        count, loops_here = writer.count(self.kept), False
+        if self.kept:
+            w(f"const int columns = columns_of({count});")
+            w("const int column = threadIdx.x % columns, row = threadIdx.x / columns, rows = blockDim.x / columns;")
+            if self.kept == writer.kept:
+                w("const Size place = tile * columns + column;")
+            else:
+                loops_here, tiles = True, ("tile * columns", "tiles * columns") if writer.kept else ("0", "columns")
+                writer.open(f"for (Size first = {tiles[0]}; first < {count}; first += {tiles[1]})")
+                w("const Size place = first + column;")
+        for r in ends:
+            if r not in numbers:
+                w(f"double {self.name(r)} = {BEGIN[r.op]};")
+        if self.kept:
+            writer.open(f"if (place < {count})")
+            writer.places(self.kept, "place")
+        for line in self.before:
+            w(line)
+        self.loop_over_taken(added, [r for r in ends + totals if self.is_stretched(r)])
+        if self.kept:
+            writer.close()
+        self.join(ends, f"row == 0 && place < {count}" if self.kept else "threadIdx.x == 0", "columns")
+        if loops_here:
+            writer.close()
+        self.join(totals, "threadIdx.x == 0", "1")
+        if any(writer.space.shared not in r.over and not writer.is_number(r) for r in sums):
+            w("__syncthreads();")
+
+    def is_stretched(self, r: Expression) -> bool:
+        """Whether a thread adds some values up in their own precision first."""
+        return self.k.is_short(r) and self.k.is_full(r.args[0])
+
+    def name(self, r: Expression) -> str:
+        """Return the name of what a thread adds up."""
+        return self.writer.at("v", r) if self.writer.is_number(r) else self.k.name(r, "r")
+
+    def spot(self, r: Expression) -> str:
+        """Return where the result of a reduction goes, as source."""
+        return self.writer.part(r) if self.writer.space.shared in r.over else self.writer.at("v", r)
+
+    def added(self, r: Expression) -> str:
+        """Return the line that adds a value up; write what makes the value."""
+        x = r.args[0]
+        value = self.value(x) if self.k.is_full(x) else self.writer.at("v", x)
+        if self.writer.kept_by(r) not in (self.kept, ()):  # each place is a thread's own
+            return put(r, self.spot(r), value)
+        return put(r, self.k.name(r, "f") if self.is_stretched(r) else self.name(r), value)
+
+    def store(self, i: int, e: Expression) -> str:
+        """Return the line that stores an output; write what makes it."""
+        value = self.value(e)
+        return f"y{i}[{self.writer.index(self.k.layouts[self.k.targets[i][0]])}] = {self.writer.stored(i, value)};"
+
+    def loop_over_taken(self, added: Sequence[str], short: Sequence[Expression]) -> None:
+        """Write the loop of a thread over its values; of those that are added up in their own precision two loops."""
+        writer, w, p = self.writer, self.writer.w, self.writer.space.shared
+        cut = p in self.taken
+        others = [a for a in self.taken if a != p] if cut else self.taken
+        number = f"i{self.taken[0]}" if len(self.taken) == 1 else "r"
+        row, rows = ("row", "rows") if self.kept else ("threadIdx.x", "blockDim.x")
+        first, last = row, writer.count(others)
+        if cut:
+            last = "stop" if not others else f"(stop - start) * {writer.count(others)}"
+            first = f"start + {row}" if not others else row
+        if not self.taken:
+            writer.open(f"if ({row} == 0)")
+        elif short:
+            writer.open(f"for (Size from = {first}; from < {last}; from += {STRETCH} * {rows})")
+            w(f"const Size to = min(Size(from + {STRETCH} * {rows}), {last});")
+            for r in short:
+                w(f"float {self.k.name(r, 'f')} = 0;")
+            first, last = "from", "to"
+        if self.taken:
+            writer.open(f"for (Size {number} = {first}; {number} < {last}; {number} += {rows})")
+        if len(self.taken) > 1:
+            self.places_of_taken(cut)
+        elif not self.taken:
+            for r in short:
+                w(f"float {self.k.name(r, 'f')} = 0;")
+        for line in [*self.body, *added]:
+            w(line)
+        if self.taken:
+            writer.close()
+        for r in short:
+            w(f"{self.name(r)} += {self.k.name(r, 'f')};")
+        if short or not self.taken:
+            writer.close()
+
+    def places_of_taken(self, cut: bool) -> None:
+        """Write the places of the loops that rows take; of the one that is cut into parts, counted from its start."""
+        writer, p = self.writer, self.writer.space.shared
+        if not cut:
+            return writer.places(self.taken, "r")
+        ahead = (p, *(a for a in self.taken if a != p)) if self.taken[0] != p else self.taken
+        for i, a in enumerate(ahead):
+            below = writer.bracketed(ahead[i + 1 :])
+            text = "r" if below == "1" else f"r / {below}"
+            writer.w(f"const Size i{a} = {f'start + {text}' if a == p else f'{text} % n{a}'};")
+        return None
+
+    def join(self, sums: Sequence[Expression], condition: str, columns: str) -> None:
+        """Write what joins what threads added up, and puts it where it belongs."""
+        writer = self.writer
+        for r in sums:
+            name = self.name(r)
+            writer.w(f"{name} = join<{OP[r.op]}>({name}, {columns if self.kept else '1'});")
+        puts = [r for r in sums if not writer.is_number(r)]
+        if not puts:
+            return
+        writer.open(f"if ({condition})")
+        if self.kept and "place" in condition and any(self.kept_places(r) for r in puts):
+            writer.places(self.kept, "place")
+        for r in puts:
+            adds = bool(writer.front) and writer.space.shared in r.over
+            writer.w(put(r, self.spot(r), self.name(r)) if adds else f"{self.spot(r)} = {self.name(r)};")
+        writer.close()
+
+    def kept_places(self, r: Expression) -> bool:
+        """Whether the place of a result has an index of a kept loop."""
+        return bool(self.writer.kept_by(r))
+
+
+def put(r: Expression, spot: str, value: str) -> str:
+    """Return the line that puts a value into a reduction."""
+    return f"{spot} += {value};" if r.op == "sum" else f"{spot} = keep<{OP[r.op]}>({spot}, {value});"
+
+
+def is_whole(e: Expression) -> bool:
+    """Whether an expression is a number that is whole."""
+    return e.op == "const" and abs(e.info) < 1 << 53 and e.info == int(e.info)
+
+
+def type_in_memory(char: str, kind: str, size: int) -> str:
+    """Return the type of an element of an array."""
+    return TYPES.get(char) or f"{LETTERS[kind]} {SIZES[size]}"
