@@ -32,6 +32,10 @@ try:
     from torch.nn import functional
 except ModuleNotFoundError:  # pytest skips; the command says so
     torch = functional = None  # type: ignore[assignment]
+try:
+    from scipy import special
+except ModuleNotFoundError:  # an extra
+    special = None
 
 Results = dict[str, np.ndarray | None]
 FIRST, SECOND = 1e-9, 1e-7  # greatest relative difference of values and gradients, and of second derivatives
@@ -286,35 +290,9 @@ def positive(x: str, library: str) -> str:
 # ------------------------------------------------------------------------------------------------ forms of steps
 
 SMOOTH = (
-    "exp",
-    "tanh",
-    "sigmoid",
-    "erf",
-    "square",
-    "neg",
-    "sin",
-    "cos",
-    "arctan",
-    "arcsinh",
-    "sinh",
-    "cosh",
-    "expm1",
-    "exp2",
-    "erfc",
-    "sigmoid",
-    "erf",
-    "square",
-    "neg",
-    "sin",
-    "cos",
-    "arctan",
-    "arcsinh",
-    "sinh",
-    "cosh",
-    "expm1",
-    "exp2",
-    "erfc",
-)
+    "exp", "tanh", "sigmoid", "erf", "square", "neg", "sin", "cos", "arctan", "arcsinh", "sinh", "cosh", "expm1",
+    "exp2", "erfc", "clone", "nan_to_num",
+)  # fmt: skip
 BENT = ("softplus", "silu", "mish", "logsigmoid")
 KINKED = ("abs", "relu", "elu", "leaky_relu")
 
@@ -322,7 +300,7 @@ KINKED = ("abs", "relu", "elu", "leaky_relu")
 @form(6)
 def apply_smooth(d: Draft) -> Line:
     name, x = d.choice(SMOOTH), d.pick()
-    return f"tg.{name}({x})", f"torch.{name}({x})", name in ("square", "neg")
+    return f"tg.{name}({x})", f"torch.{name}({x})", name in ("square", "neg", "clone", "nan_to_num")
 
 
 @form(2)
@@ -343,15 +321,17 @@ def apply_kinked(d: Draft) -> Line:
 @form(1)
 def limit(d: Draft) -> Line:
     x = d.pick()
-    for bound in (-1.0, 0.5):
+    for bound in (-3.0, -1.0, 0.5, 3.0):
         d.check_kink(d.arrays[x] - bound, x)
+    if d.flip(0.3):
+        return f"tg.hardsigmoid({x})", f"F.relu6({x} + 3) / 6", False  # in PyTorch's own 1/6 is a float32
     return f"tg.hardtanh({x}, -1.0, 0.5)", f"F.hardtanh({x}, -1.0, 0.5)", False
 
 
 @form(1)
 def squash_first(d: Draft) -> Line:
     """Inverse functions, of what lies within -1 and 1, not near either end."""
-    name, x = d.choice(("arcsin", "arccos", "arctanh", "log1p", "erfinv")), d.pick()
+    name, x = d.choice(("arcsin", "arccos", "arctanh", "log1p", "erfinv", "tan")), d.pick()
     return f"tg.{name}(0.9 * tg.sin({x}))", f"torch.{name}(0.9 * torch.sin({x}))", False
 
 
@@ -360,6 +340,72 @@ def round_off(d: Draft) -> Line:
     name, x = d.choice(("floor", "ceil", "trunc", "round")), d.pick()
     d.check_kink((2 * d.arrays[x]) - np.round(2 * d.arrays[x]), x)
     return f"tg.{name}({x})", f"torch.{name}({x}).detach()", True
+
+
+@form(1)
+def take_step(d: Draft) -> Line:
+    """Functions that move in steps: their derivative is 0, and in tinygraph there is none."""
+    x, y = pair(d)
+    d.check_kink(array_named(d, x), x)
+    if d.flip():
+        return f"tg.heaviside({x}, 0.5)", f"torch.heaviside({x}, torch.tensor(0.5).double()).detach()", True
+    a, b = array_named(d, x), array_named(d, y)
+    if np.abs(b).min() < 0.05:
+        raise UnfitError
+    d.check_kink(a / b - np.round(a / b), x, y)
+    return f"tg.floor_divide({x}, {y})", f"torch.floor_divide({x}, {y}).detach()", False
+
+
+@form(1)
+def take_sign_of_other(d: Draft) -> Line:
+    x, y = pair(d)
+    a, b = array_named(d, x), array_named(d, y)
+    if y in d.constants or min(np.abs(a + b).min(), np.abs(b).min()) < NEAR:
+        raise UnfitError
+    return f"tg.copysign({x} + {y}, {y})", f"torch.copysign({x} + {y}, {y})", True
+
+
+@form(2)
+def combine_in_other_words(d: Draft) -> Line:
+    """Functions of two and three, each of which is a line of others."""
+    x, y = pair(d)
+    shape = np.broadcast_shapes(array_named(d, x).shape, array_named(d, y).shape)
+    z = d.pick(lambda a: broadcasts(a.shape, shape, d.largest))
+    name = d.choice(("lerp", "addcmul", "addcdiv"))
+    if name == "addcdiv":
+        return f"tg.addcdiv({x}, {y}, {positive(z, 'tg')})", f"torch.addcdiv({x}, {y}, {positive(z, 'torch')})", False
+    return f"tg.{name}({x}, {y}, {z})", f"torch.{name}({x}, {y}, {z})", False
+
+
+@form(1)
+def take_entropy(d: Draft) -> Line:
+    (x, y), name = pair(d), d.choice(("xlogy", "xlog1py", "entr"))
+    if name == "entr":
+        return f"tg.entr({positive(x, 'tg')})", f"torch.special.entr({positive(x, 'torch')})", False
+    ours, theirs = (f"{positive(x, of)}, {positive(y, of)}" for of in ("tg", "torch"))
+    return f"tg.{name}({ours})", f"torch.special.{name}({theirs})", False
+
+
+@form(1)
+def apply_far_from_0(d: Draft) -> Line:
+    x = d.pick()
+    ours, theirs = positive(x, "tg"), positive(x, "torch")
+    return d.choice((
+        (f"tg.arccosh({ours} + 1)", f"torch.arccosh({theirs} + 1)", False),
+        (f"tg.cbrt({ours})", f"{theirs} ** (1 / 3)", False),
+        (f"tg.sinc({ours})", f"torch.sinc({theirs})", False),
+    ))  # fmt: skip
+
+
+@form(1)
+def apply_of_scipy(d: Draft) -> Line:
+    """Functions of Gamma, Bessel's, and the normal distribution's."""
+    x = d.pick()
+    if special is None or np.abs(d.arrays[x]).max() > 20:
+        raise UnfitError
+    ours, theirs = positive(x, "tg"), positive(x, "torch")
+    name = d.choice(("gammaln", "i0", "i1", "ndtr"))  # PyTorch's derivative of digamma has 9 digits
+    return f"tg.{name}(tg.sqrt({ours}))", f"torch.special.{name}(torch.sqrt({theirs}))", False
 
 
 @form(1)
@@ -414,6 +460,14 @@ def clip(d: Draft) -> Line:
     for bound in (low, high):
         if bound is not None:
             d.check_kink(d.arrays[x] - bound, x)
+    if d.flip(0.3):  # a bound may be a value
+        y = d.pick(lambda a: broadcasts(a.shape, d.arrays[x].shape, 1 + d.arrays[x].size))
+        if np.broadcast_shapes(d.arrays[y].shape, d.arrays[x].shape) != d.arrays[x].shape or low is None:
+            raise UnfitError
+        d.check_kink(d.arrays[x] - d.arrays[y], x, y)
+        theirs = f"torch.clamp({x}, torch.full_like({y}, {low}), {y})"
+        d.check_kink(d.arrays[y] - low, y)
+        return f"tg.clip({x}, {low}, {y})", theirs, False
     return f"tg.clip({x}, {low}, {high})", f"torch.clamp({x}, {low}, {high})", False
 
 
@@ -784,17 +838,37 @@ def images(d: Draft) -> tuple[str, str, tuple[int, ...]]:
     return f"tg.reshape({x}, {wanted})", f"{x}.reshape({wanted})", wanted
 
 
+def over_axes(d: Draft) -> tuple[str, str, tuple[int, ...]]:
+    """Return how to write a value as signals, images or volumes, in either library, and their shape."""
+    ours, theirs, (n, c, h, w) = images(d)
+    rank = d.choice((1, 2, 2, 3))
+    shape = {1: (n, c, h * w), 2: (n, c, h, w), 3: (n, 1, c, h, w)}[rank]
+    return (ours, theirs, shape) if rank == 2 else (f"tg.reshape({ours}, {shape})", f"{theirs}.reshape({shape})", shape)
+
+
+@form(1)
+def lay_out_windows(d: Draft) -> Line:
+    ours, theirs, (_, _, h, w) = images(d)
+    size = min(d.choice((1, 2, 3)), h), min(d.choice((1, 2)), w)
+    unfold = f"F.unfold({ours}, {size})", f"F.unfold({theirs}, {size})"
+    if d.flip():
+        return unfold[0].replace("F.", "tg.nn.functional.", 1), unfold[1], True
+    ours, theirs = f"tg.nn.functional.unfold({ours}, {size})", unfold[1]
+    return f"tg.nn.functional.fold({ours}, {(h, w)}, {size})", f"F.fold({theirs}, {(h, w)}, {size})", True
+
+
 @form(1)
 def convolve(d: Draft) -> Line:
-    ours, theirs, (_, c, h, w) = images(d)
-    kernel = d.choice((1, 2, 3)), d.choice((1, 2, 3))
-    if kernel[0] > h or kernel[1] > w:
+    ours, theirs, (_, c, *lengths) = over_axes(d)
+    kernel = tuple(d.choice((1, 2, 3)) for _ in lengths)
+    if any(k > n for k, n in zip(kernel, lengths, strict=True)):
         raise UnfitError
     stride, padding, out = d.choice((1, 2)), d.choice((0, 1)), d.choice((1, 2, 3))
     backwards = d.flip(0.3)
     shape = (c, out, *kernel) if backwards else (out, c, *kernel)
     our_filter, their_filter = d.parameter(shape)
-    name, options = "conv_transpose2d" if backwards else "conv2d", f"stride={stride}, padding={padding}"
+    name, options = "conv_transpose" if backwards else "conv", f"stride={stride}, padding={padding}"
+    name += f"{len(kernel)}d"
     if backwards and padding:
         raise UnfitError  # the result may be empty
     return f"tg.{name}({ours}, {our_filter}, {options})", f"F.{name}({theirs}, {their_filter}, {options})", True
@@ -802,17 +876,17 @@ def convolve(d: Draft) -> Line:
 
 @form(1)
 def pool(d: Draft) -> Line:
-    ours, theirs, (_, _, h, w) = images(d)
-    kernel, stride = min(d.choice((1, 2, 3)), h, w), d.choice((1, 2, 3))
-    name = d.choice(("avg_pool2d", "max_pool2d", "adaptive_avg_pool2d"))
-    if name == "adaptive_avg_pool2d":
-        size = min(2, h), min(3, w)
+    ours, theirs, (_, _, *lengths) = over_axes(d)
+    kernel, stride, rank = min(d.choice((1, 2, 3)), *lengths), d.choice((1, 2, 3)), len(lengths)
+    name = d.choice((f"avg_pool{rank}d", f"max_pool{rank}d", f"adaptive_avg_pool{rank}d"))
+    if name.startswith("adaptive"):
+        size = tuple(min(i + 2, n) for i, n in enumerate(lengths))
         return f"tg.{name}({ours}, {size})", f"F.{name}({theirs}, {size})", False
-    if name == "max_pool2d":
+    if name.startswith("max"):
         x = next(x for x in d.arrays if Step("", ours, "", True).uses(x))
         d.check_kink(np.diff(np.sort(d.arrays[x], axis=None)), x)
     options = f"{kernel}, {stride}, {kernel // 2 if d.flip(0.3) else 0}"
-    return f"tg.{name}({ours}, {options})", f"F.{name}({theirs}, {options})", name == "max_pool2d"
+    return f"tg.{name}({ours}, {options})", f"F.{name}({theirs}, {options})", name.startswith("max")
 
 
 def axis_of(d: Draft, x: str) -> int:
@@ -891,7 +965,25 @@ def take_by_places(d: Draft) -> Line:
     axis, shape = axis_of(d, x), d.arrays[x].shape
     lengths = [int(d.rng.integers(1, 5)) if i == axis % len(shape) else n for i, n in enumerate(shape)]
     places = d.constant(d.rng.integers(0, shape[axis], lengths))
+    if d.flip(0.4):
+        return add_by_places(d, x, axis)
     return f"tg.take_along_axis({x}, {places}, {axis})", f"torch.take_along_dim({x}, {places}, {axis})", True
+
+
+def add_by_places(d: Draft, x: str, axis: int) -> Line:
+    """Add a value, or put it, at places of another of its shape."""
+    shape = d.arrays[x].shape
+    y = d.pick(lambda a: a.shape == shape)
+    n = shape[axis]
+    name = d.choice(("scatter_add", "index_add", "index_copy", "gather"))
+    if name == "scatter_add":
+        places = d.constant(d.rng.integers(0, n, shape))
+        return f"tg.scatter_add({x}, {axis}, {places}, {y})", f"torch.scatter_add({x}, {axis}, {places}, {y})", True
+    if name == "gather":
+        places = d.constant(d.rng.integers(0, n, [max(1, m - d.choice((0, 1))) for m in shape]))
+        return f"tg.gather({x}, {axis}, {places})", f"torch.gather({x}, {axis}, {places})", True
+    places = d.constant(d.rng.permutation(n) if name == "index_copy" else d.rng.integers(0, n, n))
+    return f"tg.{name}({x}, {axis}, {places}, {y})", f"torch.{name}({x}, {axis}, {places}, {y})", True
 
 
 @form(2)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 
 import numpy as np
 import pytest
 
+import tinygraph as tg
 from tests import random_programs
 from tests.random_programs import Program, Step, disagreements, failures, program
 from tinygraph import OPS
+from tinygraph.ops import later
 
 pytest.importorskip("torch")
 
@@ -77,3 +81,17 @@ def test_the_command_prints_a_summary_and_fails_where_one_disagrees(monkeypatch,
     out = capsys.readouterr().out
     assert "program 2:" in out
     assert "value of x9 differs" in out
+
+
+# Written with a symbol, or with a number of axes; found in what is made of them; random.
+OTHERWISE = {"mul", "sub", "div", "eigh", "svd", "cofactor", "dropout"}
+OTHERWISE |= {f"{name}{rank}d" for name in ("conv", "conv_transpose", "avg_pool", "max_pool") for rank in (1, 2, 3)}
+
+
+def test_every_op_can_be_drawn():
+    later.load_all()
+    public = {*tg.__all__, *tg.linalg.__all__, *tg.nn.functional.__all__}
+    ops = {name for name, op in [*OPS.items()] if op.differentiable and name in public}
+    words = set(re.findall(r"\w+", inspect.getsource(random_programs)))
+    assert len(ops) > 100
+    assert ops - OTHERWISE <= words
