@@ -64,6 +64,22 @@ def test_a_step_computes_what_it_says(derived):
             assert np.allclose(found.reshape(w.shape) if found.size == w.size else found, w, atol=1e-13)
 
 
+def test_values_keep_their_shapes_beside_matrix_products():
+    """The loops of a product that stands outside the formulas are no axes of what is inside."""
+    rng = np.random.default_rng(0)
+    q, k, v = (
+        tg.Parameter(rng.standard_normal(shape), name=n) for n, shape in (("Q", (3, 2)), ("K", (4, 2)), ("V", (4, 5)))
+    )
+    scores = (q @ k.T).named("S")
+    e = tg.exp(scores)
+    p = (e / e.sum(1, keepdims=True)).named("P")
+    loss = ((p @ v) ** 2).sum()
+    found = tg.derive(tg.grad(loss, scores, create_graph=True))
+    closed = found.steps[-1].graph
+    assert {n.shape for n in closed.nodes} <= {(), (3, 4), (3, 1)}
+    assert "axis 1 of (3, 4)" in str(found)
+
+
 def test_costs_never_rise_in_sweeps(derived):
     name, derivation = derived
     sweeps = [step.cost.sweeps for step in derivation.steps]

@@ -53,7 +53,7 @@ out.bad=bad;
 @browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_every_text_can_be_read(dark):
-    found = play(made("batch_norm"), MEASURE + MODES, window="2400,1500", dark=dark)
+    found = play(made("batch_norm"), MEASURE + MODES, window=(2400, 1500), dark=dark)
     assert found["bad"] == []
     for where, seen, lost in found["seen"]:
         assert seen > 60, where

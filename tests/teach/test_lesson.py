@@ -268,7 +268,44 @@ def test_an_unseen_graph_gets_a_complete_lesson(make):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return lesson_page(LESSONS["batch_norm"](), lang="en")
+    return made("batch_norm")
+
+
+@browser
+@pytest.mark.parametrize("name", ["batch_norm", "attention", "convolution"])
+def test_every_mode_fits_a_small_projector(name):
+    """Of 1280 × 720: the whole picture, nothing cut off; a card under the pointer is enlarged inside the picture."""
+    found = play(
+        made(name),
+        """
+        out.over=[];const P=document.getElementById('panel'),G=document.getElementById('graph'),R=document.documentElement,svg=G.querySelector('svg');
+        for(const m of ['watch','explore','quiz','break','paths']){Lesson.turn(m);if(R.scrollWidth>innerWidth||R.scrollHeight>innerHeight||P.scrollWidth>P.clientWidth+1||G.scrollWidth>G.clientWidth+1||G.scrollHeight>G.clientHeight+1)out.over.push(m)}
+        const scale=svg.getBoundingClientRect().width/svg.viewBox.baseVal.width,box=e=>e.querySelector('rect.card').getBoundingClientRect();
+        out.lens=[...G.querySelectorAll('g.node')].map(e=>{e.dispatchEvent(new MouseEvent('mouseover',{bubbles:true}));const l=document.getElementById('lens');if(!l)return null;const a=box(e),b=box(l),s=svg.getBoundingClientRect();return [b.width/a.width*scale,b.left>=s.left-1&&b.right<=s.right+1&&b.top>=s.top-1&&b.bottom<=s.bottom+1]});out.scale=scale;
+        Lesson.turn('quiz');out.gone=document.getElementById('lens')===null;
+        """,
+        window=(1280, 720),
+    )
+    assert found["over"] == []
+    assert found["gone"]
+    if found["scale"] > 0.8:
+        assert set(found["lens"]) == {None}
+    else:
+        for size, inside in found["lens"]:
+            assert size == pytest.approx(1, abs=0.02)
+            assert inside
+
+
+@browser
+def test_the_quiz_does_not_list_what_it_asks():
+    found = play(
+        made("attention"),
+        "Lesson.turn('quiz');Lesson.go(5);out.lines=[...document.querySelectorAll('#program li.backward')].map(e=>e.textContent);",
+    )
+    data = LessonData(record_program(LESSONS["attention"]()))
+    lines = [line for line in data.printer.lines if line.part == "backward"]
+    known = lines.index(data.questions[5].line)
+    assert found["lines"] == [f"{s.name} = {s.value if k < known else '?'}" for k, s in enumerate(lines)]
 
 
 @browser

@@ -168,8 +168,9 @@ def test_only_what_is_asked_is_blank(tmp_path):
 # -- the PDF
 
 
-def text_of_pdf(path):
-    return subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, check=True, text=True).stdout
+def text_of_pdf(path, page=None):
+    command = ["pdftotext", "-layout", *(["-f", str(page), "-l", str(page)] if page else ()), path, "-"]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def sizes(path):
@@ -230,12 +231,28 @@ def test_chinese_is_printed(tmp_path):
     assert "反向传播" in text_of_pdf(tmp_path / "s.pdf") and "参考答案" in text_of_pdf(tmp_path / "k.pdf")
 
 
+def drawn_for(name, paper):
+    """Return the sheet of a lesson with its figure drawn."""
+    program, page = record_program(LESSONS[name]()), module.Paper(paper, *module.PAPERS[paper])
+    maker = module.SheetMaker(program, language_of("en"), ["backward"], False, 2, paper=page, title=None, number=0)
+    maker.draw(None, None)
+    return maker
+
+
+def test_a_figure_that_fits_no_first_page_stands_on_the_next_and_questions_before_it(tmp_path):
+    figure = drawn_for("batch_norm", "letter").pictures[0]
+    assert len(figure.strips) == 2 and figure.here == 0  # 650 points high: a page has 700, the first 600
+    assert drawn_for("batch_norm", "a4").pictures[0].here == 2
+    pytest.importorskip("typst")
+    tg.worksheet(LESSONS["batch_norm"](), tmp_path / "s.pdf", paper="letter")
+    first = text_of_pdf(tmp_path / "s.pdf", page=1)
+    assert "Write dy" in first and "Write dx̂" in first
+
+
 def test_letters_of_the_figure_are_legible():
-    for name, make in LESSONS.items():
-        program = record_program(make())
-        paper = module.Paper("a4", *module.PAPERS["a4"])
-        maker = module.SheetMaker(program, language_of("en"), ["backward"], False, 2, paper=paper, title=None, number=0)
-        maker.draw(None, None)
+    for name in LESSONS:
+        maker = drawn_for(name, "a4")
+        paper = maker.paper
         for strip in maker.pictures[0].strips:
             assert strip.points[0] / strip.width >= 0.6 * 0.999, name  # 10 pixels are 6 pt
             assert strip.points[1] <= (paper.width if maker.pictures[0].landscape else paper.height)

@@ -191,7 +191,7 @@ class Maker:
         named = [self.recorded.forms[i] for i in self.names]
         sums = [f for f in behind([*self.recorded.outputs, *named]) if f.kind == "reduction"]
         found = frozenset[int]().union(*(f.parts[1].axes | f.parts[2] for f in sums))
-        return [loop for loop in self.layout.order if loop in found]
+        return [loop for loop in dict.fromkeys(self.layout.inner + self.layout.order) if loop in found]
 
     def axes_in_code(self, axes: frozenset[int], spread: bool) -> str:
         """Return the axes of a Σ as NumPy takes them.
@@ -205,7 +205,7 @@ class Maker:
     def over(self) -> str:
         """Say what the sums run over."""
         sets = self.reduced()
-        shape = tuple(self.layout.lengths[loop] for loop in self.summed_loops())
+        shape = tuple(self.layout.lengths[x] for x in self.summed_loops() if x in self.layout.inner)
         if not sets:
             return "elementwise"
         if len(sets) > 1:

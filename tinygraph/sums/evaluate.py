@@ -24,20 +24,23 @@ class Layout:
 
     Args:
         lengths: of each loop, how often it runs.
-        order: the loops, outermost first; any that is missing comes last.
+        order: the loops, outermost first; any that is missing comes first, where `shape` leaves it out.
     """
 
-    def __init__(self, lengths: Mapping[int, int], order: Iterable[int] = ()) -> None:
-        self.lengths = lengths
-        self.order = list(dict.fromkeys([*order, *lengths]))
+    def __init__(self, lengths: Mapping[int, int], order: Sequence[int]) -> None:
+        self.lengths, self.inner = lengths, list(order)
+        self.order = [*(loop for loop in lengths if loop not in order), *order]
         self.place = {loop: k for k, loop in enumerate(self.order)}
 
     @classmethod
     def of(cls, lifted: Lifted) -> Layout:
-        """Return the layout in which the largest value of a graph lies as it is."""
-        sizes = [math.prod(node.shape) for node in lifted.graph.nodes]
-        largest = lifted.axes[sizes.index(max(sizes))]
-        return cls(lifted.lengths, (loop for axis in largest for loop in axis))
+        """Return the layout of the loops of the outputs in which the largest value that has no others lies as it is."""
+        forms = behind(lifted.outputs)
+        used = frozenset[int]().union(*(f.axes | (f.parts[2] if f.kind == "reduction" else frozenset()) for f in forms))
+        loops = [[loop for axis in axes for loop in axis] for axes in lifted.axes]
+        values = [(math.prod(n.shape), own) for n, own in zip(lifted.graph.nodes, loops, strict=True)]
+        _, largest = max((v for v in values if used.issuperset(v[1])), key=lambda v: v[0], default=(0, []))
+        return cls(lifted.lengths, list(dict.fromkeys([*largest, *(loop for loop in lifted.lengths if loop in used)])))
 
     def shape(self, axes: Iterable[int]) -> Shape:
         """Return the shape of what varies along some loops; axes of length 1 in front are left out."""

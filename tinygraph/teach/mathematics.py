@@ -195,8 +195,8 @@ def stands_apart(before: Tree, item: Tree) -> bool:
 
 
 def is_word(tree: Tree) -> bool:
-    """Whether an item is a word such as mean, or one with something below it."""
-    return tree[0] == "word" and len(tree[1]) > 1 if tree[0] != "attach" else is_word(tree[1])
+    """Whether an item is a word such as mean, a name such as dP, or one with something below it."""
+    return tree[0] in ("word", "text") and len(tree[1]) > 1 if tree[0] != "attach" else is_word(tree[1])
 
 
 def is_letter(symbol: str) -> bool:

@@ -51,11 +51,13 @@ def derivation_data(what: Any, wrt: Sequence[str | Tensor] | None, program: Prog
     """
     if not any(n.op in REDUCTIONS for n in program.graph.nodes if n.derives is not None):
         return {"none": "sums"}
-    worth = [found for found in derivations(what, wrt, program) if any(step.rule not in PLAIN for step in found.steps)]
-    short = next((x for x in worth if max(len(formula.tex) for formula in x.closed) <= LONGEST), None)
-    if short is None:
-        return {"none": "long" if worth else "sums"}
-    return Page(short, program).data()
+    is_worth = False
+    for found in derivations(what, wrt, program):
+        if any(step.rule not in PLAIN for step in found.steps):
+            is_worth = True
+            if max(len(formula.tex) for formula in found.closed) <= LONGEST:
+                return Page(found, program).data()
+    return {"none": "long" if is_worth else "sums"}
 
 
 def derivations(what: Any, wrt: Sequence[str | Tensor] | None, program: Program) -> Iterator[Derivation]:

@@ -346,7 +346,7 @@ class SheetMaker:
             "title": self.title if self.title is not None else plain,
             "number": self.texts.text("worksheet.copy", number=self.number) if self.number else "",
             "pictures": [strip | {"view": view_of(strip)} for strip in map(dataclasses.asdict, picture.strips)],
-            "landscape": picture.landscape,
+            "landscape": picture.landscape, "here": picture.here,
             "given_first": picture.landscape or picture.empty > ROOM_OF_GIVEN,
             "svg": picture.svg, "given": given, "how": self.how(part),
             "rounded": self.text("rounded") if any(map(self.is_rounded, lines)) else "",

@@ -61,6 +61,8 @@ class Picture:
         landscape: whether it needs a page on its side.
         has_numbers: whether it shows all values.
         empty: how much of a page stays empty in it, in points.
+        here: how many rows stand where the figure begins; the others stand on top of the next page, and questions
+            fill the first.
         blank: what was left out.
     """
 
@@ -69,6 +71,7 @@ class Picture:
     landscape: bool
     has_numbers: bool
     empty: float
+    here: int
     blank: tuple[str, ...]
 
 
@@ -108,10 +111,10 @@ class Choice(NamedTuple):
         pages = [pages_of([s.scaled(scale) for s in strips], self.height, room) for scale in scales]
         emptiness = [(count, empty > room / 4) for count, empty in pages]
         best = emptiness.index(min(emptiness))
-        scale, empty = scales[best], pages[best][1]
-        return Picture(
-            svg, tuple(s.scaled(scale) for s in strips), self.landscape, self.detail == 2, empty, tuple(blank)
-        )
+        empty = pages[best][1]
+        shown = tuple(s.scaled(scales[best]) for s in strips)
+        here = rows_here(shown, self.height, room) if empty > room / 4 else len(shown)
+        return Picture(svg, shown, self.landscape, self.detail == 2, empty, here, tuple(blank))
 
 
 def choose_figure(
@@ -159,3 +162,13 @@ def pages_of(strips: Sequence[Strip], height: float, left: float) -> tuple[float
             return math.inf, empty
         left -= strip.points[1]
     return pages, empty
+
+
+def rows_here(strips: Sequence[Strip], height: float, left: float) -> int:
+    """Return how many rows stand on the first page: none if one page holds all; all if the next does not hold the rest.
+
+    ``left`` is free on the first page.
+    """
+    ends = list(itertools.accumulate(s.points[1] for s in strips))
+    first = 0 if ends[-1] <= height else sum(end <= left for end in ends)
+    return first if sum(s.points[1] for s in strips[first:]) <= height else len(strips)

@@ -21,11 +21,15 @@ const focused = () => {  // how to find again what has the focus
   if (e.id) return `#${CSS.escape(e.id)}`;
   const d = Object.entries(e.dataset); return d.length ? e.tagName.toLowerCase() + d.map(([k, v]) => `[data-${k}="${CSS.escape(v)}"]`).join("") : null;
 };
-const listing = () => { $("#program").innerHTML = steps.map((s, k) => s.part === "given" ? "" : `<li class="${s.part}${k === at ? " here" : k > at ? " ahead" : ""}" data-step="${k}"><code>${esc(s.name)} = ${esc(s.code)}</code></li>`).join(""); };
+const listing = () => {  // in the quiz, what is asked and what comes after it have no formula
+  const quizzed = mode === "quiz", now = quizzed ? stepOf(asks[question]) : at, hidden = k => quizzed && k >= now;
+  $("#program").innerHTML = steps.map((s, k) => s.part === "given" ? "" : `<li class="${s.part}${k === now ? " here" : k > now ? " ahead" : ""}" data-step="${k}"><code>${esc(s.name)} = ${hidden(k) ? "?" : esc(s.code)}</code></li>`).join("");
+};
 const follow = () => { const line = $("#program .here"), box = $("#program"); if (line) box.scrollTop = line.offsetTop - box.offsetTop - box.clientHeight / 2 + 12; };
 const show = (focus = false) => {
   const keep = focused();
-  document.body.dataset.mode = mode;
+  enlarge();
+  document.body.dataset.mode = mode === "derive" && !derived.length ? "" : mode;
   document.documentElement.lang = lang === "zh" ? "zh-Hans" : lang;
   if (mode !== "break") { broken = null; guess = false; }
   if (mode !== "paths") way = null;
@@ -132,9 +136,9 @@ document.addEventListener("change", e => {
   if (e.target.dataset.leaf) { const { leaf, k } = e.target.dataset, ok = edit(Number(leaf), Number(k), e.target.value); e.target.setAttribute("aria-invalid", !ok); if (ok) refresh(); }
 });
 document.addEventListener("input", e => { if (e.target.id === "slide") go(Number(e.target.value)); });
-document.addEventListener("mouseover", e => { const cell = e.target.closest?.("td[data-k]"); if (cell && mode === "watch") outline(cell); });
+document.addEventListener("mouseover", e => { enlarge(e.target.closest?.("#graph g.node")); const cell = e.target.closest?.("td[data-k]"); if (cell && mode === "watch") outline(cell); });
 document.addEventListener("mouseout", e => { if (e.target.closest?.("td[data-k]") && mode === "watch") outline(document.activeElement?.closest?.("td[data-k]")); });
-document.addEventListener("focusin", e => { if (mode === "watch") outline(e.target.closest?.("td[data-k]")); });
+document.addEventListener("focusin", e => { enlarge(e.target.closest?.("#graph g.node:focus-visible")); if (mode === "watch") outline(e.target.closest?.("td[data-k]")); });
 let drag = null;  // a number of Explore, dragged sideways
 document.addEventListener("pointerdown", e => { if (e.target.dataset?.leaf) drag = { e: e.target, x: e.clientX, from: values[e.target.dataset.leaf].data[e.target.dataset.k], moved: false }; });
 document.addEventListener("pointermove", e => {

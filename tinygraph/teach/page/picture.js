@@ -60,14 +60,15 @@ const light = at => {  // which cards and lines are there at a step
   }
   for (const { e, ends: [a, b], back } of chips) e.style.visibility = !stepwise || (back ? mode === "watch" && (arrived.has(`${a}-${b}`) || graded.has(a) && graded.has(b)) : done.has(b)) ? "" : "hidden";
 };
-// Letters are legible first; then the picture is as large as fits; what does not fit is scrolled to.
+// The whole picture where its formulas are legible; a card under the pointer or in focus is then seen in full size.
+const SMALLEST = .45;
 let zoom = null;
 const narrow = () => matchMedia("(max-width:800px)").matches;
 const coarse = () => matchMedia("(pointer:coarse)").matches;  // a finger: no keyboard is called up
 const lay = () => {
   const seen = $("#derivation svg") ?? picture, w = seen.viewBox.baseVal.width, h = seen.viewBox.baseVal.height, left = $("#left"), room = [left.clientWidth - 12, left.clientHeight - 12];
-  const fit = Math.min(room[0] / w, room[1] / h), follows = mode === "watch" || mode === "quiz", least = narrow() ? 1 : fit > .62 ? Math.min(fit, .86) : follows ? .86 : .66;
-  const scale = zoom ?? (fit >= least ? Math.min(fit, mode === "derive" ? 1.25 : 1.6) : !narrow() && room[1] - h * least < 110 ? Math.max(least, Math.min(room[1] / h, least * 1.15)) : least);
+  const fit = Math.min(room[0] / w, room[1] / h), high = Math.max(.66, Math.min(.86, (room[1] - 10) / h));  // all of it, or as high as the room
+  const scale = zoom ?? (narrow() ? 1 : fit >= SMALLEST ? Math.min(fit, mode === "derive" ? 1.25 : 1.6) : high);
   seen.style.width = `${w * scale}px`; seen.style.height = `${h * scale}px`;
   $("#program").hidden = narrow() || mode === "derive" || room[1] - h * scale < 110;
   lay.scale = scale; lay.fit = fit;
@@ -79,4 +80,12 @@ const centre = () => {
   stage.scrollBy({ left: box.left + box.width / 2 - around.left - around.width / 2, top: box.height > around.height ? box.top - around.top - 8 : box.top + box.height / 2 - around.top - around.height / 2, behavior: calm ? "instant" : "smooth" });
   centre.ready = true;
 };
-const resize = by => { zoom = by === 0 ? Math.min(lay.fit, 1.6) : Math.max(.3, Math.min(2.5, lay.scale * by)); lay(); centre(); };
+const resize = by => { zoom = by === 0 ? Math.min(lay.fit, 1.6) : Math.max(.3, Math.min(2.5, lay.scale * by)); lay(); follow(); centre(); };
+const enlarge = e => {
+  $("#lens")?.remove();
+  if (!e || lay.scale > .8 || e.matches(".later")) return;
+  const b = e.getBBox(), { e: x, f: y } = e.transform.baseVal[0].matrix, all = picture.viewBox.baseVal, k = 1 / lay.scale, lens = e.cloneNode(true), put = (at, size, end) => Math.max(0, Math.min(end - size * k, at + size / 2 * (1 - k)));
+  lens.id = "lens"; lens.removeAttribute("tabindex"); lens.setAttribute("aria-hidden", "true");
+  lens.setAttribute("transform", `translate(${put(x + b.x, b.width, all.width) - b.x * k} ${put(y + b.y, b.height, all.height) - b.y * k}) scale(${k})`);
+  picture.append(lens);
+};
