@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -417,3 +419,29 @@ def test_bad_arguments():
         compile_function(tg.softmax, backend="gpu")
     with pytest.raises(CompileError, match="an argument of type set"):
         compile_function(lambda x, s: x)(normal(80, 80), {1})
+
+
+FRESH = """
+import sys
+import numpy as np
+import tinygraph as tg
+
+def of_sine(x):
+    return (np.sin(x) * tg.silu(x)).sum() + np.linalg.det(x)
+
+compiled, x = tg.compile(of_sine, backend="numpy"), tg.Tensor(np.random.default_rng(0).standard_normal((70, 70)) / 9)
+tg.compile(tg.batch_norm, backend="numpy")(x)
+assert not {f"tinygraph.ops.{name}" for name in ("trigonometry", "activations", "matrices")} & set(sys.modules)
+y = compiled(x)
+y.backward()
+found, x.grad = x.grad, None
+wanted = of_sine(x)
+wanted.backward()
+np.testing.assert_allclose(y.data, wanted.data, rtol=1e-12)
+np.testing.assert_allclose(found, x.grad, rtol=1e-9, atol=1e-12)
+"""
+
+
+def test_ops_that_are_first_loaded_while_tracing():
+    done = subprocess.run([sys.executable, "-c", FRESH], check=False, capture_output=True, text=True)
+    assert not done.returncode, done.stderr

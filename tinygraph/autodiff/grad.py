@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygraph.autodiff.backward import order_of, walk, walk_recorded
-from tinygraph.engine.context import CONTEXT, within
+from tinygraph.engine.context import CONTEXT, WALK, within
 from tinygraph.engine.errors import describe
 from tinygraph.engine.op import zero_dimensional
 from tinygraph.engine.registry import implements
@@ -73,9 +73,8 @@ def backward(self: Tensor, gradient: ArrayLike | Tensor | None = None, retain_gr
     """
     root = self.node
     grads = seeds_of([self], [array_of(gradient)], "gradient")
-    seed = grads[root]
-    walk(grads, free=not retain_graph)
-    others = {id(seed)}
+    others = {id(seed := grads[root])}
+    (WALK.get() or walk)(grads, free=not retain_graph)
     for leaf, g in grads.items():
         g = detach_gradient(g, leaf, leaf.data.dtype, others)  # type: ignore[attr-defined]
         with ADDING:
@@ -135,7 +134,7 @@ def grad(
             walk_recorded([node for node in order if node in only], grads, only)
             grads |= {n: astype(grads[n], x.dtype) for x in xs if (n := x.node) in grads and grads[n].dtype != x.dtype}
     else:
-        walk(grads, only, keep={x.node for x in xs})
+        (WALK.get() or walk)(grads, only, keep={x.node for x in xs})
     others = {id(array_of(g)) for g in gs}
     found = []
     for x in xs:

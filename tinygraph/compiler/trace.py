@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from tinygraph.compiler.standin import TO_WRITE, CompileError, Number, StandIn, 
 from tinygraph.engine.op import Op
 from tinygraph.engine.registry import OPS
 from tinygraph.engine.types import Shape
-from tinygraph.ops import later
 
+T = TypeVar("T")
 BACK = 1 << 20  # depth of what depends on the upstream gradient
 SMALL_CONSTANT = 1 << 16  # elements of an array made inside of a function, above which contents are compared by digest
 
@@ -89,9 +89,23 @@ def explore(run: Callable[[Trace], Any]) -> tuple[Any, Trace]:
             answers.append(alive[0])
 
 
+def with_ops(run: Callable[[], T]) -> T:
+    """Return what ``run`` does, once all ops that it needs are lifted: others may be loaded on the way."""
+    while True:
+        lift_ops()
+        known = len(OPS)
+        try:
+            found = run()
+        except Exception:
+            if len(OPS) == known:
+                raise
+        else:
+            if len(OPS) == known:
+                return found
+
+
 def lift_ops() -> None:
     """Let ops that compute in steps of their own return a stand-in when they are given one."""
-    later.load_all()
     for op in OPS.values():
         if op.name not in FRIENDLY and not isinstance(op.forward, np.ufunc | Lifted) and op.definition is None:
             op.forward = Lifted(op)

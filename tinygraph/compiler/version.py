@@ -18,7 +18,7 @@ from tinygraph.compiler.keys import fill, flatten, named, names_of_slots
 from tinygraph.compiler.program import Program
 from tinygraph.compiler.standin import CompileError, Number, StandIn
 from tinygraph.compiler.state import Changes, Given, State, drawn_before
-from tinygraph.compiler.trace import Trace, explore, lift_ops
+from tinygraph.compiler.trace import Trace, explore, with_ops
 from tinygraph.compiler.values import Lowering, Value
 from tinygraph.engine.context import CONTEXT
 from tinygraph.engine.op import tensor_of
@@ -110,8 +110,7 @@ class Version:
 
     def trace_once(self, arrays: Sequence[Any]) -> Found:
         """Trace the function, and its derivative for each output."""
-        lift_ops()
-        found, trace = explore(functools.partial(self.run_traced, arrays))
+        found, trace = with_ops(lambda: explore(functools.partial(self.run_traced, arrays)))
         outs, form, tensors, grads, given, leaves, changes = found
         lowering = Lowering(given)
         lowering.nodes.update(trace.nodes)

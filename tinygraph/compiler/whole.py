@@ -8,9 +8,8 @@ steps, are computed in Python at each call; where a condition on one turns out o
 from __future__ import annotations
 
 import contextlib
-import importlib
+import functools
 from collections.abc import Iterable, Iterator, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,10 @@ from tinygraph.compiler.state import Given, Place, State, drawn_before
 from tinygraph.compiler.trace import Trace
 from tinygraph.compiler.values import Value
 from tinygraph.compiler.version import CheckFailed, Found, Version, captured_leaves
-from tinygraph.engine.context import CONTEXT, within
+from tinygraph.engine.context import CONTEXT, WALK, within
 from tinygraph.engine.op import tensor_of
 from tinygraph.engine.tensor import Record, Tensor, array_of
 
-TRACING: ContextVar[Trace | None] = ContextVar("tinygraph.whole", default=None)
-AUTODIFF: Any = importlib.import_module("tinygraph.autodiff.grad")
-walk_arrays = AUTODIFF.walk
 NUMBERS = {int, float}
 
 
@@ -37,11 +33,8 @@ class FirstStep(BaseException):
     """An optimizer begins to remember something: that call is another one than all that follow, and runs as it is."""
 
 
-def walk(grads: dict[Record, Any], only: Any = None, keep: Any = (), **how: Any) -> None:
-    """Carry gradients back as `tinygraph.autodiff` does; of a step that is traced, by the walk that records."""
-    if (trace := TRACING.get()) is None:
-        walk_arrays(grads, only, keep, **how)
-        return
+def walk(trace: Trace, grads: dict[Record, Any], only: Any = None, keep: Any = (), **how: Any) -> None:
+    """Carry gradients back in a step that is traced, by the walk that records."""
     trace.roots += [tensor_of(None, node) for node in grads]
     if lost := [leaf for leaf in captured_leaves(trace.roots) if leaf.needs]:
         raise CompileError(
@@ -170,7 +163,6 @@ class WholeVersion(Version):
 
     def trace_twice(self, arrays: Sequence[Any]) -> Found:
         """Trace; again, if the step goes on from the gradients that it finds, with those that there are."""
-        AUTODIFF.walk = walk
         while True:
             found = super().trace_twice(arrays)
             wanted = [*found.outs, *(v for _, v in found.changes if isinstance(v, Value))]
@@ -193,12 +185,12 @@ class WholeVersion(Version):
         held = [self.stand_in(i, x, trace, given) for i, x in enumerate(arrays)]
         before = list(map(array_of, held))
         args, kwargs = fill(self.form, held)
-        token = TRACING.set(trace)
+        token = WALK.set(functools.partial(walk, trace))
         try:
             with self.state.traced(trace, given) as changes:
                 returned = self.function(*args, **kwargs)
         finally:
-            TRACING.reset(token)
+            WALK.reset(token)
         for i, (t, x) in enumerate(zip(held, before, strict=True)):
             if isinstance(t, Tensor):
                 changes += [(("data", i), t._data)] * (t._data is not x)

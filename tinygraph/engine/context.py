@@ -24,6 +24,7 @@ class Context:
 
 
 CONTEXT: ContextVar[Context] = ContextVar("tinygraph", default=Context())
+WALK: ContextVar[Any] = ContextVar("tinygraph.walk", default=None)  # what carries gradients back, if not autodiff's
 LEFT: ContextVar[frozenset[Context]] = ContextVar("tinygraph.left", default=frozenset())  # out of their order
 
 
