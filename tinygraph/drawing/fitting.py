@@ -240,8 +240,14 @@ def fit_picture(
     best = best or draft_of(last, room, show)
     for taller in taller_rooms(room):
         return fit_picture(graph, taller, detail=detail, show=show, depth=depth, expand=expand, size=size, keep=keep)
-    said = f"tried for larger letters, in vain: {', '.join(dict.fromkeys(tried))}"
-    return finish(best, room, size)._replace(said=said if len(set(tried)) > 1 else "")
+    return finish(best, room, size)._replace(said=in_vain(tried, room))
+
+
+def in_vain(tried: Sequence[str], room: Room) -> str:
+    """Say what was tried; in a column, where each line of it makes the picture higher, the last."""
+    steps = list(dict.fromkeys(tried))
+    kept = ["…", steps[-1]] if room.narrow and room.width < NARROW and len(steps) > 2 else steps
+    return f"tried for larger letters, in vain: {', '.join(kept)}" if len(steps) > 1 else ""
 
 
 class Draft(NamedTuple):
@@ -317,14 +323,16 @@ def steps_of(
     if depth is not None:
         return
     shown: list[Graph] = []
+    labels_go = narrow and levels[-1] == 0
     for found, said in variants(graph, opened, named):
-        if said == STRETCH and narrow and levels[-1] == 0:
+        if said == STRETCH and labels_go:
             for closed in shown:
                 yield Step(closed, 0, False, "no local derivatives", chips=False)
             shown = []
         shown += [found] * (said != STRETCH)
         for level in levels:
-            yield Step(found, level, level == 2, DETAILS[0] if level == 0 and levels != [0] else said)
+            what = DETAILS[0] if level == 0 and levels != [0] and said != STRETCH else said
+            yield Step(found, level, level == 2, what, chips=said != STRETCH or not labels_go)
 
 
 def variants(graph: Graph, opened: Sequence[str], named: Sequence[str] = ()) -> Iterator[tuple[Graph, str]]:
@@ -425,8 +433,7 @@ def fit_mirrored(
                 draft = draft._replace(scale=min(draft.scale, fitted.scale))
             best = draft if best is None or draft.scale > best.scale else best
     assert best is not None
-    said = f"tried for larger letters, in vain: {', '.join(dict.fromkeys(tried))}"
-    return finish(best)._replace(said=said if len(set(tried)) > 1 else "")
+    return finish(best)._replace(said=in_vain(tried, room))
 
 
 def mirrored_drafts(found: Mirrored, step: MirroredStep, room: Room) -> Iterator[MirroredDraft]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygraph.graph.data import Edge, Graph, Node, Summary
 from tinygraph.graph.run import leaf_value
+from tinygraph.graph.scopes import is_leaf
 from tinygraph.graph.values import parameters_of, summarize
 from tinygraph.ops.later import find_op
 
@@ -28,8 +29,9 @@ class Step:
     """One step of a computation.
 
     Attributes:
-        kind: "given": the leaves have their values; "value": a node is computed; "seed": the gradient that the backward
-            pass starts with; "part": what goes back along an edge; "sum": the contributions to a gradient are added.
+        kind: "given": the leaves have their values; "value": a node, or a collapsed scope, is computed; "seed": the
+            gradient that the backward pass starts with; "part": what goes back along an edge; "sum": the contributions
+            to a gradient are added.
         node: id of the node whose value or gradient is made; None of "given".
         edge: of "part": (id of the node that the gradient comes from, which of its inputs the edge is).
         number: of "part": which of several contributions it is, counted from 0; None where it is the only one.
@@ -63,8 +65,9 @@ def steps(graph: Graph) -> list[Step]:
     >>> [step.kind for step in steps(snapshot(y))]
     ['given', 'value', 'value', 'seed', 'part', 'part', 'part', 'sum']
     """
-    found = [Step("given")] if any(n.op is None for n in graph.nodes) else []
-    found += [Step("value", n.id) for n in graph.nodes if n.op is not None]
+    made = [not is_leaf(n) for n in graph.nodes]
+    found = [] if all(made) else [Step("given")]
+    found += [Step("value", n.id) for n in graph.nodes if made[n.id]]
     parts = {n.id: [e for _, e in graph.consumers[n.id] if e.grad is not None] for n in graph.nodes}
     seeded = {i for i in graph.outputs if is_seeded(graph.nodes[i], parts[i])}
     found += [Step("seed", i) for i in sorted(seeded, reverse=True)]

@@ -60,6 +60,19 @@ def test_a_step_only_adds(film: Frames) -> None:
     assert all(b - a in (0, 1) for a, b in zip(heads, heads[1:], strict=False))
 
 
+def test_a_collapsed_card_has_a_step_forward() -> None:
+    from tests import gallery
+
+    film = frames_of(gallery.GALLERY["batch_norm"](), depth=0)
+    (scope,) = [n.id for n in film.drawn.nodes if n.kind == "scope"]
+    (number,) = [k for k, step in enumerate(film.steps) if step.forward and step.node == scope]
+    assert film[number].title == "y = batch_norm(x)"  # its parameters are inside
+    assert film[number].caption == "9 ops in one step: they are collapsed."
+    assert "value" not in film.done(number - 1).get(scope, ())
+    assert "value" in film.done(number)[scope]
+    assert "batch_norm" not in film[0].caption  # it is not given
+
+
 def test_the_last_picture_is_the_whole_graph(film: Frames) -> None:
     cells = '<text class="sans (?:ink|zero) of-[^>]*>([^<]*)<'
     last = film[-1].svg().partition('<g class="panel"')[0]

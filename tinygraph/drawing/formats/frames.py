@@ -27,7 +27,7 @@ from tinygraph.drawing.style.highlight import Highlight
 from tinygraph.engine.lazy_import import Later
 from tinygraph.graph.batch import Batch, with_batch
 from tinygraph.graph.data import Graph, Node
-from tinygraph.graph.scopes import check_names, scopes
+from tinygraph.graph.scopes import check_names, is_leaf, scopes
 from tinygraph.graph.simplify import inline
 from tinygraph.graph.steps import Step, product_of, steps
 
@@ -36,7 +36,8 @@ __all__ = ["Frame", "Frames", "frame_upto", "frames_of", "svg_upto"]
 MOST_STEPS = 200
 LARGEST = 1.35  # the panel is drawn larger than the cards, as far as there is room
 PAD, GAP = 14.0, 36.0  # around what is in the panel, and between its texts and its tables
-GRAPH_ROOM, LEGIBLE = (SLIDE[0], 720.0), 0.75  # of a slide, for the graph; and how far it may shrink to fit
+GRAPH_ROOM = SLIDE[0], 720.0  # of a slide, for the graph
+LEGIBLE, LEGIBLE_NUMBERS = 0.9, 0.75  # how far it may shrink to fit; and one that shows all its numbers
 SECONDS = 1.8  # that an animation shows a step
 
 
@@ -226,7 +227,7 @@ class Frames:
         found: dict[int, set[str]] = {}
         for step in self.steps[: number + 1]:
             if step.kind == "given":
-                found |= {n.id: {"value"} for n in self.drawn.nodes if n.op is None}
+                found |= {n.id: {"value"} for n in self.drawn.nodes if is_leaf(n)}
             elif step.node is not None:
                 whole = step.kind in ("seed", "sum") or step.number is None
                 part = "value" if step.kind == "value" else "grad" if whole else f"grad{step.number}"
@@ -481,7 +482,7 @@ def fit_frames(
             continue
         layout = lay_out(drawn, step.detail, boxes=scopes(drawn), ranges=step.ranges, page=GRAPH_ROOM)
         scale = min(GRAPH_ROOM[0] / layout.width, GRAPH_ROOM[1] / layout.height)
-        if scale >= LEGIBLE or detail == 2:
+        if scale >= (LEGIBLE_NUMBERS if step.detail == 2 else LEGIBLE) or detail == 2:
             return drawn, layout
         found.append((scale, drawn, layout))
     return max(found, key=lambda each: each[0])[1:]

@@ -210,13 +210,12 @@ def join_layouts(parts: Sequence[Layout], gap: float) -> Layout:
 
 
 def centre_layout(part: Layout, width: float) -> Layout:
-    """Put a layout into the middle of a wider page; its lanes and rules stay as wide as they are."""
+    """Put a layout into the middle of a wider page: lanes keep their width, rules take the page's."""
     if part.width >= width:
         return part
     end = part.width - 8.0
     lanes = tuple(lane._replace(left=8.0, right=end) if lane.left is None else lane for lane in part.lanes)
-    rules = tuple(rule._replace(left=8.0, right=end) if rule.left is None else rule for rule in part.rules)
-    moved = shift_layout(dataclasses.replace(part, lanes=lanes, rules=rules), 0.0, (width - part.width) / 2)
+    moved = shift_layout(dataclasses.replace(part, lanes=lanes), 0.0, (width - part.width) / 2)
     return dataclasses.replace(moved, width=width)
 
 

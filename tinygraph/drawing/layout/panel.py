@@ -18,6 +18,7 @@ from tinygraph.drawing.layout.edge_labels import factor_runs
 from tinygraph.drawing.layout.grid import Link
 from tinygraph.drawing.layout.labels import (
     axes_words,
+    call_runs,
     contributions,
     definition_runs,
     gradient_name,
@@ -31,6 +32,7 @@ from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, join_runs, t
 from tinygraph.drawing.style.text_width import wrap
 from tinygraph.graph.batch_axis import reduced_axes
 from tinygraph.graph.data import Edge, Graph, Node, Summary, fill
+from tinygraph.graph.scopes import is_leaf
 from tinygraph.graph.steps import Product, Step
 
 __all__ = ["Told", "arithmetic", "tell", "write_texts"]
@@ -62,7 +64,7 @@ def tell(graph: Graph, step: Step, product: Product | None) -> Told:
         product: the numbers of a step backward, if they are known.
     """
     if step.kind == "given":
-        leaves = [n for n in graph.nodes if n.op is None and not graph.is_number(n.id)]
+        leaves = [n for n in graph.nodes if is_leaf(n) and not graph.is_number(n.id)]
         names = ", ".join(short_name(graph, n.id) for n in leaves[:12]) + ", …" * (len(leaves) > 12)
         return Told(words("What is given", "roman"), f"The forward pass starts with {names}.", "")
     assert step.node is not None
@@ -102,22 +104,21 @@ def short_name(graph: Graph, i: int) -> str:
 
 def tell_value(graph: Graph, node: Node) -> Told:
     """Say how a value is computed."""
-    made = definition_runs(graph, node.id)
-    heading = (
-        join_runs((*label_runs(graph, node.id), *words(" = "), *made))
-        if node.kind != "scope"
-        else words(node.name or "")
-    )
+    if node.kind == "scope":
+        about = dict(node.params)
+        blocks = f" of {about['repeat']} equal blocks" if about.get("repeat") else ""
+        return Told(call_runs(graph, node), f"{about.get('ops', 0)} ops{blocks} in one step: they are collapsed.", "")
+    heading = join_runs((*label_runs(graph, node.id), *words(" = "), *definition_runs(graph, node.id)))
     facts = code_facts(graph, node)
     if node.family == "reduction" and node.inputs:
         shape = graph.nodes[node.inputs[0].source].shape
         facts["axis"] = "its " + axes_words(reduced_axes(dict(node.params), len(shape)), len(shape))
         facts["axis"] = {"its all": "all elements"}.get(facts["axis"], facts["axis"])
     sentence = fill(node.says, facts | {"axis": facts.get("axis") or "all axes"})
-    if not sentence and node.kind != "scope":  # several ops in one formula
+    if not sentence:  # several ops in one formula
         names = ", ".join(short_name(graph, e.source) for e in node.inputs[:6])
         sentence = f"From {names}: {(node.op or '').replace(', ', ', then ')}."
-    known = node.kind != "scope" and node.family not in ("shape", "window", "fused") and node.op != "astype"
+    known = node.family not in ("shape", "window", "fused") and node.op != "astype"
     code = matmul_code(graph, node) if "matmul" in (node.op or "") else None
     code = code or (numpy_code(node.tex, code_facts(graph, node).get) if known else None)
     if code and node.family == "reduction" and dict(node.params).get("keepdims") is True:

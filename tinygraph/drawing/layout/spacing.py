@@ -123,7 +123,8 @@ def size_grid(sketch: Sketch, tracks: Tracks) -> Grid:
     boxes = tuple(
         scope_box(grid, space, cells, inner_frames(scopes, cells), pad) for cells, pad in zip(scopes, pads, strict=True)
     )
-    return dataclasses.replace(grid, boxes=boxes)
+    lowest = max((box.rect[3] for box in boxes), default=0.0) + space.margin
+    return dataclasses.replace(grid, boxes=boxes, height=max(height, lowest))
 
 
 def gutter_widths(sketch: Sketch, tracks: Tracks) -> list[float]:
