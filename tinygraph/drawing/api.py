@@ -109,8 +109,8 @@ def draw(
         detail: 0 names and formulas, 1 summaries of values and gradients, 2 numbers; "auto" takes what is legible.
         show: "forward", "backward", "both"; "gradient" puts each gradient below its value, in a graph of its own, and
             is what "both" means where they were recorded; "memory" outlines what keeps arrays for the backward pass;
-            "health" marks NaN, infinities, zeros and huge gradients; "path=x,y" or a tuple, ways through these. DOT
-            takes the first four; there "gradient" alone has a node for each gradient.
+            "health" marks NaN, infinities, zeros and huge gradients; "path=x,y" or a tuple, ways through these. In
+            DOT "gradient" alone has a node for each gradient.
         theme: "light", "dark", "print", "transparent", or "auto", which follows the reader's system. Where none is
             given it is "light", and "auto" in a page.
         width: of the picture, in pixels or such as "506pt", in which no text is smaller than 6 pt, and which is no

@@ -106,3 +106,26 @@ def test_a_gradient_is_a_node_where_gradients_are_asked_for():
     assert "∂L/∂" in graph.to_dot(show="gradient", depth=0)
     with pytest.raises(ValueError, match="no scope is 'nowhere'"):
         graph.to_dot(show="gradient", expand=["nowhere"])
+
+
+def test_memory_health_and_ways_are_marked():
+    x = tg.Tensor([[1.0, -1.0], [0.0, 4.0]], name="x")
+    with np.errstate(all="ignore"):
+        loss = (np.log(x).named("a") * (x * 2.0).named("b")).named("y").sum().named("L")
+        loss.backward()
+    graph = tg.snapshot(loss)
+    tables = {show: nodes_of(graph.to_dot(show=show)) for show in ("memory", "health", ("x", "b", "L"))}
+    assert "keeps 64 B" in tables["memory"]["y"]  # the product keeps its two operands of four numbers of eight bytes
+    assert "keeps" not in tables["memory"]["L"]
+    assert "1 NaN in value, 1 inf in value" in tables["health"]["a"]  # of −1 and of 0
+    assert "in value" not in tables["health"]["x"]
+    pale = {name for name, table in tables["x", "b", "L"].items() if "#AEB7C1" in table and "#0B5CAD" not in table}
+    assert pale == {"a"}
+    with pytest.raises(ValueError, match="leads"):
+        graph.to_dot(show=("a", "b"))
+
+
+def nodes_of(dot: str) -> dict[str, str]:
+    """Return the table of each node by the name that its definition begins with."""
+    tables = re.findall(r"n\d+ \[label=(<<table.*?</table>>)\]", dot)
+    return {re.search("<b>(\\w+)", table)[1]: table for table in tables}

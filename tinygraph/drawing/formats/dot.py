@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from tinygraph.drawing.layout.labels import is_unused_leaf
 from tinygraph.drawing.layout.mirror import is_mirrored
 from tinygraph.drawing.style.conventions import MOST_CARDS, TABLE_COLUMNS, TABLE_ROWS, numeral, state_words
 from tinygraph.drawing.style.formula import SUBSCRIPT, to_unicode
-from tinygraph.drawing.style.highlight import read_show
+from tinygraph.drawing.style.highlight import Highlight, Show, named_in, read_show
 from tinygraph.drawing.style.numbers import short_number
 from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.engine.errors import clean
@@ -30,18 +31,21 @@ if TYPE_CHECKING:
 FORWARD, BACKWARD, LINE, INK, MUTED = (LIGHT[name] for name in ("value", "grad", "strong", "ink", "muted"))
 FILL = {"input": "data", "constant": "card", "parameter": "parameter", "reduction": "reduction", "fused": "fused",
         "scope": "scopefill", "gradient": "gradient"}  # fmt: skip
+PALE = LIGHT["line"]
+WORDS = ("both", "forward", "gradient", "backward")
 DEPTH = 50  # of boxes in each other; what is deeper is drawn in the last of them
 
 
 def to_dot(
-    graph: Graph, *, show: str = "both", depth: int | None = None, expand: Sequence[str] = (), title: str | None = None
+    graph: Graph, *, show: Show = "both", depth: int | None = None, expand: Sequence[str] = (), title: str | None = None
 ) -> str:
     """Write a graph in the DOT language.
 
     Args:
         graph: from `snapshot`.
         show: "both"; "forward", without gradients and the edges that they come along; "gradient", with a node for each
-            gradient, or "backward", with these alone.
+            gradient, or "backward", with these alone; "memory" and "health", which say in a last line of a node what it
+            keeps or what is wrong with it; "path=x,y" or a tuple of names, which leave all else pale.
         depth: scopes deeper than this are collapsed; where none is given, as many as it takes to leave 200 cards.
         expand: paths of scopes that stay open.
         title: a heading.
@@ -50,7 +54,9 @@ def to_dot(
         DOT source. The same graph gives the same source.
 
     Raises:
-        ValueError: ``show`` is none of these, the graph has no gradient to show, or ``expand`` names no scope.
+        ValueError: ``show`` is none of these, the graph has no gradient to show, no way leads through the names, or
+            ``expand`` names no scope.
+        KeyError: a name in ``show`` is none of the graph's.
 
     >>> from tinygraph import Tensor, snapshot
     >>> print(snapshot((Tensor([1.0], name="x") * 3).named("y")).to_dot().splitlines()[0])
@@ -58,10 +64,11 @@ def to_dot(
     """
     import graphviz
 
-    if show not in ("both", "forward", "gradient", "backward"):
-        raise ValueError(f"to_dot: show is {show!r}; in DOT it must be 'both', 'forward', 'gradient' or 'backward'")
-    whole, picture = graph, rows_of(graph, show, depth, expand)
+    whole, word = graph, show if isinstance(show, str) and show in WORDS else "both"
+    expand = (*expand, *(path for name in named_in(show) if (path := "/".join(graph.find(name).scope))))
+    picture = rows_of(graph, word, depth, expand)
     graph = picture.graph
+    marks = Highlight(word) if word == show else read_show(graph, show)
     shown = [n for n in graph.nodes if not graph.is_number(n.id) and n.id not in picture.hidden]
     numbers = sum(graph.is_number(n.id) for n in graph.nodes)
     folded = f", {numbers} of them a number in a definition" if numbers else ""
@@ -75,14 +82,14 @@ def to_dot(
         rankdir="LR",
         nodesep="0.35",
         ranksep="0.6",
-        label=caption(graph, title, show),
+        label=caption(graph, title, marks),
         labelloc="b",
         fontcolor=MUTED,
         **font,
     )
     dot.attr("node", shape="plain", fontcolor=INK, **font)
     dot.attr("edge", fontname="Helvetica", fontsize="9")
-    add_clusters(dot, picture, shown, ())
+    add_clusters(dot, picture, marks, shown, ())
     kept = {n.id for n in shown}
     for node in shown:
         for edge in (e for e in node.inputs if e.source in kept):
@@ -91,7 +98,7 @@ def to_dot(
                     f"n{node.id}", f"n{edge.source}", color=BACKWARD, style="dashed", arrowtail="empty", dir="back"
                 )
             else:
-                add_edges(dot, graph, node, edge, show == "both")
+                add_edges(dot, graph, node, edge, marks)
     return str(dot.source)
 
 
@@ -109,17 +116,21 @@ def rows_of(graph: Graph, show: str, depth: int | None, expand: Sequence[str]) -
     return group_gradients(graph, close, contribution, show)
 
 
-def caption(graph: Graph, title: str | None, show: str) -> str:
+def caption(graph: Graph, title: str | None, marks: Highlight) -> str:
     """Return the title, the legend and the notes, as an HTML-like label."""
     forward = f'<font color="{FORWARD}">━▶ forward value</font>'
+    show = marks.show
     said = "gradient × local derivative" if show == "both" else "gradient (∂· = ∂L/∂·)"
     backward = f'<font color="{BACKWARD}">╌▷ backward: {said}</font>'
     legend = "   ".join([forward] * (show != "backward") + [backward] * (show != "forward"))
     heading = [f'<font point-size="16"><b>{dot_text(title, 200)}</b></font>'] if title else []
-    return "<" + "<br/>".join([*heading, legend, *(dot_text(note, 400) for note in graph.notes)]) + ">"
+    notes = [dot_text(note, 400) for note in (marks.caption, *graph.notes) if note]
+    return "<" + "<br/>".join([*heading, legend, *notes]) + ">"
 
 
-def add_clusters(dot: graphviz.Digraph, picture: Rows, nodes: list[Node], scope: tuple[str, ...]) -> None:
+def add_clusters(
+    dot: graphviz.Digraph, picture: Rows, marks: Highlight, nodes: list[Node], scope: tuple[str, ...]
+) -> None:
     """Add the nodes of a scope, and its inner scopes as clusters."""
     inner: dict[str, list[Node]] = {}
     for node in nodes:
@@ -128,16 +139,16 @@ def add_clusters(dot: graphviz.Digraph, picture: Rows, nodes: list[Node], scope:
         if path[: len(scope)] == scope and len(path) > len(scope):
             inner.setdefault(path[len(scope)], []).append(node)
         else:
-            dot.node(f"n{node.id}", label=node_table(picture, node))
+            dot.node(f"n{node.id}", label=node_table(picture, marks, node))
     for name, members in inner.items():
         path = (*scope, name)
         with dot.subgraph(name="cluster_" + hashlib.sha256(repr(path).encode()).hexdigest()[:16]) as box:
             colors = {"color": LIGHT["line"], "bgcolor": LIGHT["lane0"], "fontcolor": MUTED}
             box.attr(label=f"<{dot_text(name)}>", style="rounded", **colors)
-            add_clusters(box, picture, members, path)
+            add_clusters(box, picture, marks, members, path)
 
 
-def node_table(picture: Rows, node: Node) -> str:
+def node_table(picture: Rows, marks: Highlight, node: Node) -> str:
     """Return a node as a table: its definition, its shape, its value, its gradient."""
     graph, formula = picture.graph, picture.formulas.get(node.id)
     loss = node.id in graph.outputs and node.shape == ()
@@ -166,8 +177,17 @@ def node_table(picture: Rows, node: Node) -> str:
         rows.append(f"<tr><td>{g}</td></tr>")
     elif node.kind != "constant" and not node.requires_grad and not picture.formulas:
         rows.append(f'<tr><td><font color="{MUTED}" point-size="8">no grad</font></td></tr>')
-    frame = f'border="{thick}" color="{LINE}" cellborder="0" cellspacing="0" cellpadding="3"{style}'
-    return f"<<table {frame}>{''.join(rows)}</table>>"
+    line = LINE
+    if node.id in marks.strong:
+        thick, line = 4, LIGHT["bad"] if node.id in marks.sick else FORWARD
+    if badge := marks.badges.get(node.id):
+        color = LIGHT["bad"] if badge.startswith("!") else INK
+        rows.append(f'<tr><td><font color="{color}">{dot_text(badge.removeprefix("!"), 80)}</font></td></tr>')
+    frame = f'border="{thick}" color="{line}" cellborder="0" cellspacing="0" cellpadding="3"{style}'
+    table = f"<<table {frame}>{''.join(rows)}</table>>"
+    if marks.nodes is not None and node.id not in marks.nodes:
+        table = re.sub("|".join((FORWARD, BACKWARD, INK, MUTED)), PALE, table)
+    return table
 
 
 def array_table(s: Summary | None, color: str) -> str:
@@ -187,8 +207,10 @@ def array_table(s: Summary | None, color: str) -> str:
     return f'<table border="1" color="{color}" cellborder="0" cellspacing="0" cellpadding="2">{cells}</table>'
 
 
-def add_edges(dot: graphviz.Digraph, graph: Graph, node: Node, edge: Edge, backward: bool) -> None:
+def add_edges(dot: graphviz.Digraph, graph: Graph, node: Node, edge: Edge, marks: Highlight) -> None:
     """Draw an operand's edge, and the one on which its gradient comes back."""
+    pale = marks.edges is not None and (edge.source, node.id) not in marks.edges
+    forward, back = (PALE, PALE) if pale else (FORWARD, BACKWARD)
     a, b = f"n{edge.source}", f"n{node.id}"
     axes = graph.copied_axes(node.id, edge)
     source = graph.nodes[edge.source]
@@ -196,15 +218,15 @@ def add_edges(dot: graphviz.Digraph, graph: Graph, node: Node, edge: Edge, backw
         "" if "," in (node.op or "") else f"{edge.operand} "
     )  # of several ops in one node none has this operand alone
     operand = f"{name}{shape_and_dtype(source)}" + (f" copy ×{edge.copies} ↑" if axes else "")
-    dot.edge(a, b, color=FORWARD, fontcolor=FORWARD, label=f"<{dot_text(operand, 80)}>")
-    if not (backward and node.requires_grad and source.requires_grad):
+    dot.edge(a, b, color=forward, fontcolor=forward, label=f"<{dot_text(operand, 80)}>")
+    if not (marks.show == "both" and node.requires_grad and source.requires_grad):
         return
     uses = [(c, e) for c, e in graph.consumers[edge.source] if graph.nodes[c].requires_grad]
     count = f"{numeral(uses.index((node.id, edge)))} " if len(uses) > 1 else ""
     found = graph.facts(node.id, spell, edge)
     local = to_unicode(edge.partial, lambda hole: found.get(hole, hole)) or (node.op or "")
     summed = f"Σ{','.join(map(str, axes)).translate(SUBSCRIPT)} (· {local}) ↓" if axes else f"× {local}"
-    dot.edge(b, a, color=BACKWARD, fontcolor=BACKWARD, style="dashed", arrowhead="empty", constraint="false",
+    dot.edge(b, a, color=back, fontcolor=back, style="dashed", arrowhead="empty", constraint="false",
              label=f"<{dot_text(count + summed, 80)}>")  # fmt: skip
 
 
