@@ -13,6 +13,7 @@ import pytest
 import tinygraph as tg
 from tests import random_sums
 from tinygraph.compiler import compiled as module
+from tinygraph.compiler import in_numpy
 from tinygraph.compiler.compiled import Compiled
 from tinygraph.compiler.compiled import compile as compile_function
 from tinygraph.compiler.standin import CompileError
@@ -419,6 +420,36 @@ def test_bad_arguments():
         compile_function(tg.softmax, backend="gpu")
     with pytest.raises(CompileError, match="an argument of type set"):
         compile_function(lambda x, s: x)(normal(80, 80), {1})
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((130, 5), (0,)),
+        ((3, 70, 6), (1,)),
+        ((3, 70, 6), (0, 1)),
+        ((3, 70, 6), (0, 2)),
+        ((4, 6, 3), (0,)),
+        ((2, 5000), (1,)),
+    ],
+)
+def test_numpys_sums_of_products(shape, axes):
+    x, y = normal(*shape).astype(np.float32), normal(*shape, seed=1).astype(np.float32)
+    wanted = (x.astype(float) * y.astype(float)).sum(axes, keepdims=True)
+    for a, b in ((x, y), (x[..., ::-1], y[..., ::-1]), (x.astype(float), y.astype(float))):
+        found = in_numpy.total_products(a, b, axes)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, wanted[..., ::-1] if a.strides[-1] < 0 else wanted, atol=2e-5)
+
+
+def test_squares_far_from_0_are_not_multiplied_out(backend):
+    """The mean of x w is 1000 and its variance 1; without what is taken off, float32 has no digit of that left."""
+    if backend == "numba":
+        pytest.skip("Numba's sums are in float64")
+    x = (normal(200, 40) + 1000).astype(np.float32)
+    made = compile_function(lambda x, w: (x * w).var(0), backend=backend)
+    found = made(tg.Tensor(x), tg.Tensor(np.ones(40, np.float32)))
+    np.testing.assert_allclose(found.data, x.astype(float).var(0), rtol=1e-4)
 
 
 FRESH = """

@@ -306,10 +306,13 @@ def below(roots: Iterable[Expression], done: Iterable[Expression] = ()) -> list[
     return list(order)
 
 
-def multiplied_out(algebra: Algebra, clock: Callable[[Expression], Any], r: Expression) -> Expression | None:
+def multiplied_out(
+    algebra: Algebra, clock: Callable[[Expression], Any], r: Expression, pivots: bool
+) -> Expression | None:
     """Return a sum of what is known late as sums of what is known earlier; None where it is no polynomial of that.
 
-    (x - μ)² becomes (x - p)² + 2 (x - p) (p - μ) + (p - μ)², whose first two factors need no μ.
+    (x - μ)² becomes (x - p)² + 2 (x - p) (p - μ) + (p - μ)², whose first two factors need no μ; without ``pivots`` only
+    sums are taken apart.
     """
     late = clock(r.args[0])
     one = algebra.const(1)
@@ -324,9 +327,13 @@ def multiplied_out(algebra: Algebra, clock: Callable[[Expression], Any], r: Expr
         if clock(e) < late:
             return [(one, e)]
         if e.op == "sub" and e.args[0].op == "in" and not e.args[1].axes & r.over:
+            if not pivots:
+                return None
             pivot = algebra("pivot", info=(*e.args[0].info, r.over))
             return [(one, algebra("sub", e.args[0], pivot)), (algebra("sub", pivot, e.args[1]), None)]
         if e.op not in ("neg", "add", "sub", "mul"):
+            return None
+        if not pivots and e.op == "mul" and all(a.axes & r.over for a in e.args):
             return None
         sides = [terms(a) for a in e.args]
         if None in sides or sum(map(len, sides)) > TERMS:  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from tinygraph.engine.types import Array
 __all__ = ["NAMES", "write"]
 
 ROWS = 64  # as many rows are added up in their own precision
+LONG = 4096  # as many values of a row
 CALLS = {  # ufuncs, which take out=
     "add": "np.add", "sub": "np.subtract", "mul": "np.multiply", "div": "np.divide", "neg": "np.negative",
     "abs": "np.absolute", "sqrt": "np.sqrt", "exp": "np.exp", "log": "np.log", "tanh": "np.tanh", "power": "np.power",
@@ -44,6 +45,19 @@ def total(x: Array, axes: tuple[int, ...]) -> Array:
              for i in range(0, x.shape[at], ROWS)]  # fmt: skip
     whole = np.concatenate(parts, axis=at) if len(parts) > 1 else parts[0]
     return np.add.reduce(whole, axis=axes, dtype=np.float64, keepdims=True)
+
+
+def total_products(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
+    """Add up products as `total` does; where it can be done, without an array of them."""
+    last = x.ndim - 1
+    if x.dtype == y.dtype == np.float32 and x.shape == y.shape:
+        if last in axes and x.shape[-1] <= LONG:
+            return np.add.reduce(np.vecdot(x, y)[..., None], axis=axes, dtype=np.float64, keepdims=True)
+        if last not in axes and max(axes) == last - 1:
+            parts = [np.einsum("...ij,...ij->...j", x[..., i : i + ROWS, :], y[..., i : i + ROWS, :])[..., None, :]
+                     for i in range(0, x.shape[-2], ROWS)]  # fmt: skip
+            return np.add.reduce(np.concatenate(parts, axis=-2), axis=axes, dtype=np.float64, keepdims=True)
+    return total(x * y, axes)
 
 
 def total_given(x: Array, axes: tuple[int, ...]) -> Array:
@@ -82,6 +96,7 @@ NAMES: dict[str, Any] = {
     "np": np,
     "total": total,
     "total_given": total_given,
+    "total_products": total_products,
     "greatest": greatest,
     "least": least,
     "erf": erf,
@@ -207,8 +222,14 @@ class Writer:
             stack += e.args
         pool = Pool(left)
         for r in sums:
+            if self.is_product(r.args[0]) and left[r.args[0]] == 1 and r.op == "sum" and r.args[0] not in pool.where:
+                factors = [self.full(a, pool) for a in r.args[0].args]
+                self.w(f"{self.spot(r)} = total_products({', '.join(factors)}, {self.axes(r)})")
+                for a in r.args[0].args:
+                    pool.used(a)
+                continue
             value = self.full(r.args[0], pool)
-            given = "_given" if r.op == "sum" and r.args[0].op == "in" else ""
+            given = "_given" if r.args[0].op == "in" and r.op == "sum" and not self.k.is_short(r) else ""
             self.w(f"{self.spot(r)} = {REDUCE[r.op]}{given}({value}, {self.axes(r)})")
             pool.used(r.args[0])
         for k, e in stores:
@@ -300,6 +321,10 @@ class Writer:
     def is_float(self, e: Expression) -> bool:
         """Whether an op of full values gives an array of their precision and shape."""
         return any(self.k.is_full(a) and a.op != "iota" and not self.is_bool(a) for a in e.args)
+
+    def is_product(self, e: Expression) -> bool:
+        """Whether an expression is a product of two full values that are stored in their precision."""
+        return e.op == "mul" and all(self.k.is_full(a) and a.op != "iota" and not self.is_bool(a) for a in e.args)
 
     def is_bool(self, e: Expression) -> bool:
         """Whether an expression is true or false."""
