@@ -6,7 +6,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -219,18 +218,14 @@ def test_protocols_are_not_disturbed():
         object.__new__(tg.Tensor).shape  # noqa: B018 - not yet made, it has no array
 
 
-def test_a_name_with_an_underscore_is_answered_fast_and_loads_no_table():
+def test_a_name_with_an_underscore_loads_no_table():
     code = (
         "import sys, tinygraph as tg; x = tg.Tensor([1.0]); assert not hasattr(x, '_repr_html_');"
+        "assert not hasattr(x, '__array_interface__');"
         "assert not hasattr(tg, '_x'); print('tinygraph.exchange.torch_names' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-    x = tg.Tensor([1.0])
-    start = time.perf_counter()
-    for _ in range(1000):
-        hasattr(x, "__array_interface__")
-    assert time.perf_counter() - start < 0.1  # 100 µs each; it takes some 2
 
 
 def test_advice_is_one_line_and_pairs_are_expressions():
