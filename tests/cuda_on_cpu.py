@@ -188,7 +188,7 @@ def pretend_cupy(folder: Path, processors: int = 2) -> Iterator[ModuleType]:
     runtime = SimpleNamespace(CUDARuntimeError=RuntimeError)
     vars(cupy).update(
         ndarray=Decoy, empty=empty, ascontiguousarray=made(np.ascontiguousarray),
-        asarray=lambda x, dtype=None: Decoy(np.asarray(held(x), dtype)),
+        asarray=lambda x, dtype=None, order=None: Decoy(np.asarray(held(x), dtype, order)),
         RawModule=functools.partial(RawModule, folder), cuda=SimpleNamespace(Device=device, runtime=runtime),
     )  # fmt: skip
     address = property(lambda self: SimpleNamespace(ptr=self.array.ctypes.data))

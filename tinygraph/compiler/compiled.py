@@ -28,7 +28,6 @@ __all__ = ["Compiled", "compile"]
 
 SMALL = 1 << 12  # elements below which the function itself is faster
 BACKENDS = ("numpy", "numba")
-LIBRARIES = ("numpy", "cupy")  # whose arrays have kernels
 FORMS = {n: (tuple(map(Slot, range(n))), dict[str, Any]()) for n in range(1, 9)}  # of n arrays, and nothing else
 
 
@@ -75,20 +74,20 @@ class Compiled:
         if form is None or self.whole or not all(isinstance(x, Tensor) or type(x) is np.ndarray for x in args):
             arrays = []
             form = flatten((args, kwargs), arrays, self.whole)
-        size, kinds = 0, set()
+        size, kinds = 0, set[type]()
         for x in arrays:
             data = x._data if isinstance(x, Tensor) else x
             if type(data) is float:  # a number of a whole step
                 continue
-            kinds.add(library := "numpy" if type(data) is np.ndarray else library_of(data))
-            if library not in LIBRARIES or hasattr(data, "has_no_elements"):
+            if type(data) is not np.ndarray and library_of(data) != "cupy":
                 return self.function(*args, **kwargs)  # another library's, or a stand-in
             if not data.size or not data.dtype.isnative or data.dtype.char in "gFDG":
                 return self.function(*args, **kwargs)  # what has no kernels
+            kinds.add(type(data))
             size = max(size, data.size)
         if len(kinds) > 1 or (size < SMALL and not self.whole):
             return self.function(*args, **kwargs)
-        backend = "cuda" if "cupy" in kinds else self.backend
+        backend = self.backend if kinds <= {np.ndarray} else "cuda"
         try:
             version = self.version(form, arrays, backend)
         except (FirstStep, NotPrinted):

@@ -8,6 +8,7 @@ function: no atomics, so that equal inputs give equal bits.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -109,7 +110,7 @@ class Writer:
         rest = tuple(a for a in self.space.order if a != shared)
         self.kept: Order = () if self.front else rest
         self.F = "double" if kernel.wide else "float"
-        self.functions = list[Function]()
+        self.functions, self.texts = list[Function](), list[str]()
         self.scratch: dict[str, tuple[str, ...]] = {}
         self.lines, self.indent = list[str](), 1
         self.sweep = -1  # whose function is written; -1 where small values are settled
@@ -234,9 +235,12 @@ class Writer:
         name = self.at("v", e)
         name = name if "[" not in name else self.k.name(e, "w")
         args = [self.small(a, names) for a in e.args]
-        if e.op == "equal" and not self.k.wide:  # what was stored in float32 still equals itself
-            args = [f"float({a})" for a in args]
-        text = self.pivot(e) if e.op == "pivot" else self.spelled(e, args, "double")
+        if e.op == "pivot":
+            text = self.pivot(e)
+        elif e.op == "equal" and not self.k.wide and all(self.type_of(a, "double") == "double" for a in e.args):
+            text = f"float({args[0]}) == float({args[1]})"  # what was stored in float32 still equals itself
+        else:
+            text = self.spelled(e, args, "double")
         self.w(f"const double {name} = {text};")
         names[e] = name
 
@@ -431,8 +435,6 @@ class Writer:
     def written(self) -> str:
         """Return the source."""
         k = self.k
-        texts = list[str]()
-        self.texts = texts
         self.settle_all((0, 0))
         for s in range(k.sweeps):
             self.write_sweep(s)
@@ -440,15 +442,12 @@ class Writer:
             self.settle_all((s + 1, 0))
         dtypes = {v.dtype.char for v in (*(v for v, _ in k.leaves), *(v for v, _ in k.targets))}
         half = "#include <cuda_fp16.h>\n" * ("e" in dtypes)
-        return f"{half}typedef {self.size_type} Size;\n\n" + "\n".join(texts)
+        return f"{half}typedef {self.size_type} Size;\n\n" + "\n".join(self.texts)
 
     @property
     def size_type(self) -> str:
         """Return the type of indices: 32 bits, where they are enough, divide in half the time."""
-        size = 1
-        for a in self.space.order:
-            size *= self.space.length[a]
-        return "int" if size < LARGE else "long long"
+        return "int" if math.prod(self.space.length[a] for a in self.space.order) < LARGE else "long long"
 
     def write_sweep(self, s: int) -> None:
         """Write the function of a sweep."""

@@ -152,6 +152,10 @@ class Kernel:
 
     def met(self, sweep: int) -> set[Expression]:
         """Return the small values that full values meet in the passes of a sweep."""
+        return {e for e in self.seen(sweep) if not self.is_full(e) and e.op not in GIVEN}
+
+    def seen(self, sweep: int) -> set[Expression]:
+        """Return all that the passes of a sweep compute with: full values, and what they meet."""
         stack: list[Expression] = []
         for p in self.passes(sweep):
             sums, stores = self.work((sweep, p))
@@ -161,7 +165,7 @@ class Kernel:
             if (e := stack.pop()) not in seen:
                 seen.add(e)
                 stack += e.args if self.is_full(e) else ()
-        return {e for e in seen if not self.is_full(e) and e.op not in GIVEN}
+        return seen
 
     def is_carried(self, e: Expression) -> bool:
         """Whether a small value of a block is wanted again after its sweep."""

@@ -137,8 +137,8 @@ class CudaLaunch(Launch):
         columns = self.count_columns(writer.kept)
         tiles = -(-math.prod(length[a] for a in writer.kept) // columns)
         others = math.prod(length[a] for a in writer.others)
-        turn = self.size // max(self.turns * others, 1) if writer.front else 1  # values of a block at a time
-        self.threads = min(THREADS, max(32, 1 << (-(-turn // WORK) - 1).bit_length())) if writer.front else THREADS
+        turn = self.size // max(self.turns * others, 1) if writer.front else self.turns  # values of a column
+        self.threads = max(32, columns * min(THREADS // columns, power_of_2(-(-turn // WORK))))
         most = max(BLOCKS * THREADS // self.threads // (tiles * others), 1)
         if not writer.front:
             most = min(most, -(-self.turns // (self.threads // columns * WORK)))
@@ -150,10 +150,11 @@ class CudaLaunch(Launch):
         self.given: dict[str, Any] = {name: size(n) for name, n in sizes.items()}
         self.given |= {f"k{i}": float(c) for i, c in enumerate(kernel.consts)}
         self.functions = [(f.name, *self.grid(f, sizes["blocks"]), f.args) for f in writer.functions]
+        self.kernels: dict[str, Any] = {}
 
     def count_columns(self, loops: Order) -> int:
         """Return how many columns the threads of a block stand in: as ``columns_of`` in the source."""
-        return min(32, 1 << (math.prod(self.space.length[a] for a in loops) - 1).bit_length())
+        return min(32, power_of_2(math.prod(self.space.length[a] for a in loops)))
 
     def grid(self, function: in_cuda.Function, blocks: int) -> tuple[tuple[int], tuple[int]]:
         """Return how many blocks run a function, and of how many threads."""
@@ -168,7 +169,7 @@ class CudaLaunch(Launch):
 
         given = dict(self.given)
         for i, (v, _) in enumerate(self.kernel.leaves):
-            given[f"x{i}"] = cupy.ascontiguousarray(arrays[v])
+            given[f"x{i}"] = cupy.asarray(arrays[v], order="C")
         for i, (v, _) in enumerate(self.kernel.targets):
             given[f"y{i}"] = arrays[v] = cupy.empty(v.shape, v.dtype)
         scratch, start = cupy.empty(sum(self.scratch.values())), 0
@@ -178,9 +179,16 @@ class CudaLaunch(Launch):
 
     def run(self, given: dict[str, Any]) -> None:
         """Launch the functions, one after another, with what is ``given`` under the names of their parameters."""
-        module = module_of(in_cuda.HEAD + self.source, "-fmad=false")
+        if not self.kernels:
+            module = module_of(in_cuda.HEAD + self.source, "-fmad=false")
+            self.kernels = {name: module.get_function(name) for name, *_ in self.functions}
         for name, grid, block, args in self.functions:
-            module.get_function(name)(grid, block, tuple(given[a] for a in args))
+            self.kernels[name](grid, block, tuple(given[a] for a in args))
+
+
+def power_of_2(n: int) -> int:
+    """Return the least power of 2 that is not smaller."""
+    return 1 << (n - 1).bit_length()
 
 
 def stored(dtype: np.dtype[Any]) -> np.dtype[Any]:

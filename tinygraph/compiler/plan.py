@@ -105,20 +105,9 @@ def name_of(v: Value, step: Step) -> str:
 
 def bytes_read(kernel: Kernel) -> int:
     """Return how many bytes the sweeps of a kernel read: each array once a sweep that needs it."""
-    total = 0
     large = {v for v, order in kernel.leaves if set(order) == kernel.space.loops}
-    for s in range(kernel.sweeps):
-        stack = []
-        for p in kernel.passes(s):
-            sums, stores = kernel.work((s, p))
-            stack += [r.args[0] for r in sums] + [e for _, e in stores]
-        seen = set()
-        while stack:
-            if (e := stack.pop()) not in seen:
-                seen.add(e)
-                stack += e.args if kernel.is_full(e) else ()
-        total += size({e.info[0] for e in seen if e.op == "in" and e.info[0] in large})
-    return total + size(v for v, _ in kernel.leaves if v not in large)
+    swept = [{e.info[0] for e in kernel.seen(s) if e.op == "in"} & large for s in range(kernel.sweeps)]
+    return sum(map(size, swept)) + size(v for v, _ in kernel.leaves if v not in large)
 
 
 def size(values: Iterable[Value]) -> int:

@@ -82,7 +82,8 @@ class Version:
         wanted += [v for row in [*self.grads, [v for _, v in self.changes]] for v in row if isinstance(v, Value)]
         self.program = Program([v for v in wanted if v.op != "const"], backend)
         self.places = {v: self.program.on_device(self.place(*v.facts["source"])) for v in self.program.inputs}
-        self.is_mixed = backend == "cuda" and any(backend_of(x.data) != "cupy" for x in self.leaves)
+        around = [*(x.data for x in self.leaves), *(x for x in state.get() if getattr(x, "shape", ()))]
+        self.is_mixed = backend == "cuda" and any(backend_of(x) != "cupy" for x in around)
         self.ready = threading.local()
         self.ops = [self.make_op(k) if t else None for k, t in enumerate(self.tensors)]
 
