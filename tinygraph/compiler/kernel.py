@@ -47,6 +47,7 @@ class Kernel:
         self.targets = list(plan.targets.items())
         self.clock = Clock([self.space])
         self.order = below(plan.targets.values())
+        self.number = {e: i for i, e in enumerate(self.order)}
         self.at: dict[Expression, Step] = {e: self.clock(e)[1:] for e in self.order}
         self.leaves: list[tuple[Value, Order]] = list(
             dict.fromkeys(e.info[:2] for e in self.order if e.op in ("in", "pivot"))
@@ -200,7 +201,7 @@ class Kernel:
         known = LETTERS.get(e.name, e.name)
         word = "".join(c for c in known if c.isascii() and (c.isalnum() or c == "_")) if known.isprintable() else ""
         word = word if word and not word[0].isdigit() else ""
-        return f"{kind}{self.order.index(e)}" + f"_{word}" * bool(word)
+        return f"{kind}{self.number[e]}" + f"_{word}" * bool(word)
 
 
 LETTERS = {"μ": "mu", "σ": "sigma", "x̂": "x_hat", "γ": "gamma", "β": "beta", "ε": "eps", "v": "var"}  # as words
