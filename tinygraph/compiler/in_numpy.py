@@ -40,11 +40,18 @@ def total(x: Array, axes: tuple[int, ...]) -> Array:
     if x.ndim - 1 in axes:
         x = np.add.reduce(x, axis=-1, keepdims=True)
         return np.add.reduce(x, axis=axes, dtype=np.float64, keepdims=True)
-    at = max(axes)
-    parts = [np.add.reduce(x[(slice(None),) * at + (slice(i, i + ROWS),)], axis=at, keepdims=True)
-             for i in range(0, x.shape[at], ROWS)]  # fmt: skip
-    whole = np.concatenate(parts, axis=at) if len(parts) > 1 else parts[0]
-    return np.add.reduce(whole, axis=axes, dtype=np.float64, keepdims=True)
+    if max(axes) == x.ndim - 2:
+        parts = [np.add.reduce(part, axis=-2) for part in strips(x)]
+        return np.add.reduce(np.concatenate(parts, axis=-2), axis=axes, dtype=np.float64, keepdims=True)
+    return np.add.reduce(x, axis=axes, dtype=np.float64, keepdims=True)
+
+
+def strips(x: Array) -> list[Array]:
+    """Return rows in strips of `ROWS`, (…, strips, rows, columns), and those that are left over as one more."""
+    *lead, rows, columns = x.shape
+    deep = rows // ROWS * ROWS
+    parts = [x[..., :deep, :].reshape(*lead, -1, ROWS, columns), x[..., None, deep:, :]]
+    return [part for part in parts if part.size]
 
 
 def total_products(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
@@ -54,8 +61,7 @@ def total_products(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
         if last in axes and x.shape[-1] <= LONG:
             return np.add.reduce(np.vecdot(x, y)[..., None], axis=axes, dtype=np.float64, keepdims=True)
         if last not in axes and max(axes) == last - 1:
-            parts = [np.einsum("...ij,...ij->...j", x[..., i : i + ROWS, :], y[..., i : i + ROWS, :])[..., None, :]
-                     for i in range(0, x.shape[-2], ROWS)]  # fmt: skip
+            parts = [np.einsum("...ij,...ij->...j", *pair) for pair in zip(strips(x), strips(y), strict=True)]
             return np.add.reduce(np.concatenate(parts, axis=-2), axis=axes, dtype=np.float64, keepdims=True)
     return total(x * y, axes)
 
