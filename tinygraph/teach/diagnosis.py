@@ -90,6 +90,6 @@ def diagnose(
     if found[0].shape != right[0].shape or found[0].dtype.kind not in "fiub":
         return Diagnosis("shape", **shapes)
     with np.errstate(all="ignore"):
-        off = np.nan_to_num(np.abs(found[0] - right[0]), nan=np.inf)
+        off = np.nan_to_num(np.abs(np.subtract(found[0], right[0], dtype=float)), nan=np.inf)
     place = tuple(int(i) for i in np.unravel_index(int(off.argmax()), off.shape)) if off.size else ()
     return Diagnosis("values", worst=(place, float(found[0][place]), float(right[0][place])), **shapes)

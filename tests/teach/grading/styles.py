@@ -456,6 +456,103 @@ def relu_backward(dout, cache):
     return dx
 """
 )
+FEW_NAMES = (
+    HEAD
+    + """
+def batchnorm_forward(x, gamma, beta, bn_param):
+    eps = bn_param.get('eps', 1e-5)
+    mu = x.mean(axis=0, keepdims=True)
+    x_mu = x - mu
+    sigma2 = np.mean(x_mu ** 2, axis=0, keepdims=True)
+    ivar = 1 / np.sqrt(sigma2 + eps)
+    y = gamma * (x_mu * ivar) + beta
+    return y, (gamma, x_mu, ivar)
+
+
+def batchnorm_backward(dy, cache):
+    gamma, x_mu, ivar = cache
+    m = len(dy)
+    dyivar = dy * ivar
+    dg = (x_mu * dyivar).sum(axis=0)
+    db = dy.sum(axis=0)
+    dyivar = dyivar * gamma
+    dsigma2 = -0.5 * np.sum(dyivar * x_mu * ivar ** 2, axis=0)
+    dmu = -np.sum(dyivar, axis=0) - 2 * dsigma2 * np.sum(x_mu, axis=0) / m
+    dx = dyivar + dsigma2 * 2 * x_mu / m + dmu / m
+    return dx, dg, db
+"""
+)
+SUMMED_PARTS = (
+    HEAD
+    + """
+def batchnorm_forward(x, gamma, beta, bn_param):
+    mean = np.mean(x, axis=0)
+    x_minus_mean = x - mean
+    var = np.var(x, axis=0)
+    std = np.sqrt(var + bn_param.get("eps", 1e-5))
+    inv_std = 1.0 / std
+    normalized = x_minus_mean * inv_std
+    out = gamma * normalized + beta
+    cache = {"n": normalized, "g": gamma, "c": x_minus_mean, "inv": inv_std, "std": std, "x": x}
+    return out, cache
+
+
+def batchnorm_backward(dout, cache):
+    normalized, gamma, x_minus_mean = cache["n"], cache["g"], cache["c"]
+    inv_std, std = cache["inv"], cache["std"]
+    N, D = dout.shape
+    dbeta = dout.sum(0)
+    dgamma = np.einsum("ij,ij->j", dout, normalized)
+    dnormalized = np.multiply(dout, gamma)
+    dinv_std = (dnormalized * x_minus_mean).sum(0)
+    dstd = dinv_std * -(inv_std ** 2)
+    dvar = dstd / (2.0 * std)
+    dx_minus_mean = dnormalized * inv_std + x_minus_mean * (2.0 / N) * dvar
+    dmean = -dx_minus_mean.sum(0)
+    dx = dx_minus_mean + dmean / N
+    return dx, dgamma, dbeta
+"""
+)
+ATTENTION = (
+    HEAD
+    + """
+def attention_forward(q, k, v):
+    d = q.shape[-1]
+    s = q @ k.T / np.sqrt(d)
+    e = np.exp(s - s.max(axis=-1, keepdims=True))
+    p = e / e.sum(axis=-1, keepdims=True)
+    out = p @ v
+    return out, (q, k, v, p)
+
+
+def attention_backward(dout, cache):
+    q, k, v, p = cache
+    d = q.shape[-1]
+    dv = p.T @ dout
+    dp = dout @ v.T
+    ds = p * (dp - (dp * p).sum(axis=-1, keepdims=True))
+    ds = ds / np.sqrt(d)
+    dq = ds @ k
+    dk = ds.T @ q
+    return dq, dk, dv
+"""
+)
+POOL_TILES = (
+    HEAD
+    + """
+def max_pool_forward_reshape(x, pool_param):
+    ph, pw = pool_param["pool_height"], pool_param["pool_width"]
+    N, C, H, W = x.shape
+    return x.reshape(N, C, H // ph, ph, W // pw, pw).max(axis=(3, 5)), (x, ph, pw)
+
+def max_pool_backward_reshape(dout, cache):
+    x, ph, pw = cache
+    N, C, H, W = x.shape
+    tiles = x.reshape(N, C, H // ph, ph, W // pw, pw)
+    mask = tiles == tiles.max(axis=(3, 5), keepdims=True)
+    return (mask * dout[:, :, :, None, :, None]).reshape(x.shape)
+"""
+)
 RIGHT = {
     "einsum": (EINSUM, "batchnorm_backward"), "matrix": (MATRIX, "batchnorm_backward"),
     "one-liner": (ONE_LINER, "batchnorm_backward"), "staged": (STAGED, "batchnorm_backward"),
@@ -468,4 +565,6 @@ RIGHT = {
     "softmax by one-hot": (SOFTMAX_EYE, "softmax_loss"), "softmax by loops": (SOFTMAX_LOOPS, "softmax_loss"),
     "svm": (SVM, "svm_loss"), "convolution": (CONV, "conv_backward_naive"), "pool": (POOL, "max_pool_backward_naive"),
     "dropout": (DROPOUT, "dropout_backward"), "relu in place": (RELU_IN_PLACE, "relu_backward"),
+    "few names": (FEW_NAMES, "batchnorm_backward"), "summed parts": (SUMMED_PARTS, "batchnorm_backward"),
+    "pool of tiles": (POOL_TILES, "max_pool_backward_reshape"),
 }  # fmt: skip

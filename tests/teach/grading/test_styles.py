@@ -36,12 +36,24 @@ WRONG = [
     ("overwritten windows", t.CONV, "c:c + WW] += w[f]", "c:c + WW] = w[f]", "overwrites"),
     ("least for greatest", t.POOL, "np.max(window)", "np.min(window)", "min stands where max"),
     ("the wrong array is changed", t.RELU_IN_PLACE, "dx[x <= 0] = 0", "x[x <= 0] = 0", "x stands in the place"),
+    ("mask of the upstream", s.RELU, "dout * (cache > 0)", "dout > 0", "element"),
+    ("an edge of the hinge", t.SVM, "dx[margins > 0] = 1", "dx[margins >= 0] = 1", "equal numbers"),
+    ("an axis of length 1", t.FEW_NAMES, "(x_mu * dyivar).sum(axis=0)", "(x_mu * dyivar).sum(axis=0, keepdims=True)",
+     "an axis of length 1"),
+    ("a part in place of all", t.SUMMED_PARTS, "dnormalized * inv_std + x_minus_mean * (2.0 / N) * dvar",
+     "x_minus_mean * (2.0 / N) * dvar", "forgotten"),
+    ("windows that overlap", t.POOL, "j * s:j * s + w] += mask", "j * s:j * s + w] = mask", "overwrites"),
+    ("the stride", t.POOL, "dx[n, c, i * s:i * s + h", "dx[n, c, i * h:i * h + h", "h stands"),
     ("comparison", t.RELU_IN_PLACE, "dx[x <= 0] = 0", "dx[x > 0] = 0", "comparison"),
     ("a factor of all", s.SPATIAL, "backward(flat, cache)", "backward(flat / N, cache)", "N is too much"),
     ("one class too high", s.SOFTMAX, "    dx = probs.copy()\n    dx[np.arange(N), y] -= 1\n", "    dx = 1 * probs\n",
      "5 of the 20 elements"),
 ]  # fmt: skip
-NAMES = dict(t.RIGHT.values()) | {s.SPATIAL: "spatial_batchnorm_backward", s.SOFTMAX: "softmax_loss"}
+NAMES = dict(t.RIGHT.values()) | {
+    s.SPATIAL: "spatial_batchnorm_backward",
+    s.SOFTMAX: "softmax_loss",
+    s.RELU: "relu_backward",
+}
 
 
 @pytest.mark.parametrize(("text", "name"), t.RIGHT.values(), ids=t.RIGHT)
@@ -59,6 +71,31 @@ def test_a_wrong_one_is_located(text, old, new, word, tmp_path):
     assert not report.passed
     assert [e.line for e in report.mistakes] == [line + ("dx = 1 * probs" in new)]
     assert word in report.mistakes[0].text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [("p * (dp - (dp * p).sum(axis=-1, keepdims=True))", "p * (1 - p) * dp", "element"),
+     ("(dp * p).sum(axis=-1,", "(dp * p).sum(axis=0,", "another axis")],
+)  # fmt: skip
+def test_in_attention_one_mistake_that_spoils_two_gradients_is_told_once(old, new, word, tmp_path):
+    """``ds`` is changed in the next line, so its name says nothing of its first value."""
+    text, line = s.edit(t.ATTENTION, old, new)
+    module = s.module_of(text, tmp_path)
+    shapes = {"q": (4, 3), "k": (4, 3), "v": (4, 2)}
+    report = check_backward(module.attention_backward, module.attention_forward, shapes, hints=3)
+    assert [e.line for e in report.mistakes] == [line], str(report)
+    assert word in report.mistakes[0].text
+    right = s.module_of(t.ATTENTION, tmp_path)
+    assert check_backward(right.attention_backward, right.attention_forward, shapes).passed
+
+
+def test_one_element_of_each_row_is_asked_for(tmp_path):
+    text, line = s.edit(s.SOFTMAX, "dx[np.arange(N), y] -= 1", "dx[:, y] -= 1")
+    report = check_backward(s.module_of(text, tmp_path).softmax_loss, hints=3)
+    assert [e.line for e in report.mistakes] == [line], str(report)
+    assert "whole column" in report.mistakes[0].text
+    assert "np.arange(N), y" in report.mistakes[0].hints[-1]
 
 
 def test_what_is_exchanged_is_told_once_with_the_order_that_is_asked_for(tmp_path):

@@ -28,6 +28,9 @@ SWAPS: dict[type[ast.operator], type[ast.operator]] = {
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.Lt, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
 }  # fmt: skip
+BOUNDS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt,
+}  # fmt: skip
 STAGES = LOCAL, WHOLE, MORE = range(
     3
 )  # an op or a name is another; something is missing from a line; a term, or a number of rows
@@ -268,10 +271,10 @@ class Editor:
                 for name in self.known(statement):
                     left = ast.BinOp(node.left, ast.Mult(), load(name))
                     yield "factor", {"factor": name}, ast.BinOp(left, node.op, node.right)
-        elif isinstance(node, ast.Call):
-            yield from of_call(node)
-        elif isinstance(node, ast.Compare):
-            yield from of_comparison(node)
+        elif isinstance(node, ast.Call | ast.Compare):
+            yield from of_call(node) if isinstance(node, ast.Call) else of_comparison(node)
+        elif isinstance(node, ast.Tuple):
+            yield from self.of_index(node)
         elif isinstance(node, ast.Constant):
             yield from of_number(node)
             for name in self.counts:
@@ -284,6 +287,13 @@ class Editor:
                     yield "other_name", {"wrong": node.id}, load(name)
         if isinstance(node, ast.Compare | ast.Name) and not isinstance(statement, ast.Return):
             yield "transposed", {}, ast.Attribute(node, "T", ast.Load())
+
+    def of_index(self, node: ast.Tuple) -> Iterator[Option]:
+        """Yield an index that takes one element of each row, where there is one that takes a column."""
+        if node.elts and isinstance(node.elts[0], ast.Slice):
+            for name in self.counts:
+                rows = ast.Call(ast.Attribute(load("np"), "arange", ast.Load()), [load(name)], [])
+                yield "each_row", {}, ast.Tuple([rows, *node.elts[1:]], ast.Load())
 
     def known(self, statement: Any) -> list[str]:
         """Return the arrays that there are when a statement begins."""
@@ -344,11 +354,12 @@ def of_product(node: ast.BinOp) -> Iterator[Option]:
 
 
 def of_comparison(node: ast.Compare) -> Iterator[Option]:
-    """Yield a comparison the other way round."""
-    for k, op in enumerate(node.ops):
-        if type(op) in COMPARISONS:
-            ops = [*node.ops[:k], COMPARISONS[type(op)](), *node.ops[k + 1 :]]
-            yield "comparison", {}, ast.Compare(node.left, ops, node.comparators)
+    """Yield a comparison the other way round, and one that says otherwise of equal numbers."""
+    for kind, table in (("comparison", COMPARISONS), ("bound", BOUNDS)):
+        for k, op in enumerate(node.ops):
+            if type(op) in table:
+                ops = [*node.ops[:k], table[type(op)](), *node.ops[k + 1 :]]
+                yield kind, {}, ast.Compare(node.left, ops, node.comparators)
 
 
 def of_call(node: ast.Call) -> Iterator[Option]:
@@ -371,7 +382,7 @@ def of_call(node: ast.Call) -> Iterator[Option]:
             kind = "mean_for_sum" if name == "sum" else "sum_for_mean"
             yield kind, {}, ast.Call(ast.Attribute(function.value, name, ast.Load()), node.args, node.keywords)
     yield "sum_too_much", {}, value
-    for axis in (0, 1, (0, 2, 3)):
+    for axis in (0, 1, (0, 2, 3), (2, 3), (2, 3, 4)):
         for keep in (False, True):
             yield "axis", {}, summed(value, axis, keep, function.attr)
 

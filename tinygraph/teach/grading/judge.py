@@ -147,6 +147,13 @@ class Judge:
         """Whether what came back is right, its shape too."""
         return is_number(value) and is_same(value, right, self.rtol)
 
+    def has_same_loss(self, run: Run, other: Run) -> bool:
+        """Whether two runs of a function that returns its loss, too, return the same one."""
+        if not self.truth.one_function or run.crash or other.crash:
+            return True
+        (loss, *_), (wanted, *_) = run.result, other.result
+        return is_number(loss) and is_same(loss, wanted, self.rtol)
+
     # -- what a variable is
 
     def targets(self, name: str) -> list[Target]:
@@ -224,20 +231,26 @@ class Judge:
         for key, values in state.events.items():
             if key in fixes or not (np.ndim(values[0]) or self.has_to_be(key[1])):
                 continue
-            status = self.status(state, key)
-            if status == "right":
+            status, is_named = self.status(state, key), self.has_to_be(key[1])
+            is_last = state.last[key[1]] == key
+            if status == "right" and (not (is_named and is_last) or self.is_exact(state, key)):
                 doubtful.append(key)
                 continue
-            if self.has_to_be(key[1]) and state.last[key[1]] != key:  # what it becomes is looked at
+            if is_named and not is_last:  # what it becomes is looked at
+                doubtful.append(key)
                 continue
-            options = self.by_name(key, values) if status == "wrong" else self.by_value(key, values)
-            if found := self.best(options, fixes, base, state):
+            is_part = status == "right"  # of a gradient that the name says
+            options = self.by_name(key, values) if is_part or status == "wrong" else self.by_value(key, values)
+            if found := self.best(options, fixes, base, state, whole=is_part):
+                before = [k for k in doubtful if state.last[k[1]] != k] if state.right().count(False) > 1 else []
+                return self.of_all(before, fixes, base, state) or found
+        return self.of_all([key for key in doubtful if not self.has_to_be(key[1])], fixes, base, state)
+
+    def of_all(self, keys: Sequence[Key], fixes: Mapping[Key, Values], base: Score, state: State) -> Repair | None:
+        """Return the first value with which all is right: dout where dxhat should be, or one that changes later."""
+        for key in keys:
+            if found := self.best(self.by_value(key, state.events[key]), fixes, base, state, whole=True):
                 return found
-        for key in doubtful:  # a right value in the wrong place: dout where dxhat should be
-            if key[1] in state.last and not self.has_to_be(key[1]):
-                found = self.best(self.by_value(key, state.events[key]), fixes, base, state, whole=True)
-                if found:
-                    return found
         return None
 
     def best(
@@ -255,7 +268,8 @@ class Judge:
                 return option
             before = (*base[:2], base[2] - self.is_exact(state, option.key))
             score = after.score([*mine, option.key])
-            if not whole and score > max(before, most):
+            spoils = any(was and not now for was, now in zip(state.right(), right or [], strict=False))
+            if not whole and not spoils and score > max(before, most):
                 found, most = option, score
         return found
 

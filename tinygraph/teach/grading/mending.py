@@ -66,8 +66,9 @@ class Mender:
             if time.process_time() > judge.end:
                 return None
             for k, arguments in enumerate(judge.arguments):
-                verdicts = judge.right_on(k, judge.subject.run(arguments, each[k], code))
-                if not verdicts or not all(verdicts[j] for j in goal):
+                run = judge.subject.run(arguments, each[k], code)
+                verdicts = judge.right_on(k, run)
+                if not verdicts or not all(verdicts[j] for j in goal) or not judge.has_same_loss(run, state.runs[k]):
                     break
             else:
                 return edit

@@ -96,10 +96,15 @@ def draw_scores(rng: np.random.Generator, k: int) -> dict[str, Any]:
 
 def draw_conv(rng: np.random.Generator, k: int) -> dict[str, Any]:
     """Draw images and filters."""
-    return {"x": normal(rng, 2, 3, 5, 5), "w": normal(rng, 2, 3, 3, 3), "b": normal(rng, 2)}
+    return {"x": normal(rng, 2, 3, 5, 7), "w": normal(rng, 2, 3, 3, 3), "b": normal(rng, 2)}
 
 
 def draw_pool(rng: np.random.Generator, k: int) -> dict[str, Any]:
+    """Draw images for windows that overlap."""
+    return {"x": normal(rng, 2, 3, 5, 7)}
+
+
+def draw_tiles(rng: np.random.Generator, k: int) -> dict[str, Any]:
     """Draw images whose sides are even."""
     return {"x": normal(rng, 2, 3, 4, 6)}
 
@@ -125,9 +130,11 @@ TASKS = {
         Task("dropout", ("x",), ("dx",), draw_x, 2, ({"mode": "train", "p": 0.6, "seed": 3},), (references.dropout,)),
         Task("softmax_loss", ("x", "y"), ("dx",), draw_scores, 2, (), (references.softmax_loss,), one_function=True),
         Task("svm_loss", ("x", "y"), ("dx",), draw_scores, 2, (), (references.svm_loss,), one_function=True),
-        Task("conv", ("x", "w", "b"), ("dx", "dw", "db"), draw_conv, 1, ({"stride": 1, "pad": 1},),
+        Task("conv", ("x", "w", "b"), ("dx", "dw", "db"), draw_conv, 1, ({"stride": 2, "pad": 1},),
              (references.conv,)),
-        Task("max_pool", ("x",), ("dx",), draw_pool, 1, ({"pool_height": 2, "pool_width": 2, "stride": 2},),
+        Task("max_pool", ("x",), ("dx",), draw_pool, 1, ({"pool_height": 3, "pool_width": 3, "stride": 2},),
+             (references.max_pool,)),
+        Task("max_pool_reshape", ("x",), ("dx",), draw_tiles, 1, ({"pool_height": 2, "pool_width": 2, "stride": 2},),
              (references.max_pool,)),
     )
 }  # fmt: skip
@@ -142,7 +149,8 @@ def task_of(name: str) -> Task | None:
     >>> task_of("spatial_batchnorm_backward").name, task_of("conv_backward_naive").name, task_of("sort")
     ('spatial_batchnorm', 'conv', None)
     """
-    base = name.lower().partition("_backward")[0].removesuffix("_naive")
+    lower = name.lower().replace("_backward_reshape", "_reshape_backward")
+    base = lower.partition("_backward")[0].removesuffix("_naive")
     if "_backward" not in name.lower() and not (base in TASKS and TASKS[base].one_function):
         return None
     alike = {

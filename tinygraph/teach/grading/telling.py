@@ -246,12 +246,14 @@ class Teller:
         places = self.mender.returned(line)
         name, values, rec = judge.returns[k], state.outputs[k], judge.truth.recordings[0]
         variable, place = places[k] if len(places) == len(judge.returns) else ("", line)
-        if (key := state.last.get(variable)) and (judge.has_to_be(variable) or not is_reshaped(values, judge.right[k])):
+        key = state.last.get(variable)
+        is_kept = key is not None and "keepdims" in judge.subject.text(key[0])
+        if key and (is_kept or judge.has_to_be(variable) or not is_reshaped(values, judge.right[k])):
             place = key[0]
         node = judge.truth.asked[k]
         repair = Repair((place, name, 0), judge.right[k], values, rec, rec.program.gradient[node], node)
         goal = [j for j, is_right in enumerate(state.right()) if is_right or j == k]
-        entry = self.explained(state, fixes, repair, goal, line)
+        entry = self.explained(state, fixes, repair, goal, place if is_kept else line)
         prefix = "" if variable == name else f"{name}: "
         return dataclasses.replace(entry, name=name, text=prefix + entry.text)
 
