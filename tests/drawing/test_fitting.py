@@ -16,7 +16,7 @@ from tinygraph import Graph, Parameter, Tensor, scope, snapshot
 from tinygraph.cli import main
 from tinygraph.drawing.fitting import pixels, room_for
 from tinygraph.drawing.formats.svg import draw_picture, svg
-from tinygraph.graph.scopes import chunks, fold
+from tinygraph.graph.scopes import at_depth, chunks, fold
 
 
 def measure(text: str) -> tuple[float, float, float, float]:
@@ -41,6 +41,23 @@ def test_a_narrow_column_shows_formulas_rather_than_collapsed_cards() -> None:
     _, fitted = draw_picture(gallery.GALLERY["attention"](), width="245pt")
     assert {"Q", "K", "V", "S", "y"} <= {n.name for n in fitted.drawn.nodes}
     assert fitted.layout.chips == ()  # its labels would take a quarter of the width
+
+
+def test_labels_go_before_ops_are_put_together() -> None:
+    fitted = draw_picture(MORE["lstm_cell"]())[1]
+    names = {n.name or "" for n in fitted.drawn.nodes}
+    assert fitted.layout.chips == ()
+    assert {"i′", "g′", "c′", "h′"} <= names
+    assert not any(name.startswith("ops ") for name in names)
+    assert draw_picture(gallery.GALLERY["mlp"]())[1].layout.chips  # where they have room they stay
+
+
+def test_a_stretch_that_ends_in_a_collapsed_card_has_the_name_of_its_result() -> None:
+    h = np.exp(Tensor([1.0, 2.0], name="x"))
+    with scope("inner"):
+        y = np.tanh(h * 2.0).named("y")
+    (card,) = [n for n in chunks(at_depth(snapshot(y), 0), 1).nodes if n.kind == "scope"]
+    assert (card.name, dict(card.params)["results"]) == ("ops 1–3: 1 exp, 1 ▸inner", ["y"])
 
 
 def test_stretches_of_ops_say_what_they_hold_and_leave_what_is_named_in_show() -> None:

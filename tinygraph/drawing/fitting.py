@@ -306,9 +306,9 @@ def steps_of(
     named: Sequence[str] = (),
     narrow: bool = False,
 ) -> Iterator[Step]:
-    """Yield what may be shown, from all of it to the least; in a ``narrow`` column labels go before all is closed.
+    """Yield what may be shown, from all of it to the least; labels go before ops are put together.
 
-    Scopes that are ``opened`` and nodes that are ``named`` stay.
+    In a ``narrow`` column they do not come back then. Scopes that are ``opened`` and nodes that are ``named`` stay.
     """
     levels = [detail] if isinstance(detail, int) else [1, 0]
     if depth is not None:
@@ -323,16 +323,15 @@ def steps_of(
     if depth is not None:
         return
     shown: list[Graph] = []
-    labels_go = narrow and levels[-1] == 0
     for found, said in variants(graph, opened, named):
-        if said == STRETCH and labels_go:
+        if said == STRETCH and levels[-1] == 0:
             for closed in shown:
                 yield Step(closed, 0, False, "no local derivatives", chips=False)
             shown = []
         shown += [found] * (said != STRETCH)
         for level in levels:
             what = DETAILS[0] if level == 0 and levels != [0] and said != STRETCH else said
-            yield Step(found, level, level == 2, what, chips=said != STRETCH or not labels_go)
+            yield Step(found, level, level == 2, what, chips=said != STRETCH or not narrow or levels[-1] > 0)
 
 
 def variants(graph: Graph, opened: Sequence[str], named: Sequence[str] = ()) -> Iterator[tuple[Graph, str]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tinygraph.engine.errors import clean
-from tinygraph.graph.data import Edge, Graph, Node, Summary, brief_name
+from tinygraph.graph.data import Edge, Graph, Node, Summary, brief_name, result_name
 from tinygraph.graph.options import layer_words
 from tinygraph.graph.periods import periods
 
@@ -199,6 +199,12 @@ def results_of(graph: Graph, members: Iterable[int]) -> list[int]:
     return [i for i in made if i in graph.outputs or any(c not in inside for c, _ in graph.consumers[i])] or made[-1:]
 
 
+def names_of_results(graph: Graph, members: Iterable[int]) -> list[str | None]:
+    """Return what the results are called; that of a collapsed scope has the name of its own result."""
+    found = [graph.nodes[i] for i in results_of(graph, members)]
+    return [result_name(n) or None if n.kind == "scope" else n.name for n in found]
+
+
 def card_node(graph: Graph, group: Scope, place: int, target: Sequence[int], about: dict[str, Any]) -> Node:
     """Return the node that stands for a group; ``target`` has the new id of each old node."""
     inside = set(group.members)
@@ -210,7 +216,7 @@ def card_node(graph: Graph, group: Scope, place: int, target: Sequence[int], abo
                 edges[e.source] = Edge(target[e.source], f"in{len(edges)}", grad=e.grad)
     facts: dict[str, Any] = {**count_contents(graph, group.members), **about}
     if not about:  # one call of a layer or function: its results, and the op whose options a reader wants to know
-        facts["results"] = [graph.nodes[i].name for i in results_of(graph, group.members)]
+        facts["results"] = names_of_results(graph, group.members)
         facts["options"] = layer_words(graph, group.members)
     return Node(
         place, None, "scope", "scope", result.shape, result.dtype, about.get("name", group.path[-1]), group.path[:-1],
@@ -523,7 +529,7 @@ def chunks(graph: Graph, count: int, keep: Sequence[str] = ()) -> Graph:
         if end - first > 1:  # one op, or one card, says more as it is
             groups.append(group)
             name = f"ops {before + 1}–{before + inside}: {list_ops(graph, group.members)}"
-            results = [graph.nodes[i].name for i in results_of(graph, group.members)]
+            results = names_of_results(graph, group.members)
             about.append({"name": name, "results": results} if results[0] and len(results) == 1 else {"name": name})
         before += inside
     found = collapse(graph, groups, about)

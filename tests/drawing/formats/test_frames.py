@@ -73,6 +73,16 @@ def test_a_collapsed_card_has_a_step_forward() -> None:
     assert "batch_norm" not in film[0].caption  # it is not given
 
 
+def test_a_product_whose_other_factor_is_collapsed_has_no_line_of_code() -> None:
+    x = Tensor(np.ones((4, 3)), name="x")
+    with tg.scope("net"):
+        y = (x @ np.stack([tg.Parameter(np.ones(3), name=f"p{k}") for k in range(2)], axis=1)).named("y")
+    loss = y.sum().named("L")
+    loss.backward()
+    last = frames_of(tg.snapshot(loss), depth=0)[-1]
+    assert (last.title, last.caption) == ("∂L/∂x = ∂L/∂y → x", "What comes back through y.")
+
+
 def test_the_last_picture_is_the_whole_graph(film: Frames) -> None:
     cells = '<text class="sans (?:ink|zero) of-[^>]*>([^<]*)<'
     last = film[-1].svg().partition('<g class="panel"')[0]

@@ -195,7 +195,10 @@ def back_code(graph: Graph, consumer: Node, edge: Edge, product: Product | None)
     """Write a step backward in NumPy; None where it is no product."""
     above, name = gradient_code(graph, consumer.id), code_name(graph, edge.source)
     if product is not None and product.sign == "@":
-        other = code_name(graph, next(e for e in consumer.inputs if e is not edge).source)
+        others = [code_name(graph, e.source) for e in consumer.inputs if e is not edge]
+        if len(others) != 1:  # several ops are in the formula, or the other factor is
+            return None
+        other = others[0]
         turned = "transpose" in (consumer.op or "")
         if product.turned:
             return f"({other}.T @ {above}).T" if product.then == "transpose" else f"{other}.T @ {above}"
