@@ -80,6 +80,11 @@ def two_directions(x):
     return tg.softmax(tg.softmax(x, axis=1), axis=0) * x.mean((0, 2), keepdims=True)
 
 
+def weighted_total(x, w):
+    """One number of what several blocks found side by side."""
+    return tg.tanh(x * w).sum()
+
+
 def gated(x, gate):
     """More places beside a reduction than a block has columns, each with a value that is known from the start."""
     return tg.softmax(x, axis=1) * tg.exp(gate)
@@ -96,6 +101,7 @@ OWN: list[tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = [
     (columns_and_rows, (CUBE,)),
     (two_directions, (CUBE,)),
     (gated, (normal(11, 3, 40), normal(11, 1, 40, seed=1))),
+    (weighted_total, (normal(9, 70), normal(70, seed=1))),
     (labelled, (MATRIX, LABELS)),
     (lambda x: tg.tanh(x).sum(), (MATRIX,)),
     (lambda x: x.T * 2.0 + x.T, (MATRIX,)),
