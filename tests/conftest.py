@@ -19,7 +19,7 @@ from tests.decoy import Decoy
 from tests.fused_cases import fresh, threads_of, way  # noqa: F401 - fixtures
 from tests.small_fashion import write_fashion
 
-collect_ignore = ["bench/linalg.py", "bench/parts.py"]  # commands that import PyTorch
+collect_ignore = ["bench/parts.py"]  # commands that import PyTorch
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,9 +1,9 @@
 """Time what takes an array apart or puts one together of n parts, forward and backward, beside PyTorch.
 
 Each must take time in proportion to n: the last column is the time at the greatest n over that at a quarter of it, and
-4 is proportional. With ``--ops``, time instead the ops of running sums, sorting, padding and the like on (64, 64).
+4 is proportional.
 
-    python tests/bench/parts.py [--rounds 3] [--ops]
+    python tests/bench/parts.py [--rounds 3]
 """
 
 from __future__ import annotations
@@ -41,33 +41,6 @@ PARTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda x: (torch.vstack(torch.chunk(x, len(x))) ** 2).sum(),
     ),
 }
-SQUARE = np.random.default_rng(0).standard_normal((64, 64))
-PLACES = np.random.default_rng(1).integers(0, 64, (64, 64))
-TORCH_PLACES = torch.from_numpy(PLACES)
-OPS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "cumsum": (lambda x: tg.cumsum(x, 1), lambda x: torch.cumsum(x, 1)),
-    "cumprod": (lambda x: tg.cumprod(x, 1), lambda x: torch.cumprod(x, 1)),
-    "logcumsumexp": (lambda x: tg.logcumsumexp(x, 1), lambda x: torch.logcumsumexp(x, 1)),
-    "cummax": (lambda x: tg.cummax(x, 1).values, lambda x: torch.cummax(x, 1).values),
-    "prod": (lambda x: tg.prod(x, 1), lambda x: torch.prod(x, 1)),
-    "norm": (lambda x: tg.norm(x, 2, 1), lambda x: torch.linalg.vector_norm(x, 2, 1)),
-    "sort": (lambda x: tg.sort(x, 1), lambda x: torch.sort(x, dim=1, stable=True).values),
-    "topk": (lambda x: tg.topk(x, 8).values, lambda x: torch.topk(x, 8).values),
-    "median": (lambda x: tg.median(x, 1), lambda x: torch.quantile(x, 0.5, 1, interpolation="midpoint")),
-    "quantile": (lambda x: tg.quantile(x, 0.3, 1), lambda x: torch.quantile(x, 0.3, 1)),
-    "take_along_axis": (
-        lambda x: tg.take_along_axis(x, PLACES, 1), lambda x: torch.take_along_dim(x, TORCH_PLACES, 1)),
-    "tril": (tg.tril, torch.tril),
-    "diagonal": (tg.diagonal, torch.diagonal),
-    "flip": (lambda x: tg.flip(x, 1), lambda x: torch.flip(x, (1,))),
-    "roll": (lambda x: tg.roll(x, 3, 1), lambda x: torch.roll(x, 3, 1)),
-    "tile": (lambda x: tg.tile(x, 2), lambda x: torch.tile(x, (2,))),
-    "repeat": (lambda x: tg.repeat(x, 2, 1), lambda x: torch.repeat_interleave(x, 2, 1)),
-    "pad, reflect": (
-        lambda x: tg.pad(x, ((0, 0), (3, 3)), "reflect"), lambda x: torch.nn.functional.pad(x, (3, 3), "reflect")),
-    "diff": (lambda x: np.diff(x), torch.diff),
-    "var": (lambda x: tg.var(x, 1), lambda x: torch.var(x, 1, correction=0)),
-}  # fmt: skip
 
 
 def seconds(function: Callable[[Any], Any], leaf: Any, rounds: int) -> float:
@@ -85,15 +58,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ops", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.ops:
-        for name, (ours, theirs) in OPS.items():
-            a = 1e6 * seconds(ours, tg.Tensor(SQUARE), 40 * options.rounds)
-            b = 1e6 * seconds(theirs, torch.tensor(SQUARE, requires_grad=True), 40 * options.rounds)
-            print(f"{name:18}{a:8.0f} µs, PyTorch {b:6.0f} µs: {a / b:5.2f}", flush=True)
-        return
     for name, functions in PARTS.items():
         for library, function in zip(("tinygraph", "PyTorch"), functions, strict=True):
             times = []

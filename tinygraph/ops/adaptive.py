@@ -49,16 +49,32 @@ def resolve(shape: Shape, output_size: Size, rank: int) -> tuple[Shape, Shape]:
 
 def largest_places(x: Array, size: Shape) -> Array:
     """Return, for each of ``size`` windows, the place of its largest pixel, the first of equals, as an integer."""
-    rank = len(size)
-    before = x.shape[-rank:]
-    places = np.arange(math.prod(before)).reshape(before)
-    out = np.empty((*x.shape[:-rank], *size), np.int64)
-    cuts = [edges(n, m) for n, m in zip(before, size, strict=True)]
-    for at in np.ndindex(*size):
-        inside: Any = (..., *(slice(*cut[i]) for cut, i in zip(cuts, at, strict=True)))
-        within = places[inside].ravel()
-        out[..., *at] = within[x[inside].reshape(*x.shape[:-rank], len(within)).argmax(-1)]
+    before = x.shape[-len(size) :]
+    inside = []
+    for n, m in zip(before, size, strict=True):
+        first, stop = np.transpose(edges(n, m))[:, :, None]
+        inside.append(np.minimum(first + np.arange((stop - first).max()), stop - 1)[None])
+    places = places_in_windows(inside, before)[0]
+    rows = x.reshape(-1, math.prod(before))
+    choice = rows.take(places, 1).argmax(-1)  # what a window sees twice is not its first
+    out: Array = places[np.arange(len(places)), choice].reshape(*x.shape[: -len(size)], *size)
     return out
+
+
+def places_in_windows(inside: Sequence[Array], before: Shape) -> Array:
+    """Return the places of the pixels in each window, (n, windows, pixels), counted by rows.
+
+    Args:
+        inside: for each axis the places along it that each window sees, (n, windows, pixels); n may be 1.
+        before: how long the axes are.
+    """
+    rank, found = len(before), np.zeros((1,) * (2 * len(before) + 1), int)
+    for axis, at in enumerate(inside):
+        shape = [1] * 2 * rank
+        shape[axis], shape[rank + axis] = at.shape[1:]
+        found = found * before[axis] + at.reshape(-1, *shape)
+    windows = math.prod(found.shape[1 : rank + 1])
+    return found.reshape(len(found), windows, -1)
 
 
 def take_largest(x: Value, output_size: Size, rank: int) -> tuple[Value, Array]:

@@ -122,7 +122,8 @@ class Frame(NamedTuple):
     def images(self, columns: Array) -> Array:
         """Add the windows of a matrix up into images (n, C, …): the transpose of `columns`, also of some channels."""
         n = columns.shape[2] // math.prod(self.size)
-        out = columns.reshape(self.groups, -1, *self.kernel, *self.size, n)
+        channels = columns.shape[1] // math.prod(self.kernel)
+        out = columns.reshape(self.groups, channels, *self.kernel, *self.size, n)
         for axis, length in enumerate(self.padded[1:]):
             shape = list(out[:, :, 0].shape)
             shape[axis - len(self.kernel) - 1] = length

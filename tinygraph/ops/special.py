@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import math
 from collections.abc import Sequence
@@ -61,8 +60,18 @@ BEYOND = (
 
 def divide_polynomials(coefficients: Sequence[Sequence[float]], x: Value) -> Value:
     """Evaluate the quotient of two polynomials. Their coefficients start with the highest power."""
-    above, below = (functools.reduce(lambda total, c: total * x + c, c) for c in coefficients)
+    above, below = (polynomial(c, x) for c in coefficients)
     return above / below
+
+
+def polynomial(coefficients: Sequence[float], x: Value) -> Value:
+    """Evaluate a polynomial by Horner's rule, in one array."""
+    total = x * coefficients[0]
+    for c in coefficients[1:-1]:
+        total += c
+        total *= x
+    total += coefficients[-1]
+    return total
 
 
 @op(
@@ -93,10 +102,13 @@ def erf(x: Value) -> Value:
 
 def tail(x: Value) -> Value:
     """Return erfc of arrays of x, 0.46875 or more: below 1e-300 it is 0."""
-    near, far = np.minimum(x, 4.0), np.clip(x, 4.0, 27.0)
-    small = 1 / (far * far)
-    beyond = (small * divide_polynomials(BEYOND, small) + math.pi**-0.5) / far
-    return np.exp(-x * x) * np.where(x < 4, divide_polynomials(FAR, near), beyond)
+    value = divide_polynomials(FAR, np.minimum(x, 4.0))
+    if (x >= 4).any():
+        far = np.clip(x, 4.0, 27.0)
+        small = 1 / (far * far)
+        beyond = (small * divide_polynomials(BEYOND, small) + math.pi**-0.5) / far
+        value = np.where(x < 4, value, beyond)
+    return np.exp(-x * x) * value
 
 
 @op(

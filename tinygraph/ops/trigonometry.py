@@ -280,21 +280,23 @@ def sinc(x: Value, order: int = 0) -> Value:
     Tensor([1.        , 0.63661977], op=sinc)
     """
     x = x if hasattr(x, "dtype") else np.asarray(x)
-    z = math.pi * x.astype(np.result_type(x.dtype, np.float64), copy=False)
+    z = (math.pi * x.astype(np.result_type(x.dtype, np.float64), copy=False)).reshape(-1)
     is_near = np.abs(z) < 1 + 0.5 * order
     far = np.where(is_near, 1.0, z)
-    out = np.sin(far) / far
+    sine, cosine = np.sin(far), np.cos(far) if order else None
+    out = sine / far
     for n in range(1, order + 1):  # of z f = sin z: z f⁽ⁿ⁾ + n f⁽ⁿ⁻¹⁾ is the n-th derivative of the sine
-        out = ((np.sin, np.cos)[n % 2](far) * (-1) ** (n // 2) - n * out) / far
-    out = np.where(is_near, sum_of_powers(np.where(is_near, z, 0.0), order), out) * math.pi**order
-    return out.astype(np.result_type(x.dtype, np.float16), copy=False)
+        out = ((sine, cosine)[n % 2] * (-1) ** (n // 2) - n * out) / far
+    out[is_near] = sum_of_powers(z[is_near], order)
+    return (out * math.pi**order).reshape(x.shape).astype(np.result_type(x.dtype, np.float16), copy=False)
 
 
 def sum_of_powers(z: Value, order: int) -> Value:
     """Return the derivative of that order of sin z / z for a small z: of 1 - z²/3! + z⁴/5! - …, by Horner's rule."""
     first, squares, total = (order + 1) // 2, z * z, 0.0 * z
-    for k in reversed(range(first, first + 14 + order)):
-        total = total * squares + (-1) ** k * math.perm(2 * k, order) / math.factorial(2 * k + 1)
+    for k in reversed(range(first, first + 10 + order)):
+        total *= squares
+        total += (-1) ** k * math.perm(2 * k, order) / math.factorial(2 * k + 1)
     return total * z if order % 2 else total
 
 

@@ -13,6 +13,7 @@ from tinygraph.engine.types import Array, Shape, Value
 from tinygraph.functions.creation import random_generator
 from tinygraph.functions.draws import drawn
 from tinygraph.nn.functional.reduction import on_host
+from tinygraph.ops.adaptive import places_in_windows
 from tinygraph.ops.indexing import index
 from tinygraph.ops.shape import reshape
 from tinygraph.ops.windows import Lengths, lengths, spelled
@@ -61,19 +62,6 @@ def starts(samples: Array, before: int, kernel: int, count: int) -> Array:
     return found
 
 
-def places_of(samples: Array, before: Shape, kernel: Shape, size: Shape) -> Array:
-    """Return, for each plane and each of its windows, the places of the pixels in it: (planes, windows, pixels)."""
-    rank, planes = len(before), len(samples)
-    found: Any = np.zeros((planes, *(1,) * 2 * rank), int)
-    for axis in range(rank):
-        first = starts(samples[:, axis], before[axis], kernel[axis], size[axis])
-        at = first[:, :, None] + np.arange(kernel[axis])
-        shape = [1] * 2 * rank
-        shape[axis], shape[rank + axis] = size[axis], kernel[axis]
-        found = found * before[axis] + at.reshape(planes, *shape)
-    return np.broadcast_to(found, (planes, *size, *kernel)).reshape(planes, math.prod(size), math.prod(kernel))
-
-
 def define(rank: int) -> tuple[Any, Any]:
     """Make the two functions for windows over ``rank`` axes."""
 
@@ -117,7 +105,9 @@ def define(rank: int) -> tuple[Any, Any]:
             samples = on_host(_random_samples).reshape(shape)
         if rank == 2:  # PyTorch's first number is of the last axis there
             samples = samples[:, ::-1]
-        there = places_of(samples, before, kernel, size)
+        inside = [starts(samples[:, axis], *lie)[:, :, None] + np.arange(lie[1])
+                  for axis, lie in enumerate(zip(before, kernel, size, strict=True))]  # fmt: skip
+        there = places_in_windows(inside, before)
         at = np.arange(planes)[:, None]
         rows = reshape(x, (planes, math.prod(before)))
         choice = on_host(array_of(rows))[at[:, :, None], there].argmax(-1)
