@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.teach.test_lesson import browser, made, play
+from tests.teach.lessons import made
+from tests.teach.test_lesson import browser, play
 
 MEASURE = """
 const rgba=s=>{const n=(s.match(/[\\d.]+/g)??[]).map(Number);return /^rgb/.test(s)?[n[0],n[1],n[2],n[3]??1]:/srgb/.test(s)?[n[0]*255,n[1]*255,n[2]*255,n[3]??1]:[0,0,0,0]};

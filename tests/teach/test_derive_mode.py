@@ -9,7 +9,8 @@ import re
 import numpy as np
 import pytest
 
-from tests.teach.test_lesson import browser, made, play
+from tests.teach.lessons import data_of, made
+from tests.teach.test_lesson import browser, play
 from tinygraph import Parameter, Tensor, batch_norm, derive
 from tinygraph.sums.derivation import Derivation
 from tinygraph.teach.compact import FIRST, compact_svg, share
@@ -59,8 +60,7 @@ def test_what_goes_is_what_the_next_formula_has_not(data):
 
 
 def test_the_code_of_the_closed_form_is_the_gradient(data):
-    program = record_program(LESSONS["batch_norm"]())
-    lesson = LessonData(program)
+    lesson = data_of("batch_norm")
     names = {line.name: np.asarray(lesson.workshop.values[line.node]) for line in lesson.printer.lines}
     for line in data["code"]:
         name, _, code = line.partition(" = ")
@@ -80,7 +80,7 @@ def test_the_tempting_step_is_offered_where_there_is_a_variance(data):
 
 
 def test_what_is_shared_is_put_back():
-    content = LessonData(record_program(LESSONS["batch_norm"]())).content()
+    content = data_of("batch_norm").content()
     short, shared = share(content)
 
     def whole(text: str) -> str:
@@ -106,7 +106,7 @@ def test_nothing_is_shared_where_a_name_has_such_a_character():
 
 def test_a_picture_in_fewer_letters_is_the_same():
     """Each text has the size, the anchor, the place and the letters that it had; each class that it has, its rules."""
-    whole = LessonData(record_program(LESSONS["batch_norm"]())).picture
+    whole = data_of("batch_norm").picture
     short = compact_svg(whole)
     assert len(short) < 0.8 * len(whole)
 

@@ -6,7 +6,6 @@ Skipped where there is no Chromium, or, for the interpreter, no Node.
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import shutil
@@ -22,6 +21,7 @@ from tests.drawing.chromium import CHROMIUM, read_page
 from tests.drawing.more_graphs import MORE
 from tests.gallery import deep
 from tests.matrices import prepared
+from tests.teach.lessons import data_of, made
 from tinygraph import OPS, Parameter, Tensor, fused, linalg, snapshot, teach
 from tinygraph.cli import main
 from tinygraph.ops.elementwise import exp, log, maximum, sigmoid, sqrt, tanh
@@ -36,12 +36,6 @@ from tinygraph.teach.workshop import draw_values, is_same
 
 PAGE = Path(teach.__file__).parent / "page"
 NODE = shutil.which("node")
-
-
-@functools.cache
-def made(name: str) -> str:
-    """Return the page of a lesson, made once."""
-    return lesson_page(LESSONS[name]())
 
 
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
@@ -102,8 +96,7 @@ def test_the_page_computes_with_nothing_but_forward_ops():
 @pytest.mark.parametrize("name", [*LESSONS, "vae", "lstm_cell", "unet_small", "physics_informed", "adam_step"])
 def test_paths_add_up_to_the_gradient(name):
     """On other numbers, too: a way is a node of the program."""
-    graph = LESSONS[name]() if name in LESSONS else MORE[name]()
-    data = LessonData(record_program(graph))
+    data = data_of(name) if name in LESSONS else LessonData(record_program(MORE[name]()))
     for seed in (1, 2):
         values = draw_values(data.workshop.nodes, seed)
         for path in data.paths:
@@ -174,8 +167,7 @@ def test_answers_mistakes_and_breaks(name):
 @browser
 def test_random_wrong_answers_get_no_false_diagnosis():
     """An oracle of NumPy evaluates each expression on 20 draws: the named mutant has to be equal there."""
-    graph = LESSONS["batch_norm"]()
-    data = LessonData(record_program(graph))
+    data = data_of("batch_norm")
     rng = np.random.default_rng(3)
     forward = [
         n
@@ -197,7 +189,7 @@ def test_random_wrong_answers_get_no_false_diagnosis():
         tail = ["", ".sum(0)", ".sum(axis=1)", ".mean(0)", ".sum(0, keepdims=True)", ".sum()"][int(rng.integers(6))]
         expressions.append((k, f"({core}){tail}"))
     script = f"out.found={json.dumps(expressions)}.map(([k,s])=>{{const r=Lesson.judge(k,s);return [r.ok,r.mutant?r.mutant.with:null]}})"
-    found = play(lesson_page(graph), script)["found"]
+    found = play(made("batch_norm"), script)["found"]
     draws = [draw_values(data.workshop.nodes, 100 + n) for n in range(20)]
     place = {line.name: line.node for line in data.printer.lines}
     named = 0
@@ -302,7 +294,7 @@ def test_the_quiz_does_not_list_what_it_asks():
         made("attention"),
         "Lesson.turn('quiz');Lesson.go(5);out.lines=[...document.querySelectorAll('#program li.backward')].map(e=>e.textContent);",
     )
-    data = LessonData(record_program(LESSONS["attention"]()))
+    data = data_of("attention")
     lines = [line for line in data.printer.lines if line.part == "backward"]
     known = lines.index(data.questions[5].line)
     assert found["lines"] == [f"{s.name} = {s.value if k < known else '?'}" for k, s in enumerate(lines)]
@@ -476,7 +468,7 @@ class TestReader:
 
     def test_formulas_of_the_ways_add_up(self):
         """Each way's NumPy, run by NumPy, is what the way brings; all of them are the gradient."""
-        data = LessonData(record_program(LESSONS["batch_norm"]()))
+        data = data_of("batch_norm")
         names = {line.name: np.asarray(data.workshop.values[line.node]) for line in data.printer.lines}
         for path in data.paths:
             brought = [eval(way["code"], {"np": np} | names) for way in path["ways"]]
@@ -491,7 +483,7 @@ class TestReader:
     def test_what_the_fused_op_keeps(self):
         """It is what the op of this library keeps, in bytes."""
         for name, op in (("batch_norm", fused.batch_norm), ("layer_norm", fused.layer_norm)):
-            data = LessonData(record_program(LESSONS[name]()))
+            data = data_of(name)
             x, gamma, beta = Tensor(np.ones((4, 3)), name="x"), Parameter(np.ones(3)), Parameter(np.ones(3))
             assert data.memory()["kept"][1]["one"]["bytes"] == snapshot(op(x, gamma, beta)).nodes[-1].saved
 
