@@ -144,6 +144,14 @@ def test_far_from_zero(function, arrays, offset, cupy):
     assert error(results(compiled(function), arrays, np.float32), exact(function, arrays)) < 1e-6
 
 
+def test_long_sums_keep_their_digits(cupy, monkeypatch):
+    """A thread that adds up 4000 values is as exact as one that adds up 64: more go into float64."""
+    monkeypatch.setattr(launch, "BLOCKS", 1)
+    x = np.full(4000 * 64, 0.3).astype(np.float32)
+    found = compiled(lambda x: (x * x).sum())(cast(x, np.float32)).get()
+    assert abs(found / (x.astype(float) ** 2).sum() - 1) < 1e-6
+
+
 @pytest.mark.parametrize(("function", "arrays"), [CASES[0], CASES[3], (bn_relu, CASES[0][1]), CASES[9]])
 def test_half_precision(function, arrays, cupy):
     """float16 in, float32 inside, float16 out: within a rounding of what float64 gives for the same inputs."""
