@@ -205,6 +205,16 @@ def test_random_wrong_answers_get_no_false_diagnosis():
     assert named > 3
 
 
+@browser
+def test_what_is_infinite_is_not_right():
+    """ReLU gives zeros, and what is divided by them is infinite."""
+    found = play(
+        made("dense"),
+        "const L=Lesson,k=L.data.questions.findIndex(q=>q.name==='dh');out.ok=['dL / h','(dL / h).sum(0, keepdims=True)','h / h'].map(s=>{const r=L.judge(k,s);return [r.ok,!!r.mutant]});",
+    )
+    assert found["ok"] == [[False, False]] * 3
+
+
 def recurrent():
     """Return four steps of a recurrent net: a weight used four times."""
     rng = np.random.default_rng(0)
