@@ -307,6 +307,24 @@ def test_a_whole_step(cupy):
     assert error(trained("cupy"), trained("numpy")) < 1e-12
 
 
+def test_a_whole_step_whose_arrays_are_all_around_it(cupy):
+    def trained(library: str) -> np.ndarray:
+        w = tg.Parameter(tg.asarray(normal(24, 5), library), name="w")
+        optimizer = tg.optim.SGD([w], lr=0.1)
+
+        @tg.compile(backend="numpy", whole=True)
+        def step():
+            optimizer.zero_grad()
+            (w**2).sum().backward()
+            optimizer.step()
+
+        step()
+        assert ("__global__" in step.source) == (library == "cupy")
+        return to_numpy(w.data)
+
+    assert error([trained("cupy")], [0.8 * normal(24, 5)]) < 1e-12
+
+
 def test_libraries_have_versions_of_their_own(cupy):
     made = compiled(tg.softmax)
     on_device = tg.asarray(MATRIX, "cupy")

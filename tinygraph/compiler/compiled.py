@@ -85,6 +85,8 @@ class Compiled:
                 return self.function(*args, **kwargs)  # what has no kernels
             kinds.add(type(data))
             size = max(size, data.size)
+        if self.whole and not kinds:  # all its arrays are around it
+            kinds = {type(x) for x in WholeState(self.surroundings.objects(form)).get() if getattr(x, "shape", ())}
         if len(kinds) > 1 or (size < SMALL and not self.whole):
             return self.function(*args, **kwargs)
         backend = self.backend if kinds <= {np.ndarray} else "cuda"

@@ -83,7 +83,7 @@ class Version:
         self.program = Program([v for v in wanted if v.op != "const"], backend)
         self.places = {v: self.program.on_device(self.place(*v.facts["source"])) for v in self.program.inputs}
         around = [*(x.data for x in self.leaves), *(x for x in state.get() if getattr(x, "shape", ()))]
-        self.is_mixed = backend == "cuda" and any(backend_of(x) != "cupy" for x in around)
+        self.is_mixed = any((backend_of(x) == "cupy") != (backend == "cuda") for x in around)
         self.ready = threading.local()
         self.ops = [self.make_op(k) if t else None for k, t in enumerate(self.tensors)]
 
