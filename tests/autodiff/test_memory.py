@@ -66,6 +66,10 @@ def network():
 
 
 def test_dropping_the_output_frees_the_graph_without_the_garbage_collector():
+    loss, leaves, _ = network()  # what is made once makes cycles: calls of ops, modules
+    grad([f.sum() for f in grad(loss, leaves, create_graph=True)], leaves)
+    loss.backward()
+    del loss, leaves, _
     gc.collect()
     gc.disable()
     try:
