@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from tests.decoy import Decoy, held
-from tinygraph.kernels import cuda
+from tinygraph.kernels import cuda, route
 
 SHIM = r"""
 #include <algorithm>
@@ -197,6 +197,7 @@ def pretend_cupy(folder: Path, processors: int = 2) -> Iterator[ModuleType]:
     with mock.patch.multiple(Decoy, create=True, data=address, __cuda_array_interface__={}):
         Decoy.__module__, Decoy.__name__ = "cupy", "ndarray"
         sys.modules["cupy"] = cupy
+        forget()
         try:
             yield cupy
         finally:
@@ -204,8 +205,13 @@ def pretend_cupy(folder: Path, processors: int = 2) -> Iterator[ModuleType]:
             del sys.modules["cupy"]
             if before:
                 sys.modules["cupy"] = before
-            for cache in (cuda.load_module, cuda.module_of, cuda.processor_count):
-                cache.cache_clear()
+            forget()
+
+
+def forget() -> None:
+    """Forget what is kept of a type of arrays, and of a device."""
+    for cache in (route.route_of, cuda.load_module, cuda.module_of, cuda.processor_count):
+        cache.cache_clear()
 
 
 @pytest.fixture

@@ -130,7 +130,6 @@ def test_graphviz_lays_out_if_it_is_asked_to(ending, tmp_path, capfd):
         (None, "graph.tex", {"depth": "1"}, ValueError, "depth is '1'; it must be 0"),
         (None, "graph.txt", {"width": "9cm"}, ValueError, "width is '9cm'; of a text it is a number of characters"),
         (None, "graph.svg", {"engine": "dot", "theme": "dark"}, ValueError, "engine='dot' takes no theme"),
-        (None, "graph.dot", {"show": "health"}, ValueError, "show is 'health'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_drawn_is_said(what, name, options, kind, message, tmp_path):
