@@ -143,7 +143,7 @@ SAVER = """
             state = checkpoint.load(path)
             assert (state["a"] == state["i"]).all() and state["i"] >= last
             newer += state["i"] > last
-            longest *= 1 if state["i"] > last else 1.1  # a busy machine needs longer still
+            longest = longest if state["i"] > last else min(1.1 * longest, 0.5)  # a busy machine needs longer still
             last = state["i"]
         except (ValueError, AssertionError):
             broken += 1
