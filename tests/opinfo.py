@@ -40,7 +40,8 @@ LEFT_OUT = {
     "random": """bernoulli cauchy exponential geometric log_normal multinomial normal uniform randint randint_like
         randn_like rand_like randn nn.functional.dropout nn.functional.dropout2d nn.functional.dropout3d
         nn.functional.alpha_dropout nn.functional.feature_alpha_dropout nn.functional.rrelu
-        nn.functional.scaled_dot_product_attention nn.functional.multi_head_attention_forward""",
+        nn.functional.scaled_dot_product_attention nn.functional.multi_head_attention_forward
+        nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d""",
     "no values": """empty empty_like empty_permuted empty_strided new_empty new_empty_strided item to_sparse
         sparse.sampled_addmm sparse.mm""",
     "another meaning": "arange clone contiguous diff equal median nanmedian repeat scatter split transpose view where",
@@ -170,7 +171,7 @@ def pulled(outputs: list[Any], inputs: list[Any], seed: int) -> tuple[Any, Any]:
     """Return PyTorch's gradients of random sums of the outputs, and the gradients of random sums of those."""
     rng = np.random.default_rng(seed)
     kept = [y for y in outputs if y.requires_grad]
-    weights = [torch.from_numpy(np.asarray(rng.standard_normal(y.shape))) for y in kept]
+    weights = [torch.from_numpy(np.asarray(rng.standard_normal(y.shape))).to(y.dtype) for y in kept]
     first = torch.autograd.grad(kept, inputs, weights, create_graph=True, allow_unused=True)
     deep = {k: g for k, g in enumerate(first) if g is not None and g.requires_grad}
     more = [torch.from_numpy(weight(seed, k, g.shape)) for k, g in deep.items()]
@@ -186,7 +187,8 @@ def pulled(outputs: list[Any], inputs: list[Any], seed: int) -> tuple[Any, Any]:
 def pulled_by_us(outputs: list[Any], inputs: list[Any], their: list[Any], seed: int, deep: bool) -> tuple[Any, Any]:
     """Return the same of ours: the weights are those of the outputs that PyTorch differentiates."""
     rng = np.random.default_rng(seed)
-    weights = {i: rng.standard_normal(z.shape) for i, z in enumerate(their) if z.requires_grad}
+    drawn = lambda z: torch.from_numpy(np.asarray(rng.standard_normal(z.shape))).to(z.dtype).numpy()
+    weights = {i: drawn(z) for i, z in enumerate(their) if z.requires_grad}
     kept = {i: outputs[i] for i in weights if i < len(outputs) and getattr(outputs[i], "requires_grad", False)}
     if not kept:
         return [np.zeros(x.shape) for x in inputs], [np.zeros(x.shape) for x in inputs]

@@ -28,6 +28,11 @@ CASES = {
     "clamp": ([X], lambda m, x: m.clamp(x, -0.5, 0.5)),
     "aminmax": ([X], lambda m, x: m.aminmax(x, dim=1, keepdim=True).max - x.aminmax().min),
     "var_mean": ([X], lambda m, x: m.var_mean(x, 1)[0] * m.var_mean(x, dim=1)[1]),
+    "var_mean, biased": ([X], lambda m, x: m.var_mean(x, False)[0] + 2 * m.var_mean(x, True)[1]),
+    "std_mean, no correction given": (
+        [X],
+        lambda m, x: m.std_mean(x, dim=1, correction=None)[0] * m.std_mean(x, True)[0],
+    ),
     "std_mean": ([X], lambda m, x: m.std_mean(x)[0] + m.std_mean(x, dim=0, correction=0, keepdim=True)[0]),
     "msort": ([X], lambda m, x: m.msort(x) * x.msort()),
     "renorm": ([X], lambda m, x: m.renorm(x, 2, 1, 1.5) + x.renorm(1, -2, 2.0)),
@@ -90,5 +95,5 @@ def test_conversions_are_those_of_torch(name):
 
 def test_a_converted_tensor_has_a_gradient():
     x = tg.Tensor(X)
-    (x.float() * 2).sum().backward()
+    (x.float(memory_format=None) * 2).sum().backward()
     np.testing.assert_array_equal(x.grad, np.full(X.shape, 2.0))

@@ -158,6 +158,8 @@ CASES = {
         lambda f, a, x, r=r, name=name, take=take: take(getattr(f, f"fractional_max_pool{r}d{name}")(
             x, (2, 3, 4)[:r], (3, 4, 5)[:r], _random_samples=a(SAMPLES[:, :, :r]))))
         for r in (2, 3) for name, take in (("", lambda y: y), ("_with_indices", lambda pair: pair[0]))},
+    "fractional_max_pool3d, of nothing": (
+        [np.zeros((0, 2, 5, 5, 5))], lambda f, a, x: f.fractional_max_pool3d(x, 2, 2)),
     "fractional_max_pool2d, by ratio": (
         [draw(3, 7, 8)],
         lambda f, a, x: f.fractional_max_pool2d(
@@ -182,7 +184,8 @@ CASES = {
             x, w, a(LABELS), linear_bias=b, weight=a(C[:3]), ignore_index=1, label_smoothing=0.2)),
     "linear_cross_entropy, of places": (
         [draw(4, 5), draw(3, 2, 5)],
-        lambda f, a, x, w: f.linear_cross_entropy(x, w, a(np.stack([LABELS, LABELS[::-1]], 1)), reduction="none")),
+        lambda f, a, x, w: f.linear_cross_entropy(
+            x, w, a(np.stack([LABELS, LABELS[::-1]], 1)), reduction="none", options=None)),
     "multi_head_attention_forward": (
         [draw(3, 2, 4), draw(5, 2, 4), draw(5, 2, 4), draw(12, 4), draw(12), draw(1, 1, 4), draw(1, 1, 4), draw(4, 4),
          draw(4)],

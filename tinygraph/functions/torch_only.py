@@ -188,13 +188,15 @@ def aminmax(x: Value, *, axis: int | None = None, keepdims: bool = False) -> Bou
 
 
 @accept_dim
-def var_mean(x: Value, axis: Axis = None, *, correction: float = 1, keepdims: bool = False) -> tuple[Value, Value]:
+def var_mean(
+    x: Value, axis: Axis | bool = None, *, correction: float | None = 1, keepdims: bool = False
+) -> tuple[Value, Value]:
     """Take the variance and the mean over ``axis``, as ``torch.var_mean``: the unbiased estimate, unlike `var`.
 
     Args:
         x: of any shape.
-        axis: one axis, several, or None for all.
-        correction: the sum of squares is divided by n - correction, where n is the number of values.
+        axis: one axis, several, or None for all. A bool in its place is PyTorch's ``unbiased``.
+        correction: the sum of squares is divided by n - correction, where n is the number of values; None is 1.
         keepdims: keep the axes, with length 1.
 
     Returns:
@@ -206,17 +208,21 @@ def var_mean(x: Value, axis: Axis = None, *, correction: float = 1, keepdims: bo
     >>> var_mean(np.array([1.0, 3.0]))
     (np.float64(2.0), np.float64(2.0))
     """
-    return var(x, axis, keepdims, correction), mean(x, axis, keepdims)
+    if isinstance(axis, bool):  # PyTorch's first argument may be ``unbiased``
+        axis, correction = None, int(axis)
+    return var(x, axis, keepdims, 1 if correction is None else correction), mean(x, axis, keepdims)
 
 
 @accept_dim
-def std_mean(x: Value, axis: Axis = None, *, correction: float = 1, keepdims: bool = False) -> tuple[Value, Value]:
+def std_mean(
+    x: Value, axis: Axis | bool = None, *, correction: float | None = 1, keepdims: bool = False
+) -> tuple[Value, Value]:
     """Take the standard deviation and the mean over ``axis``, as ``torch.std_mean``: see `var_mean`.
 
     Args:
         x: of any shape.
-        axis: one axis, several, or None for all.
-        correction: the sum of squares is divided by n - correction, where n is the number of values.
+        axis: one axis, several, or None for all. A bool in its place is PyTorch's ``unbiased``.
+        correction: the sum of squares is divided by n - correction, where n is the number of values; None is 1.
         keepdims: keep the axes, with length 1.
 
     Returns:
@@ -228,7 +234,8 @@ def std_mean(x: Value, axis: Axis = None, *, correction: float = 1, keepdims: bo
     >>> std_mean(np.array([1.0, 3.0]), correction=0)
     (np.float64(1.0), np.float64(2.0))
     """
-    return sqrt(var(x, axis, keepdims, correction)), mean(x, axis, keepdims)
+    variance, center = var_mean(x, axis, correction=correction, keepdims=keepdims)
+    return sqrt(variance), center
 
 
 @implements(method="msort")
@@ -366,10 +373,11 @@ def sum_to_size(x: Tensor, *size: int | Sequence[int]) -> Value:
 def to_dtype(name: str, dtype: str) -> None:
     """Make the method of Tensor that converts to a dtype."""
 
-    def convert(x: Value) -> Value:
+    def convert(x: Value, memory_format: Any = None) -> Value:
         return astype(x, dtype)
 
-    convert.__name__, convert.__doc__ = name, f"Convert to {dtype}, as ``astype``."
+    convert.__name__ = name
+    convert.__doc__ = f"Convert to {dtype}, as ``astype``; ``memory_format`` is taken, and without effect."
     implements(method=name)(convert)
 
 

@@ -35,6 +35,7 @@ class LinearCrossEntropyLoss(Module):
         weight: (C,), how much each class counts; 1 unless given.
         ignore_index: targets of this value do not count; None is -100.
         label_smoothing: share of each target that is spread evenly over all classes, 0 … 1.
+        options: how PyTorch saves memory; taken, and without effect.
 
     Attributes:
         linear: the layer of scores.
@@ -62,6 +63,7 @@ class LinearCrossEntropyLoss(Module):
         weight: Array | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        options: Any = None,
     ) -> None:
         check_reduction("LinearCrossEntropyLoss", reduction)
         if not 0 <= label_smoothing <= 1:

@@ -72,9 +72,9 @@ def places_in_windows(inside: Sequence[Array], before: Shape) -> Array:
     for axis, at in enumerate(inside):
         shape = [1] * 2 * rank
         shape[axis], shape[rank + axis] = at.shape[1:]
-        found = found * before[axis] + at.reshape(-1, *shape)
-    windows = math.prod(found.shape[1 : rank + 1])
-    return found.reshape(len(found), windows, -1)
+        found = found * before[axis] + at.reshape(len(at), *shape)
+    windows, pixels = math.prod(found.shape[1 : rank + 1]), math.prod(found.shape[rank + 1 :])
+    return found.reshape(len(found), windows, pixels)
 
 
 def take_largest(x: Value, output_size: Size, rank: int) -> tuple[Value, Array]:

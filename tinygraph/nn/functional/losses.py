@@ -163,6 +163,7 @@ def linear_cross_entropy(
     reduction: str = "mean",
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
+    options: Any = None,
 ) -> Value:
     """Multiply by a matrix, and average the cross entropy of these scores: `linear`, then `cross_entropy`.
 
@@ -175,6 +176,7 @@ def linear_cross_entropy(
         reduction: "mean", "sum" or "none".
         ignore_index: a target that does not count; None is -100.
         label_smoothing: share of the target spread evenly over all classes, 0 … 1.
+        options: how PyTorch saves memory; taken, and without effect.
 
     Returns:
         The loss in nats, 0-d; with "none", one for each target.
