@@ -189,7 +189,7 @@ def aminmax(x: Value, *, axis: int | None = None, keepdims: bool = False) -> Bou
 
 @accept_dim
 def var_mean(
-    x: Value, axis: Axis | bool = None, *, correction: float | None = 1, keepdims: bool = False
+    x: Value, axis: Axis = None, *, correction: float | None = 1, keepdims: bool = False
 ) -> tuple[Value, Value]:
     """Take the variance and the mean over ``axis``, as ``torch.var_mean``: the unbiased estimate, unlike `var`.
 
@@ -209,13 +209,14 @@ def var_mean(
     (np.float64(2.0), np.float64(2.0))
     """
     if isinstance(axis, bool):  # PyTorch's first argument may be ``unbiased``
-        axis, correction = None, int(axis)
+        correction = int(axis)
+        axis = None
     return var(x, axis, keepdims, 1 if correction is None else correction), mean(x, axis, keepdims)
 
 
 @accept_dim
 def std_mean(
-    x: Value, axis: Axis | bool = None, *, correction: float | None = 1, keepdims: bool = False
+    x: Value, axis: Axis = None, *, correction: float | None = 1, keepdims: bool = False
 ) -> tuple[Value, Value]:
     """Take the standard deviation and the mean over ``axis``, as ``torch.std_mean``: see `var_mean`.
 

@@ -23,6 +23,7 @@ __all__ = ["CLOCK", "Crash", "Event", "Key", "Run", "Subject", "TimeUpError", "i
 
 Key = tuple[int, str, int]
 PRINTED = 2000  # letters of what a student prints that are kept
+ASSIGNED = 10_000  # values of one variable in one line that are kept: an endless loop must not fill the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +178,8 @@ class Subject:
                 return value
             elif not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiub":
                 return value
-            run.events.append(Event(line, name, count, np.array(value)))
+            if count < ASSIGNED:
+                run.events.append(Event(line, name, count, np.array(value)))
             return value
 
         def fix(line: int, name: str, value: Any) -> Any:  # of a changed function only the result is of interest
