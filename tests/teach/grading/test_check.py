@@ -118,6 +118,18 @@ def test_an_endless_loop_in_the_forward_is_stopped(tmp_path):
     assert "does the loop end" in report.mistakes[0].text
 
 
+def test_code_that_crashes_is_not_tried_on_tensors():
+    """An endless loop would record ops until the memory is full."""
+    seen = set()
+
+    def back(dout, x):
+        seen.add(type(dout))
+        raise KeyError("x")
+
+    assert not check_backward(back, lambda x: np.maximum(x, 0), {"x": (2, 3)}).passed
+    assert seen == {np.ndarray}
+
+
 def test_the_error_that_stops_a_loop_is_not_lost_in_a_callback(monkeypatch):
     class Node:
         pass

@@ -171,12 +171,13 @@ def check_task(
         arguments = [arguments_of(subject, task, draw) for draw in draws]
         judge = Judge(subject, truth, arguments, task.returns, language, rtol, seconds)
         entries, outputs, passed = judge.entries()
-        printed = report.printed or judge.state({}).runs[0].printed
+        run = judge.state({}).runs[0]
+        printed = report.printed or run.printed
         report = dataclasses.replace(
             report, entries=(*extra, *entries), outputs=outputs, passed=passed and not extra, printed=printed
         )
         if not report.passed:
-            if forward is not None and not extra and not task.one_function:
+            if forward is not None and not extra and not task.one_function and not run.crash:
                 about = {e.name for e in report.mistakes}  # a line on the way that is wrong says more
                 asked = {k: right or (k not in about and "" not in about) for k, right in outputs.items()}
                 said = terms_of(subject, task, forward, draws[0], arguments_of, asked, language)
