@@ -208,10 +208,8 @@ def var_mean(
     >>> var_mean(np.array([1.0, 3.0]))
     (np.float64(2.0), np.float64(2.0))
     """
-    if isinstance(axis, bool):  # PyTorch's first argument may be ``unbiased``
-        correction = int(axis)
-        axis = None
-    return var(x, axis, keepdims, 1 if correction is None else correction), mean(x, axis, keepdims)
+    variance = var(x, axis, keepdims, 1 if correction is None else correction)
+    return variance, mean(x, None if isinstance(axis, bool) else axis, keepdims)
 
 
 @accept_dim
