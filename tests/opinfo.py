@@ -167,11 +167,16 @@ def weight(seed: int, k: int, shape: Any) -> np.ndarray:
     return np.asarray(np.random.default_rng([seed, k]).standard_normal(tuple(shape)))
 
 
+def drawn_for(y: Any, rng: np.random.Generator) -> Any:
+    """Return the random weights of an output of PyTorch's, in its dtype."""
+    return torch.from_numpy(np.asarray(rng.standard_normal(y.shape))).to(y.dtype)
+
+
 def pulled(outputs: list[Any], inputs: list[Any], seed: int) -> tuple[Any, Any]:
     """Return PyTorch's gradients of random sums of the outputs, and the gradients of random sums of those."""
     rng = np.random.default_rng(seed)
     kept = [y for y in outputs if y.requires_grad]
-    weights = [torch.from_numpy(np.asarray(rng.standard_normal(y.shape))).to(y.dtype) for y in kept]
+    weights = [drawn_for(y, rng) for y in kept]
     first = torch.autograd.grad(kept, inputs, weights, create_graph=True, allow_unused=True)
     deep = {k: g for k, g in enumerate(first) if g is not None and g.requires_grad}
     more = [torch.from_numpy(weight(seed, k, g.shape)) for k, g in deep.items()]
@@ -187,8 +192,7 @@ def pulled(outputs: list[Any], inputs: list[Any], seed: int) -> tuple[Any, Any]:
 def pulled_by_us(outputs: list[Any], inputs: list[Any], their: list[Any], seed: int, deep: bool) -> tuple[Any, Any]:
     """Return the same of ours: the weights are those of the outputs that PyTorch differentiates."""
     rng = np.random.default_rng(seed)
-    drawn = lambda z: torch.from_numpy(np.asarray(rng.standard_normal(z.shape))).to(z.dtype).numpy()
-    weights = {i: drawn(z) for i, z in enumerate(their) if z.requires_grad}
+    weights = {i: drawn_for(z, rng).numpy() for i, z in enumerate(their) if z.requires_grad}
     kept = {i: outputs[i] for i in weights if i < len(outputs) and getattr(outputs[i], "requires_grad", False)}
     if not kept:
         return [np.zeros(x.shape) for x in inputs], [np.zeros(x.shape) for x in inputs]
