@@ -39,7 +39,7 @@ def seeds_of(outputs: Sequence[Tensor], gradients: Sequence[Any], what: str) -> 
         g = g if hasattr(g, "dtype") else np.full_like(y.data, g)
         if g.dtype.kind == "c":
             raise TypeError(f"{what} of {describe(y)} must be real, and is {g.dtype}")
-        if (dtype := np.result_type(g.dtype, y.dtype)) != g.dtype:
+        if g.dtype != y.dtype and (dtype := np.result_type(g.dtype, y.dtype)) != g.dtype:
             g = astype(g, dtype)  # bytes would wrap around
         found[y.node] = found[y.node] + g if y.node in found else g
     return found

@@ -27,9 +27,11 @@ def column_sums(x: Any) -> Any:
         return np.add.reduce(x, 0, np.float32).astype(x.dtype)
     if x.size < LARGE or x.ndim != 2 or x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return np.add.reduce(x, 0)
+    if len(x) <= DEPTH:
+        return ones(len(x), x.dtype).dot(x)
     parts = [x[i : i + DEPTH] for i in range(0, len(x), DEPTH)]
     sums = [ones(len(part), x.dtype).dot(part) for part in parts]
-    return sums[0] if len(sums) == 1 else np.add.reduce(sums, 0, np.float64).astype(x.dtype)
+    return np.add.reduce(sums, 0, np.float64).astype(x.dtype)
 
 
 def ones(length: int, dtype: np.dtype[Any]) -> Array:

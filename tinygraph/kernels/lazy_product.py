@@ -110,14 +110,12 @@ def undo_broadcast(g: Array | Summand, source: Shape, shape: Shape) -> Any:
 
 def sum_products(subscripts: str, factors: tuple[Array, ...]) -> Any:
     """Sum products by einsum. Where it adds up many rows it does so in blocks, whose sums are added in float64."""
-    terms, _, left = subscripts.partition("->")
     n = len(factors[0]) if factors[0].ndim else 0
+    if n <= 4 * DEPTH or not all(type(x) is np.ndarray and x.dtype.char in "efd" for x in factors):
+        return np.einsum(subscripts, *factors)
+    terms, _, left = subscripts.partition("->")
     rows = subscripts[:1] not in left and all(term[:1] == subscripts[:1] for term in terms.split(","))
-    if (
-        n <= 4 * DEPTH
-        or not rows
-        or not all(type(x) is np.ndarray and len(x) == n and x.dtype.char in "efd" for x in factors)
-    ):
+    if not rows or any(len(x) != n for x in factors):
         return np.einsum(subscripts, *factors)
     parts = [np.einsum(subscripts, *[x[i : i + DEPTH] for x in factors]) for i in range(0, n, DEPTH)]
     return np.add.reduce(parts, 0, np.float64).astype(parts[0].dtype)
