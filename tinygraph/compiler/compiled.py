@@ -251,7 +251,7 @@ def describe(x: Any, arrays: Sequence[Any], recording: bool) -> str:
         return f"({', '.join(describe(item, arrays, recording) for item in x)})"
     if isinstance(x, dict):
         return f"{{{', '.join(f'{name}: {describe(item, arrays, recording)}' for name, item in x.items())}}}"
-    if hasattr(x, "named_modules"):
+    if hasattr(type(x), "named_modules"):
         return f"{type(x).__name__} in {mode_of(x)}"
     return x.name or "a parameter" if isinstance(x, Tensor) else type(x).__name__ if "\n" in repr(x) else repr(x)
 

@@ -91,7 +91,7 @@ def frozen(x: Any) -> Any:
         return (type(x).__name__, *map(frozen, x))
     if type(x) is dict:
         return ("dict", *((name, frozen(item)) for name, item in x.items()))
-    if hasattr(x, "named_modules"):
+    if hasattr(type(x), "named_modules"):
         return (id(x), mode_of(x))
     try:
         hash(x)
@@ -128,7 +128,7 @@ class Surroundings:
         for name, x in self.found():
             if isinstance(x, PLAIN):
                 key.append((name, type(x).__name__, repr(x)))
-            elif hasattr(x, "named_modules"):
+            elif hasattr(type(x), "named_modules"):
                 key.append((name, mode_of(x)))
         return tuple(key)
 
@@ -168,7 +168,7 @@ def around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Callable[[], An
         places += [
             (n, functools.partial(space.__getitem__, n)) for n in names if n in space and not hasattr(builtins, n)
         ]
-        if bound is not None and not hasattr(bound, "named_modules"):
+        if bound is not None and not hasattr(type(bound), "named_modules"):
             own = getattr(bound, "__dict__", {})
             places += [(f"self.{n}", functools.partial(own.__getitem__, n)) for n in names if n in own]
     for name, read in places:

@@ -54,7 +54,7 @@ class State:
     """
 
     def __init__(self, objects: Sequence[Any]) -> None:
-        modules = [x for x in objects if hasattr(x, "named_modules")]
+        modules = [x for x in objects if hasattr(type(x), "named_modules")]
         tensors = [x for x in objects if isinstance(x, Tensor)]
         named = {p: name for module in modules for name, p in module.named_parameters()}
         self.tensors = [t for t in dict.fromkeys([*tensors, *named]) if isinstance(t.node, Leaf)]
