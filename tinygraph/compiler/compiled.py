@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.compiler.keys import Slot, Surroundings, differences, flatten, frozen, mode_of, named
+from tinygraph.compiler.keys import PLAIN, Slot, Surroundings, differences, flatten, frozen, mode_of, named
 from tinygraph.compiler.plan import ProgramPlan
 from tinygraph.compiler.standin import CompileError
 from tinygraph.compiler.state import State
@@ -70,7 +70,11 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, by its kernels where its arrays are large enough."""
         arrays: list[Any] = list(args)
-        form = None if kwargs else FORMS.get(len(args))
+        form = FORMS.get(len(args))
+        if form and kwargs and all(type(x) in PLAIN for x in kwargs.values()):
+            form = form[0], kwargs
+        elif kwargs:
+            form = None
         if form is None or self.whole or not all(isinstance(x, Tensor) or type(x) is np.ndarray for x in args):
             arrays = []
             form = flatten((args, kwargs), arrays, self.whole)

@@ -110,11 +110,15 @@ class Surroundings:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function, self.places = function, list[tuple[str, Callable[[], Any]]]()
+        self.function = function
+
+    @functools.cached_property
+    def places(self) -> list[tuple[str, Callable[[], Any]]]:
+        """The names of what is around, each with what reads it."""
+        return list(around(self.function, set()))
 
     def found(self) -> Iterator[tuple[str, Any]]:
         """Yield what is around, with its name."""
-        self.places = self.places or list(around(self.function, set()))
         for name, read in self.places:
             try:
                 x = read()
@@ -159,7 +163,7 @@ def around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Callable[[], An
     places = list[tuple[str, Callable[[], Any]]]()
     if bound is not None:
         places.append(("self", lambda: bound))
-    if inner is not None and inner not in seen:
+    if inner is not None and inner not in seen and not is_own(inner):
         seen.add(inner)
         cells = zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=False)
         places += [(name, functools.partial(getattr, cell, "cell_contents")) for name, cell in cells]
@@ -175,8 +179,13 @@ def around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Callable[[], An
         yield name, read
         with contextlib.suppress(KeyError, ValueError):
             x = read()
-            if isinstance(x, types.FunctionType) and not (x.__module__ or "").startswith("tinygraph."):
+            if isinstance(x, types.FunctionType):
                 yield from around(x, seen)
+
+
+def is_own(function: types.FunctionType) -> bool:
+    """Whether a function is tinygraph's own: what it finds around it does not change."""
+    return (function.__module__ or "").startswith("tinygraph.")
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:
