@@ -163,12 +163,12 @@ def around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Callable[[], An
     places = list[tuple[str, Callable[[], Any]]]()
     if bound is not None:
         places.append(("self", lambda: bound))
-    if inner is not None and inner not in seen and not is_own(inner):
+    if inner is not None and inner not in seen:
         seen.add(inner)
         cells = zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=False)
         places += [(name, functools.partial(getattr, cell, "cell_contents")) for name, cell in cells]
         names = list(dict.fromkeys(names_in(inner.__code__)))
-        space = inner.__globals__
+        space = {} if is_own(inner) else inner.__globals__
         places += [
             (n, functools.partial(space.__getitem__, n)) for n in names if n in space and not hasattr(builtins, n)
         ]
@@ -179,12 +179,12 @@ def around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Callable[[], An
         yield name, read
         with contextlib.suppress(KeyError, ValueError):
             x = read()
-            if isinstance(x, types.FunctionType):
+            if isinstance(x, types.FunctionType) and not is_own(x):
                 yield from around(x, seen)
 
 
 def is_own(function: types.FunctionType) -> bool:
-    """Whether a function is tinygraph's own: what it finds around it does not change."""
+    """Whether a function is tinygraph's own: its globals do not change."""
     return (function.__module__ or "").startswith("tinygraph.")
 
 
