@@ -11,7 +11,7 @@ import tinygraph as tg
 from tests.gallery import affine, build, weighted
 from tinygraph import Graph, Parameter, Tensor, conv2d, nn, scope, snapshot
 
-__all__ = ["HARD", "MORE"]
+__all__ = ["HARD", "MORE", "gated_steps", "implicit_derivative"]
 
 normals, backward = build.normals, build.backward
 
@@ -404,6 +404,24 @@ def weight_norm() -> Graph:
     return backward((tg.cross_entropy(scores, np.arange(4)) + weights.max(axis=1).sum()).named("L"))
 
 
+def gated_steps() -> Graph:
+    """Return three steps of a GRU without scopes: each takes an input of its own three times, and all share weights."""
+    normal = normals()
+    h, xs = Tensor(normal(3, 3), name="h0"), [Tensor(normal(3, 2), name=f"x{t}") for t in range(3)]
+    w, u = ([Parameter(normal(n, 3) * 0.5, name=f"{name}_{k}") for k in "zrh"] for name, n in (("W", 2), ("U", 3)))
+    for t, x in enumerate(xs):
+        z, r = (tg.sigmoid(x @ w[k] + h @ u[k]) for k in range(2))
+        h = ((1.0 - z) * np.tanh(x @ w[2] + (r * h) @ u[2]) + z * h).named(f"h{t + 1}")
+    return backward(weighted(h))
+
+
+def implicit_derivative() -> Graph:
+    """Return the gradient of a quotient of gradients."""
+    x, y = Parameter(0.7, name="x"), Tensor(0.5, name="y")
+    fx, fy = tg.grad((x**2 + y**3 - np.sin(x * y)).named("F"), [x, y], create_graph=True)
+    return snapshot(*tg.grad(((-fx / fy).named("dy/dx") ** 2).named("L"), [x], create_graph=True))
+
+
 MORE: dict[str, Callable[[], Graph]] = {
     make.__name__: functools.cache(make)
     for make in (
@@ -422,6 +440,7 @@ HARD: list[tuple[Callable[[], Graph], dict[str, object]]] = [
     (jacobian_penalty, {"width": "245pt"}),
     (jacobian_penalty, {"width": "245pt", "show": "gradient"}),
     (many_inputs, {"show": "gradient"}),
+    (gated_steps, {"width": "245pt", "show": "gradient"}),
     (weight_norm, {"detail": 0}),
     (weight_norm, {"detail": 2}),
 ]

@@ -11,7 +11,7 @@ import pytest
 
 import tinygraph as tg
 from tests import gallery
-from tests.drawing.more_graphs import MORE
+from tests.drawing.more_graphs import MORE, gated_steps, implicit_derivative
 from tinygraph import Graph, Parameter, Tensor, scope, snapshot
 from tinygraph.cli import main
 from tinygraph.drawing.fitting import pixels, room_for
@@ -80,6 +80,19 @@ def test_stretches_are_cut_where_few_values_cross() -> None:
     drawn = chunks(snapshot(h), 4)
     taken = [[drawn.nodes[e.source].kind for e in n.inputs] for n in drawn.nodes if n.kind == "scope"]
     assert [len([kind for kind in kinds if kind != "constant"]) for kinds in taken] == [1, 1, 1, 1]
+
+
+def test_the_steps_of_a_loop_are_one_card_before_ops_are_cut_anywhere() -> None:
+    (card,) = [n for n in draw_picture(gated_steps())[1].drawn.nodes if n.kind == "scope"]
+    about = dict(card.params)
+    assert (about["repeat"], about["results"], about["parameters"]) == (3, ["h3"], 3 * 6 + 3 * 9)
+
+
+def test_a_picture_that_fits_does_not_say_that_it_was_tried_in_vain() -> None:
+    """The sketch of the last step seems too high, and its layout is not; a line that says so made it too high."""
+    text = svg(implicit_derivative(), width="245pt")
+    assert measure(text)[1] <= 1.3 * 245 * 2**0.5
+    assert "in vain" not in words_of(text)
 
 
 def test_small_letters_that_were_asked_for_say_how_to_get_larger_ones() -> None:

@@ -19,6 +19,15 @@ def test_the_step_of_a_loop_is_found_between_other_ops() -> None:
     assert found.saved == 3 * 9 - 1
 
 
+def test_a_step_that_takes_a_leaf_of_its_own_twice_repeats() -> None:
+    xs = [Tensor([0.1 * k, 0.2], name=f"x{k}") for k in range(5)]
+    h, w = Tensor([1.0, 1.0], name="h"), Parameter([1.0, 2.0], name="w")
+    for x in xs:
+        h = np.tanh(h * x + w) * x
+    (found,) = periods(snapshot(h))
+    assert (found.length, found.times + found.follows) == (4, 5)
+
+
 def test_a_loop_in_a_loop_is_one_period() -> None:
     h = Tensor([0.1, 0.2], name="x")
     for _ in range(6):

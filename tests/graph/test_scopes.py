@@ -230,6 +230,16 @@ def test_a_loop_folds_into_its_first_step_and_a_card() -> None:
     np.testing.assert_allclose(course, [n.value.std for n in graph.nodes if n.op == "tanh"][1:])
 
 
+def test_all_steps_of_a_loop_are_one_card_with_the_weights_that_they_share() -> None:
+    h, w = Tensor([0.1, 0.2], name="x"), tg.Parameter([1.0, 1.1], name="w")
+    for k in range(9):
+        h = np.tanh(h * w).named(f"h{k}")
+    found = fold_runs(snapshot(np.exp(h).named("y")), all_of_it=True)
+    assert [n.name for n in found.nodes] == ["x", "ops 1–18: 9 mul, 9 tanh", "y"]
+    about = dict(found.nodes[1].params)
+    assert (about["repeat"], about["ops"], about["parameters"], about["results"]) == (9, 18, 2, ["h8"])
+
+
 def test_blocks_with_ops_between_them_do_not_fold_into_one_card() -> None:
     h = Tensor([0.1, 0.2], name="x")
     for k in range(30):

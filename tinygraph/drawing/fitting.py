@@ -240,7 +240,14 @@ def fit_picture(
     best = best or draft_of(last, room, show)
     for taller in taller_rooms(room):
         return fit_picture(graph, taller, detail=detail, show=show, depth=depth, expand=expand, size=size, keep=keep)
-    return finish(best, room, size)._replace(said=in_vain(tried, room))
+    return unless_it_fits(finish(best, room, size), enough, tried, room, size)
+
+
+def unless_it_fits(
+    found: Fitted, enough: float, tried: Sequence[str], room: Room, size: Callable[[Fitted], Point]
+) -> Fitted:
+    """Say what was tried where the nearest does not fit, though it may; these words take room, too."""
+    return found if found.scale >= enough else scaled(found._replace(said=in_vain(tried, room)), room, size)
 
 
 def in_vain(tried: Sequence[str], room: Room) -> str:
@@ -344,6 +351,8 @@ def variants(graph: Graph, opened: Sequence[str], named: Sequence[str] = ()) -> 
     for level in range(max((len(n.scope) for n in graph.nodes), default=0) - 1, -1, -1):
         graph = at_depth(graph, level, opened)
         yield folded(graph, opened), f"scopes closed to depth {level}"
+    if not opened:
+        yield fold_runs(fold(graph), all_of_it=True), STRETCH
     graph = folded(graph, opened)
     for count in STRETCHES:
         yield chunks(graph, count, named), STRETCH
@@ -365,7 +374,7 @@ def fit_gradients(graph: Graph, room: Room, *, show: str, size: Callable[[Fitted
     """
 
     def size_and_why(other: Fitted) -> Point:
-        return size(other._replace(said=TOO_NARROW))
+        return size(other._replace(said=other.said or TOO_NARROW))
 
     found = fit_mirrored(graph, room, show=show, size=size, **options)
     if found.scale >= 1 or not room.narrow:
@@ -432,7 +441,7 @@ def fit_mirrored(
                 draft = draft._replace(scale=min(draft.scale, fitted.scale))
             best = draft if best is None or draft.scale > best.scale else best
     assert best is not None
-    return finish(best)._replace(said=in_vain(tried, room))
+    return unless_it_fits(finish(best), enough, tried, best.room, size)
 
 
 def mirrored_drafts(found: Mirrored, step: MirroredStep, room: Room) -> Iterator[MirroredDraft]:
@@ -479,7 +488,7 @@ def mirrored_steps(
     if depth is not None:
         return steps, []
     deepest = max((len(n.scope) for n in graph.nodes if n.scope[:1] != ("grad",)), default=0)
-    said = ["layers and scopes closed"] * (3 + deepest) + ["stretches of ops"] * len(STRETCHES)
+    said = ["layers and scopes closed"] * (3 + deepest) + [STRETCH] * (len(STRETCHES) + (not opened))
     closed = [
         MirroredStep(functools.partial(variant, opened, k), level, level == 2, LEAVES, what)
         for k, what in enumerate(said)

@@ -85,9 +85,11 @@ def periods(graph: Graph, least: int = 3) -> list[Period]:
 def describe_ops(graph: Graph, ops: list[Node]) -> tuple[Array, Array, Array]:
     """Return for each op what it does, how far back its operands are, and which they are: as numbers.
 
-    An operand that is a number, or a leaf that nothing else uses, is the same anywhere.
+    A number is the same anywhere. A leaf is as far back as its first use: what each step of a loop takes three times
+    is new in each.
     """
     place = {n.id: k for k, n in enumerate(ops)}
+    first: dict[int, int] = {}
     names: dict[object, int] = {}
     what = np.zeros(len(ops), int)
     near, far = (np.full((len(ops), MOST_INPUTS), -1) for _ in range(2))
@@ -103,7 +105,6 @@ def describe_ops(graph: Graph, ops: list[Node]) -> tuple[Array, Array, Array]:
             if e.source in place:
                 near[k, j], far[k, j] = k - place[e.source], e.source
             elif not graph.is_number(e.source):
-                alone = len(graph.consumers[e.source]) == 1
-                leaf = (source.kind, source.shape, source.dtype) if alone else e.source
-                near[k, j] = far[k, j] = -2 - names.setdefault(leaf, len(names))
+                leaf = source.kind, source.shape, source.dtype, k - first.setdefault(e.source, k)
+                near[k, j], far[k, j] = (-2 - names.setdefault(x, len(names)) for x in (leaf, e.source))
     return what, near, far

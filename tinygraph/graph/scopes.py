@@ -525,19 +525,26 @@ def chunks(graph: Graph, count: int, keep: Sequence[str] = ()) -> Graph:
     for first, end in itertools.pairwise(sorted({*choose_cuts(graph, ops, count), *apart})):
         members = with_own_leaves(graph, ops[first:end])
         group = Scope(("",), tuple(i for i in members if i not in kept))
-        inside = count_contents(graph, members)["ops"]
         if end - first > 1:  # one op, or one card, says more as it is
             groups.append(group)
-            name = f"ops {before + 1}–{before + inside}: {list_ops(graph, group.members)}"
-            results = names_of_results(graph, group.members)
-            about.append({"name": name, "results": results} if results[0] and len(results) == 1 else {"name": name})
-        before += inside
+            about.append(about_run(graph, before, group.members))
+        before += count_contents(graph, members)["ops"]
     found = collapse(graph, groups, about)
     cards = {n.id for n in found.nodes if brief_name(n) != n.name}
     nodes = tuple(  # one arrow between two cards, whatever goes from one to the other
         dataclasses.replace(n, inputs=without_repeats(n.inputs, cards)) if n.id in cards else n for n in found.nodes
     )
     return dataclasses.replace(found, nodes=nodes)
+
+
+def about_run(graph: Graph, before: int, members: Sequence[int]) -> dict[str, Any]:
+    """Return what the card of a run of ops is called, after so many, and what its one result is, if that has a name.
+
+    It is called "ops 21–40: 10 mul, 10 tanh".
+    """
+    last = before + count_contents(graph, members)["ops"]
+    name, results = f"ops {before + 1}–{last}: {list_ops(graph, members)}", names_of_results(graph, members)
+    return {"name": name, "results": results} if results[0] and len(results) == 1 else {"name": name}
 
 
 def choose_cuts(graph: Graph, ops: Sequence[int], count: int) -> list[int]:
@@ -605,16 +612,17 @@ def list_ops(graph: Graph, members: Iterable[int], most: int = 3) -> str:
     return ", ".join([*shown, "…"] if len(counts) > most else shown)
 
 
-def fold_runs(graph: Graph) -> Graph:
+def fold_runs(graph: Graph, *, all_of_it: bool = False) -> Graph:
     """Show the first of ops that repeat, and put the further repeats into one card that shows how figures change.
 
     So `fold` does with blocks; this needs no scopes. A loop of 120 steps becomes its first step and a card ×119.
 
     Args:
         graph: any graph.
+        all_of_it: put the first of them into the card, too: ×120.
 
     Returns:
-        A graph in which each stretch of 3 equal runs of ops or more is the first run and a card.
+        A graph in which each stretch of 3 equal runs of ops or more is the first run and a card, or a card alone.
 
     >>> from tinygraph import Tensor, snapshot
     >>> h = Tensor([1.0, 2.0], name="x")
@@ -626,15 +634,17 @@ def fold_runs(graph: Graph) -> Graph:
     ops = [n.id for n in graph.nodes if not is_leaf(n)]
     groups, about = [], []
     for p in periods(graph, REPEATS):
-        starts = [p.start + p.length * k for k in range(not p.follows, p.times)]
+        starts = [p.start + p.length * k for k in range((not p.follows) - all_of_it, p.times)]
         row = [Scope(("",), with_own_leaves(graph, ops[k : k + p.length])) for k in starts]
-        members = tuple(i for block in row for i in block.members)
+        members = with_own_leaves(graph, [i for block in row for i in block.members])
         around = shared_path(graph.nodes[i].scope for i in members)
         once = [graph.nodes[i] for i in row[0].members if not is_leaf(graph.nodes[i])]
         names = [n.op or f"▸{n.name}" for n in once]
         name = ", ".join(names) if len(names) <= 3 else list_ops(graph, row[0].members)
+        before = count_contents(graph, ops[: starts[0]])["ops"]
+        facts = about_run(graph, before, members) if all_of_it else {"name": name}
         groups.append(Scope((*around, ""), members))
-        about.append({"name": name, "repeat": len(row), "courses": courses(graph, row)})
+        about.append({**facts, "repeat": len(row), "courses": courses(graph, row)})
     return collapse(graph, groups, about)
 
 
