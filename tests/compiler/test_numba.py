@@ -98,10 +98,22 @@ def test_two_processes_at_once_and_a_fork(folder):
         assert process.returncode == 0, err
         assert float(out) < 1e-2
     assert len(list(folder.glob("kernel_*.py"))) == 1
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob(".*.partial"))
     where, count = cache.clear_cache()
     assert (where, count) == (folder, 1)
     assert not list(folder.iterdir())
+
+
+def test_a_file_holds_its_source_and_another_for_other_elementary_functions(folder, monkeypatch):
+    """Machine code has these inside, and Numba looks at the time of the file of the kernel alone."""
+    source = "kernel = len"
+    file = Path(str(cache.load(source)[0].__file__))
+    file.write_text("kernel = max")
+    assert cache.load(source)[0].kernel is len
+    assert file.read_text() == source
+    monkeypatch.setattr(cache.elementary, "__file__", __file__)
+    cache.load(source)
+    assert len(list(folder.glob("kernel_*.py"))) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
