@@ -11,13 +11,12 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from tinygraph.engine.errors import INSIDE, clean, library_of
+from tinygraph.engine.errors import caller, clean, library_of
 from tinygraph.engine.tensor import Tensor, serial
 from tinygraph.engine.types import Shape
 
@@ -40,22 +39,12 @@ class CompileError(RuntimeError):
     """
 
 
-def user_line() -> str:
-    """Return where the nearest code is that is not tinygraph's or NumPy's: ``model.py:12``."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith(INSIDE):
+def inside_op() -> bool:
+    """Return whether the forward of an op is running."""
+    frame: Any = sys._getframe(2)
+    while frame and not frame.f_code.co_filename.startswith("<op "):
         frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-
-def inside_op() -> str:
-    """Return the name of the op whose forward is running; nothing outside of all."""
-    frame = sys._getframe(2)
-    while frame:
-        if frame.f_code.co_filename.startswith("<op "):
-            return frame.f_code.co_filename[4:-1]
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
+    return frame is not None
 
 
 class StandIn(NDArrayOperatorsMixin):
@@ -85,20 +74,17 @@ class StandIn(NDArrayOperatorsMixin):
 
     T = property(lambda self: apply(np.transpose, self))
 
-    def reshape(self, *shape: Any, order: str = "C") -> StandIn:
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
         """As ``ndarray.reshape``."""
-        found: StandIn = apply(np.reshape, self, shape[0] if len(shape) == 1 else shape)
-        return found
+        return apply(np.reshape, self, shape[0] if len(shape) == 1 else shape)
 
-    def transpose(self, *axes: Any) -> StandIn:
+    def transpose(self, *axes: Any) -> Any:
         """As ``ndarray.transpose``."""
-        found: StandIn = apply(np.transpose, self, (axes[0] if len(axes) == 1 else axes) or None)
-        return found
+        return apply(np.transpose, self, (axes[0] if len(axes) == 1 else axes) or None)
 
-    def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> StandIn:
+    def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", copy: bool = True) -> Any:
         """As ``ndarray.astype``."""
-        found: StandIn = self if np.dtype(dtype) == self.dtype else apply(astype, self, dtype=np.dtype(dtype))
-        return found
+        return self if np.dtype(dtype) == self.dtype else apply(astype, self, dtype=np.dtype(dtype))
 
     def copy(self, order: str = "C") -> StandIn:
         """Return itself: nobody can write into it."""
@@ -117,7 +103,7 @@ class StandIn(NDArrayOperatorsMixin):
             raise AttributeError(name)
         function = getattr(np, name, None)
         if not callable(function):
-            raise CompileError(f"compile: .{name} of {self.text()} at {user_line()} is not known while tracing")
+            raise CompileError(f"compile: .{name} of {self.text()}{caller()} is not known while tracing")
         return lambda *args, **kwargs: apply(function, self, *args, **kwargs)
 
     def __getitem__(self, key: Any) -> Any:
@@ -125,7 +111,7 @@ class StandIn(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise CompileError(
-            f"compile: {self.text()} is written into at {user_line()}: a compiled function makes new arrays; use "
+            f"compile: {self.text()} is written into{caller()}: a compiled function makes new arrays; use "
             "tg.where, or tg.scatter"
         )
 
@@ -138,7 +124,7 @@ class StandIn(NDArrayOperatorsMixin):
         if not all(isinstance(x, KNOWN) or library_of(x) == "cupy" for x in inputs):
             return NotImplemented  # a Tensor, or a product that waits to be summed, has the word
         if "out" in kwargs:
-            raise CompileError(f"compile: out= at {user_line()}: a compiled function makes new arrays")
+            raise CompileError(f"compile: out={caller()}: a compiled function makes new arrays")
         if method == "reduce" and ufunc in UFUNC_REDUCE:
             return apply(UFUNC_REDUCE[ufunc], *inputs, **kwargs)
         return apply(getattr(ufunc, method) if method != "__call__" else ufunc, *inputs, **kwargs)
@@ -185,7 +171,7 @@ class StandIn(NDArrayOperatorsMixin):
         """Raise: a value was to be looked at."""
         spelled = f"{how}({self.text()})" if how in ("float", "int", "bool") else f"{self.text()}.{how}()"
         raise CompileError(
-            f"compile: {spelled} at {user_line()} looks at a value, and there is none while tracing; the compiled "
+            f"compile: {spelled}{caller()} looks at a value, and there is none while tracing; the compiled "
             f"function would keep it for good: {TO_WRITE}"
         )
 
@@ -265,19 +251,29 @@ def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
     if function in PYTHON and all(isinstance(x, Number | int | float) for x in args):
         number = PYTHON[function]
         return Number(trace, number(*swap(args, one_of)), (number, args, {}))
-    with np.errstate(all="ignore"):
-        if function is np.matmul:
-            shape, dtype = shape_of_product(*(np.shape(a) for a in args)), np.result_type(*(a.dtype for a in args))
-        elif function in REDUCE:
-            shape = reduced_shape(args[0].shape, *reduction_options(args, kwargs))
-            dtype = function(np.ones((1,) * args[0].ndim, args[0].dtype)).dtype
-        elif function in SAME_SHAPE or (isinstance(function, np.ufunc) and function.nout == 1):
-            shape = np.broadcast_shapes(*(getattr(a, "shape", ()) for a in (*args, *kwargs.values())))
-            dtype = np.asarray(function(*map(one_of, args), **{k: one_of(a) for k, a in kwargs.items()})).dtype
-        else:
-            found = function(*swap(args, zeros), **{k: swap(v, zeros) for k, v in kwargs.items()})
-            return wrapped(trace, found, made)
+    if function is np.matmul:
+        shape, dtype = shape_of_product(*(np.shape(a) for a in args)), np.result_type(*(a.dtype for a in args))
+    elif function in REDUCE:
+        shape = reduced_shape(args[0].shape, *reduction_options(args, kwargs))
+        dtype = function(np.ones((1,) * args[0].ndim, args[0].dtype)).dtype
+    elif function in SAME_SHAPE or (isinstance(function, np.ufunc) and function.nout == 1):
+        shape, dtype = broadcast(function, args, kwargs)
+    else:
+        return wrapped(trace, result_for(zeros, function, args, kwargs), made)
     return StandIn(trace, shape, dtype, made)
+
+
+def broadcast(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Shape, Any]:
+    """Return the shape and the dtype of what an elementwise function makes of stand-ins, from one element."""
+    shape = np.broadcast_shapes(*(getattr(a, "shape", ()) for a in (*args, *kwargs.values())))
+    with np.errstate(all="ignore"):
+        return shape, np.asarray(function(*map(one_of, args), **{k: one_of(a) for k, a in kwargs.items()})).dtype
+
+
+def result_for(make: Callable[[StandIn], Any], function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Return what a function makes of arrays in place of the stand-ins."""
+    with np.errstate(all="ignore"):
+        return function(*swap(tuple(args), make), **{k: swap(v, make) for k, v in kwargs.items()})
 
 
 def one_of(x: Any) -> Any:

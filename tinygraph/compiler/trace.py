@@ -6,13 +6,15 @@ then the trace goes on with the other answer, and the program tests the conditio
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygraph.compiler.standin import TO_WRITE, CompileError, Number, StandIn, find, swap, user_line, zeros
+from tinygraph.compiler.standin import TO_WRITE, CompileError, Number, StandIn, broadcast, find, result_for, zeros
+from tinygraph.engine.errors import caller
 from tinygraph.engine.op import Op
 from tinygraph.engine.registry import OPS
 from tinygraph.engine.types import Shape
@@ -50,7 +52,7 @@ class Trace:
         """Answer a condition as was planned; stop at one that is new."""
         self.conditions.append(condition)
         if len(self.conditions) > len(self.answers):
-            self.place = user_line()
+            self.place = caller()
             raise Fork
         return self.assume(condition, self.answers[len(self.conditions) - 1])
 
@@ -71,9 +73,8 @@ def explore(run: Callable[[Trace], Any]) -> tuple[Any, Trace]:
             alive, errors = [], []
             for answer in (True, False):
                 try:
-                    run(Trace([*answers, answer]))
-                    alive.append(answer)
-                except Fork:
+                    with contextlib.suppress(Fork):
+                        run(Trace([*answers, answer]))
                     alive.append(answer)
                 except CompileError:
                     raise
@@ -83,7 +84,7 @@ def explore(run: Callable[[Trace], Any]) -> tuple[Any, Trace]:
                 raise errors[0] from None
             if len(alive) == 2:
                 raise CompileError(
-                    f"compile: bool({trace.conditions[-1].text()}) at {trace.place} looks at a value, and the compiled "
+                    f"compile: bool({trace.conditions[-1].text()}){trace.place} looks at a value, and the compiled "
                     f"function would always take the branch that is taken now: {TO_WRITE}"
                 ) from None
             answers.append(alive[0])
@@ -128,21 +129,16 @@ class Lifted:
         found = next(find((*arrays, *params.values())), None)
         if found is None:
             return self.forward(*arrays, **params)
-        shape, dtype = self.shape_of(arrays, params)
-        return StandIn(found.trace, shape, dtype, (self.op, arrays, params))
+        return StandIn(found.trace, *self.shape_of(arrays, params), (self.op, arrays, params))
 
     def shape_of(self, arrays: Sequence[Any], params: dict[str, Any]) -> tuple[Shape, Any]:
         """Return the shape and the dtype of the result; images are taken one at a time, as all ops on them do."""
-        one, batch = lambda s: np.zeros((1,) * s.ndim, s.dtype), None
         if self.op.family == "elementwise":
-            shape = np.broadcast_shapes(*(np.shape(a) for a in arrays))
-            return shape, self.forward(
-                *(swap(np.asarray(a).flat[:1] if isinstance(a, np.ndarray) else a, one) for a in arrays), **params
-            ).dtype
+            return broadcast(self.forward, arrays, params)
+        batch = None
         if self.op.family == "window" and all(len(a.shape) == 4 for a in arrays):
             batch = arrays[0].shape[0]
             arrays = [a if name == "w" else a[:1] for name, a in zip(self.op.operands, arrays, strict=True)]
-        made = identity if self.op.family == "linear" else zeros
-        found = self.forward(*swap(list(arrays), made), **{k: swap(v, zeros) for k, v in params.items()})
+        found = result_for(identity if self.op.family == "linear" else zeros, self.forward, arrays, params)
         keeps = batch is None or self.op.name == "conv2d_weight"
         return found.shape if keeps else (batch, *found.shape[1:]), found.dtype
