@@ -62,8 +62,8 @@ def clear_cache() -> tuple[Path, int]:
 def register() -> Any:
     """Let Numba compile what kernels call; return Numba."""
     numba = load_numba()
-    for function in ELEMENTARY:
-        numba.extending.register_jitable(**EXACT)(function)
+    for exact in ELEMENTARY:
+        numba.extending.register_jitable(**EXACT)(exact)
     for function in (threads.enter, threads.leave, threads.mark_done, threads.tickets, threads.wait_for):
         register_callees(function)
         numba.extending.register_jitable(**OPTIONS)(function)

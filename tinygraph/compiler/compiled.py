@@ -31,10 +31,6 @@ BACKENDS = ("numpy", "numba")
 FORMS = {n: (tuple(map(Slot, range(n))), dict[str, Any]()) for n in range(1, 9)}  # of n arrays, and nothing else
 
 
-class NotPrinted(Exception):
-    """There is no CUDA C for a function: it is called as it is."""
-
-
 class Compiled:
     """A function and its kernels; `compile` makes it. It is called as the function is.
 
@@ -93,19 +89,17 @@ class Compiled:
             kinds = {type(x) for x in WholeState(self.surroundings.objects(form)).get() if getattr(x, "shape", ())}
         if len(kinds) > 1 or (size < SMALL and not self.whole):
             return self.function(*args, **kwargs)
-        backend = self.backend if kinds <= {np.ndarray} else "cuda"
-        try:
-            version = self.version(form, arrays, backend)
-        except (FirstStep, NotPrinted):
+        found = self.version(form, arrays, self.backend if kinds <= {np.ndarray} else "cuda")
+        if found is None:
             return self.function(*args, **kwargs)
-        if version.is_mixed or (
-            version.leaves and any(isinstance(x, Tensor) and x.node in version.leaves for x in arrays)
-        ):
-            return self.function(*args, **kwargs)  # of two libraries, or one tensor in two roles
-        return version(arrays)
+        version, operands = found
+        return version(operands)
 
-    def version(self, form: Any, arrays: Sequence[Any], backend: str) -> Version:
-        """Return the version for arguments of such a form, made when it is first needed."""
+    def version(self, form: Any, arrays: Sequence[Any], backend: str) -> tuple[Version, list[Any]] | None:
+        """Return the version for arguments of such a form, made when it is first needed, and all that it reads.
+
+        Where there is none, None: a first step, or what CUDA C has no words for.
+        """
         recording = CONTEXT.get().recording
         kinds = [
             (x.shape, x.dtype.char, isinstance(x, Tensor), recording and isinstance(x, Tensor) and x.node.needs)
@@ -115,30 +109,41 @@ class Compiled:
         ]
         what = None if form is FORMS.get(len(arrays)) else frozen(form)
         key = tuple(kinds), what, recording, backend, self.surroundings.key()
-        for version in self.versions.get(key, ()):
-            if version.is_valid(arrays):
-                return version
-        if key in self.unprinted:
-            raise NotPrinted
+        found = self.known(key, arrays)
+        if found or key in self.unprinted:
+            return found
         with self.lock:
-            for version in self.versions.get(key, ()):  # another thread was first
-                if version.is_valid(arrays):
-                    return version
-            facts = dict(self.facts(form, arrays, recording))
-            make, state = (WholeVersion, WholeState) if self.whole else (Version, State)
-            try:
-                version = make(self.function, form, arrays, backend, state(self.surroundings.objects(form)))
-            except CompileError:
+            found = self.known(key, arrays)  # another thread was first
+            if found is None and self.make(key, form, arrays, backend):
+                found = self.known(key, arrays)
+            return found
+
+    def known(self, key: Any, arrays: Sequence[Any]) -> tuple[Version, list[Any]] | None:
+        """Return the version for a key that fits what is around now, and all that it reads."""
+        for version in self.versions.get(key, ()):
+            if (operands := version.operands(arrays)) is not None:
+                return version, operands
+        return None
+
+    def make(self, key: Any, form: Any, arrays: Sequence[Any], backend: str) -> bool:
+        """Make a version for a key; return whether there is one."""
+        facts = dict(self.facts(form, arrays, CONTEXT.get().recording))
+        make, state = (WholeVersion, WholeState) if self.whole else (Version, State)
+        try:
+            version = make(self.function, form, arrays, backend, state(self.surroundings.objects(form)))
+        except FirstStep:
+            return False
+        except CompileError:
+            raise
+        except Exception:
+            if backend != "cuda":
                 raise
-            except Exception as error:
-                if backend != "cuda":
-                    raise
-                self.unprinted.add(key)  # CuPy's arrays among stand-ins, or a type that CUDA C has not
-                raise NotPrinted from error
-            self.reasons.append(self.reason(facts))
-            version.facts, version.number = facts, len(self.reasons)
-            self.versions.setdefault(key, []).append(version)
-            return version
+            self.unprinted.add(key)  # CuPy's arrays among stand-ins, or a type that CUDA C has not
+            return False
+        self.reasons.append(self.reason(facts))
+        version.facts, version.number = facts, len(self.reasons)
+        self.versions.setdefault(key, []).append(version)
+        return True
 
     def facts(self, form: Any, arrays: Sequence[Any], recording: bool) -> Iterator[tuple[str, str]]:
         """Yield the parts of a key by name, as text."""

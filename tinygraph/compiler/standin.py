@@ -196,6 +196,7 @@ class Number(StandIn):
     def __init__(self, trace: Trace, value: Any, made: Any = None, name: str = "") -> None:
         super().__init__(trace, (), type(value), made, name)
         self.value = value
+        trace.numbers.append(self)
 
     def __bool__(self) -> bool:
         return self.trace.guards.setdefault(self, bool(self.value))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from tinygraph.compiler.standin import CompileError, Number, StandIn
+from tinygraph.compiler.standin import CompileError, StandIn
 from tinygraph.compiler.trace import Trace
 from tinygraph.engine.tensor import Leaf, Tensor
 from tinygraph.functions.draws import DRAWS
-
-Given = dict[StandIn, tuple[str, Any]]
-Changes = list[tuple[Any, Any]]  # where something is set, and to what
 
 
 class Place(NamedTuple):
@@ -81,20 +79,18 @@ class State:
             self.set(before)
 
     @contextlib.contextmanager
-    def traced(self, trace: Trace, given: Given) -> Iterator[Changes]:
-        """Put stand-ins in all places, and for what is drawn; yield what is set in the end."""
-        changes: Changes = []
-        with self.kept(), drawn_for(trace, given), self.leaves(trace, given):
-            stand_ins = [self.stand_in(trace, place, x) for place, x in zip(self.places, self.get(), strict=True)]
-            given.update({s: ("buffer", i) for i, s in enumerate(stand_ins) if s is not None})
+    def traced(self, trace: Trace) -> Iterator[None]:
+        """Put stand-ins in all places, and for what is drawn; note what is set in the end."""
+        with self.kept(), drawn_for(trace), self.leaves(trace):
+            stand_ins = [self.stand_in(trace, i, x) for i, x in enumerate(self.get())]
             self.set(stand_ins)
-            yield changes
+            yield
             after = enumerate(zip(self.places, stand_ins, self.get(), strict=True))
-            changes += [(i, self.checked(place, x)) for i, (place, s, x) in after if x is not s]
+            trace.changes += [(i, self.checked(place, x)) for i, (place, s, x) in after if x is not s]
 
-    def stand_in(self, trace: Trace, place: Place, x: Any) -> Any:
+    def stand_in(self, trace: Trace, i: int, x: Any) -> Any:
         """Return what stands in a place while tracing."""
-        return Number(trace, x, None, place.name) if type(x) in (int, float) else trace.stand_in(x, place.name)
+        return trace.give("buffer", i, x, self.places[i].name)
 
     def checked(self, place: Place, x: Any) -> Any:
         """Return what a place was set to; raise if that cannot be done again."""
@@ -103,14 +99,13 @@ class State:
         return x
 
     @contextlib.contextmanager
-    def leaves(self, trace: Trace, given: Given) -> Iterator[None]:
+    def leaves(self, trace: Trace) -> Iterator[None]:
         """Put stand-ins in place of the tensors' arrays."""
         leaves: list[Any] = [t.node for t in self.tensors]
         arrays = [leaf.data for leaf in leaves]
         try:
             for t, leaf in zip(self.tensors, leaves, strict=True):
-                t._data = leaf.data = stand_in = trace.stand_in(leaf.data, leaf.name or "a tensor")
-                given[stand_in] = "leaf", leaf
+                t._data = leaf.data = trace.give("leaf", leaf, leaf.data, leaf.name or "a tensor")
             yield
         finally:
             for t, leaf, array in zip(self.tensors, leaves, arrays, strict=True):
@@ -118,14 +113,12 @@ class State:
 
 
 @contextlib.contextmanager
-def drawn_for(trace: Trace, given: Given) -> Iterator[None]:
+def drawn_for(trace: Trace) -> Iterator[None]:
     """Give stand-ins for what is drawn."""
 
     def give(shape: Any, dtype: Any, draw: Any) -> StandIn:
         trace.draws.append(draw)
-        stand_in = StandIn(trace, shape, dtype, None, "a random array")
-        given[stand_in] = "draw", len(trace.draws) - 1
-        return stand_in
+        return trace.give("draw", len(trace.draws) - 1, SimpleNamespace(shape=shape, dtype=dtype), "a random array")
 
     token = DRAWS.set(give)
     try:

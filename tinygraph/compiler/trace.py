@@ -17,6 +17,7 @@ from tinygraph.compiler.standin import TO_WRITE, CompileError, Number, StandIn, 
 from tinygraph.engine.errors import caller
 from tinygraph.engine.op import Op
 from tinygraph.engine.registry import OPS
+from tinygraph.engine.tensor import Leaf
 from tinygraph.engine.types import Shape
 
 T = TypeVar("T")
@@ -35,18 +36,29 @@ class Fork(BaseException):
 
 
 class Trace:
-    """One run of a function on stand-ins: the conditions that it met, and the random arrays that it drew."""
+    """One run of a function on stand-ins: what it was given, which conditions it met, and what it left."""
 
     def __init__(self, answers: Sequence[bool] = ()) -> None:
         self.answers, self.conditions, self.place = answers, list[StandIn](), ""
+        self.given: dict[StandIn, tuple[str, Any]] = {}  # what each stand-in is that the program is given
         self.tests: list[tuple[StandIn, bool]] = []  # what the program tests at each call
+        self.numbers: list[Number] = []  # in the order in which they were made
+        self.guards: dict[Number, bool] = {}  # conditions on numbers, with the answers that the trace went on with
         self.draws: list[Callable[[], Any]] = []
         self.roots, self.nodes = list[Any](), dict[Any, StandIn]()  # of a whole step: whose graphs have names, leaves
-        self.guards: dict[Number, bool] = {}  # conditions on numbers, with the answers that the trace went on with
+        self.outs: list[Any] = []
+        self.tensors: list[bool] = []  # which outputs are Tensors
+        self.form: Any = None  # of what the function returned, with a slot for each output
+        self.leaves: list[Leaf] = []  # that the function closes over
+        self.grads: list[list[Any]] = []  # for each output, in each argument and leaf
+        self.changes: list[tuple[Any, Any]] = []  # where something is set, and to what
 
-    def stand_in(self, array: Any, name: str = "") -> StandIn:
-        """Return a stand-in for an array."""
-        return StandIn(self, array.shape, array.dtype, None, name)
+    def give(self, kind: str, what: Any, x: Any, name: str = "") -> StandIn:
+        """Return a stand-in for an array or a number that the program is given."""
+        is_number = type(x) in (int, float)
+        stand_in = Number(self, x, None, name) if is_number else StandIn(self, x.shape, x.dtype, None, name)
+        self.given[stand_in] = kind, what
+        return stand_in
 
     def decide(self, condition: StandIn) -> bool:
         """Answer a condition as was planned; stop at one that is new."""
@@ -62,13 +74,14 @@ class Trace:
         return answer
 
 
-def explore(run: Callable[[Trace], Any]) -> tuple[Any, Trace]:
-    """Run a function on stand-ins with the answers that end in no error; return its result, and the trace."""
+def explore(run: Callable[[Trace], None]) -> Trace:
+    """Run a function on stand-ins with the answers that end in no error; return the trace."""
     answers: list[bool] = []
     while True:
         trace = Trace(answers)
         try:
-            return run(trace), trace
+            run(trace)
+            return trace
         except Fork:
             alive, errors = [], []
             for answer in (True, False):

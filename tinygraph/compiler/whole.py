@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from tinygraph.autodiff.backward import order_of, walk_recorded
-from tinygraph.compiler.keys import PLAIN, fill, flatten
+from tinygraph.compiler.keys import PLAIN
 from tinygraph.compiler.program import in_memory_order
 from tinygraph.compiler.standin import CompileError, Number
-from tinygraph.compiler.state import Given, Place, State, drawn_before
+from tinygraph.compiler.state import Place, State
 from tinygraph.compiler.trace import Trace
-from tinygraph.compiler.values import Value
-from tinygraph.compiler.version import CheckFailed, Found, Version, captured_leaves
+from tinygraph.compiler.version import Version, captured_leaves
 from tinygraph.engine.context import CONTEXT, WALK, within
 from tinygraph.engine.op import tensor_of
 from tinygraph.engine.tensor import Record, Tensor, array_of
@@ -108,11 +107,12 @@ class WholeState(State):
             facts += [kind(x) for key, x in group.items() if key != "params"], entries, len(group["params"])
         return facts
 
-    def stand_in(self, trace: Trace, place: Place, x: Any) -> Any:
+    def stand_in(self, trace: Trace, i: int, x: Any) -> Any:
         """Return what stands in a place while tracing; of a gradient, also where there is none yet."""
+        place = self.places[i]
         if place.kind == "grad" and x is None:
-            return None if self.reads_gradients else trace.stand_in(place.owner, place.name)
-        found = super().stand_in(trace, place, x)
+            return None if self.reads_gradients else super().stand_in(trace, i, place.owner)
+        found = super().stand_in(trace, i, x)
         if place.kind == "data":
             trace.nodes[place.owner.node] = found
         return found
@@ -125,11 +125,12 @@ class WholeState(State):
         return x if is_plain else super().checked(place, x)
 
     @contextlib.contextmanager
-    def leaves(self, trace: Trace, given: Given) -> Iterator[None]:
-        """Let optimizers be afterwards what they were."""
+    def leaves(self, trace: Trace) -> Iterator[None]:
+        """Carry gradients back by the walk that records; let optimizers be afterwards what they were."""
         plain = [{k: v for k, v in vars(o).items() if isinstance(v, PLAIN)} for o in self.optimizers]
         known = [{p: dict(entries) for p, entries in o.state.items()} for o in self.optimizers]
         passes = [t.node.passes for t in self.tensors]
+        token = WALK.set(functools.partial(walk, trace))
         try:
             yield
             for o, before, entries in zip(self.optimizers, plain, known, strict=True):
@@ -140,6 +141,7 @@ class WholeState(State):
                 if any(list(entries.get(p, ())) != list(now) for p, now in o.state.items()):
                     raise FirstStep
         finally:
+            WALK.reset(token)
             for o, before, entries in zip(self.optimizers, plain, known, strict=True):
                 vars(o).update(before)
                 for p in list(o.state):
@@ -161,49 +163,31 @@ class WholeVersion(Version):
         for step in self.program.steps:
             step.way = "step"
 
-    def trace_twice(self, arrays: Sequence[Any]) -> Found:
+    # Tracing.
+
+    def trace_twice(self, arrays: Sequence[Any]) -> None:
         """Trace; again, if the step goes on from the gradients that it finds, with those that there are."""
-        while True:
-            found = super().trace_twice(arrays)
-            wanted = [*found.outs, *(v for _, v in found.changes if isinstance(v, Value))]
-            wanted += (found.lowering.of(c) for c, _ in found.trace.tests)
-            sources = [v.facts["source"] for v in in_memory_order(wanted) if v.op == "in"]
-            reads = any(kind == "buffer" and self.state.places[i].kind == "grad" for kind, i in sources)
-            if self.state.reads_gradients or not reads:
-                break
+        super().trace_twice(arrays)
+        sources = [v.facts["source"] for v in in_memory_order(self.wanted()) if v.op == "in"]
+        self.inputs = [x for kind, x in sources if kind == "number"]
+        reads = any(kind == "buffer" and self.state.places[i].kind == "grad" for kind, i in sources)
+        if reads and not self.state.reads_gradients:
             self.state.reads_gradients = True
             self.state.kinds = self.state.facts(self.state.get())
-        self.given, self.guards = found.lowering.given, found.trace.guards
-        self.inputs = {x: i for i, x in enumerate(x for kind, x in sources if kind == "number")}
-        self.numbers = behind([*self.inputs, *(x for _, x in found.changes if isinstance(x, Number))])
-        self.guarded = behind(self.guards)
-        return found
+            self.trace_twice(arrays)
 
-    def run_traced(self, arrays: Sequence[Any], trace: Trace) -> Any:
-        """Run the step on stand-ins; return its outputs, and what it sets."""
-        given: Given = {}
-        held = [self.stand_in(i, x, trace, given) for i, x in enumerate(arrays)]
-        before = list(map(array_of, held))
-        args, kwargs = fill(self.form, held)
-        token = WALK.set(functools.partial(walk, trace))
-        try:
-            with self.state.traced(trace, given) as changes:
-                returned = self.function(*args, **kwargs)
-        finally:
-            WALK.reset(token)
-        for i, (t, x) in enumerate(zip(held, before, strict=True)):
+    def note_gradients(self, held: Sequence[Any], trace: Trace) -> None:
+        """Note which gradients and arrays of arguments the step sets; what it returns is not differentiated."""
+        for i, t in enumerate(held):
             if isinstance(t, Tensor):
-                changes += [(("data", i), t._data)] * (t._data is not x)
-                changes += [(("grad", i), t.node.grad)] * (t.node.grad is not None)
-        outs: list[Any] = []
-        form = flatten(returned, outs)
-        tensors = [isinstance(x, Tensor) for x in outs]
-        trace.roots += [x for x in outs if isinstance(x, Tensor)]
-        return [array_of(x) for x in outs], form, tensors, [], given, [], changes
+                trace.changes += [(("data", i), t._data)] * (t._data is not trace.nodes.get(t.node))
+                trace.changes += [(("grad", i), t.node.grad)] * (t.node.grad is not None)
+        trace.roots += [x for x in trace.outs if isinstance(x, Tensor)]
+        trace.outs = [array_of(x) for x in trace.outs]
 
-    def stand_in(self, i: int, x: Any, trace: Trace, given: Given) -> Any:
+    def stand_in(self, i: int, x: Any, trace: Trace) -> Any:
         """Return what stands for an argument while tracing."""
-        found = super().stand_in(i, x, trace, given)
+        found = super().stand_in(i, x, trace)
         if isinstance(x, Tensor):
             name = x.name or self.names.get(i, "an argument")
             if x.node.op:
@@ -213,65 +197,59 @@ class WholeVersion(Version):
             trace.nodes[found.node] = array_of(found)
         return found
 
-    def make_op(self, k: int) -> None:
-        """Make none: what a step returns is not differentiated."""
+    # Running.
 
-    def place(self, kind: str, what: Any) -> Any:
-        """Return where an input is: numbers come last."""
-        if kind == "number":
-            return self.count + len(self.leaves) + len(self.state.places) + len(self.draws) + self.inputs[what]
-        return super().place(kind, what)
+    def sources(self) -> list[tuple[str, Any]]:
+        """Return what each operand of a call is: numbers come last, those that are read and those that are set."""
+        numbers = [("set", x) for _, x in self.changes if isinstance(x, Number)]
+        return [*super().sources(), *(("number", x) for x in self.inputs), *numbers]
 
-    def values(self, numbers: Iterable[Number], arrays: Sequence[Any], found: Sequence[Any]) -> dict[Number, Any]:
-        """Return what numbers are in this call, of its arguments and of what was ``found`` in the places."""
+    def operands(self, arrays: Sequence[Any]) -> list[Any] | None:
+        """Return all that a call depends on; None if what the step finds is of another kind than it was."""
+        found = self.state.get()
+        if self.state.facts(found) != self.state.kinds:
+            return None
+        at, operands = self.numbers(arrays, found), super().operands(arrays)
+        if at is None or operands is None:
+            return None
+        operands += [np.float64(at[x]) for x in self.inputs]
+        return operands + [at[x] for _, x in self.changes if isinstance(x, Number)]
+
+    def numbers(self, arrays: Sequence[Any], found: Sequence[Any]) -> dict[Number, Any] | None:
+        """Return what numbers are in this call, computed in the order of the trace; None where one decides otherwise.
+
+        Args:
+            arrays: the arguments.
+            found: what lies in the places.
+        """
         at: dict[Number, Any] = {}
-        for n in numbers:
+        for n in self.trace.numbers:
             if n.made is None:
-                kind, i = self.given[n]
+                kind, i = self.trace.given[n]
                 at[n] = arrays[i] if kind == "argument" else found[i]
             else:
                 function, args, _ = n.made
                 at[n] = function(*[at[a] if isinstance(a, Number) else a for a in args])
+            if n in self.trace.guards and bool(at[n]) != self.trace.guards[n]:
+                return None
         return at
 
-    def is_valid(self, arrays: Sequence[Any]) -> bool:
-        """Whether what the step finds is of the kind that it was, and conditions on numbers have the same answers."""
-        self.ready.places = found = self.state.get()
-        if self.state.facts(found) != self.state.kinds or not super().is_valid(arrays):
-            return False
-        at = self.values(self.guarded, arrays, found)
-        return all(bool(at[n]) == answer for n, answer in self.guards.items())
+    def are_apart(self, arrays: Iterable[Any]) -> bool:
+        """Whether no argument has a gradient that another one would be added to."""
+        grown = [place[1] for place, _ in self.changes if type(place) is tuple]
+        return all(x.grad is None for i, x in enumerate(arrays) if i in grown)
 
-    def __call__(self, arrays: Sequence[Any]) -> Any:
-        """Compute, and set what changes."""
-        if any(type(place) is tuple and arrays[place[1]].grad is not None for place, _ in self.changes):
-            return self.function_on(arrays)  # gradients of arguments would be added up
-        places = getattr(self.ready, "places", None) or self.state.get()  # as `is_valid` found them just now
-        self.ready.places = None
-        drawn, at = [self.program.on_device(draw()) for draw in self.draws], self.values(self.numbers, arrays, places)
-        operands = [*arrays, *(tensor_of(x.data, x) for x in self.leaves), *places, *drawn]
-        try:
-            found = self.run_forward([*map(array_of, operands), *(np.float64(at[n]) for n in self.inputs)])
-        except CheckFailed:  # the step itself says why
-            with drawn_before(drawn):
-                return self.function_on(operands)
-        for place, v in self.changes:
-            x = self.program.array(v, found) if isinstance(v, Value) else at[v] if isinstance(v, Number) else v
-            if type(place) is int:
-                self.state.places[place].set(x)
-            else:
-                setattr(arrays[place[1]], place[0], x)
-        outs = [self.program.array(v, found) for v in self.outs]
-        made = [Tensor(x, requires_grad=False) if t else x for t, x in zip(self.tensors, outs, strict=True)]
-        return fill(self.out_form, made)
+    def set(self, place: Any, x: Any, operands: Sequence[Any]) -> None:
+        """Set what lies in a place, or the array or the gradient of an argument."""
+        x = operands[self.at["set", x]] if isinstance(x, Number) else x
+        if type(place) is int:
+            super().set(place, x, operands)
+        else:
+            setattr(operands[place[1]], place[0], x)
 
+    def make_op(self, k: int) -> None:
+        """Make none: what a step returns is not differentiated."""
 
-def behind(numbers: Iterable[Number]) -> list[Number]:
-    """Return all numbers that some are made of, and these, in the order in which they were made."""
-    found, stack = dict[Number, None](), list(numbers)
-    while stack:
-        n = stack.pop()
-        if n not in found:
-            found[n] = None
-            stack += [a for a in (n.made or ((), ()))[1] if isinstance(a, Number)]
-    return sorted(found, key=lambda n: n.id)
+    def recorded(self, found: tuple[list[Any], list[Any]], operands: Sequence[Any]) -> list[Any]:
+        """Return the outputs, as constants."""
+        return [Tensor(x, requires_grad=False) if t else x for t, x in zip(self.trace.tensors, found[0], strict=True)]
