@@ -104,23 +104,31 @@ out.back=document.activeElement.dataset.open===title.dataset.shut;""")  # fmt: s
     assert found["back"]
 
 
-def test_lines_end_at_their_cards_when_these_have_moved() -> None:
-    """Every line of a picture begins and ends at the card, or the open panel, that it did before."""
+def test_lines_follow_their_cards_and_nothing_lies_under_an_open_one() -> None:
+    """Every line begins and ends at the card, or the open panel, that it did before; cards, panels and lines keep clear."""
     script = """
 const touches=(c,[a,b])=>a>c.x0-3&&a<c.x1+3&&b>c.y0-3&&b<c.y1+3;
-const ends=()=>{const bad=[];for(const p of shownPictures()){const m=p.layer.getCTM().inverse();
+const meets=(a,b)=>a[0]<b[2]&&b[0]<a[2]&&a[1]<b[3]&&b[1]<a[3], smaller=(r,d)=>[r[0]+d,r[1]+d,r[2]-d,r[3]-d];
+const faults=()=>{const bad=[];for(const p of shownPictures()){const m=p.layer.getCTM().inverse();
  const box=c=>{const e=c.panel?c.panel.frame:c.e.querySelector('rect.card'),b=e.getBBox(),t=m.multiply(e.getCTM());
   return [b.x+t.e,b.y+t.f,b.x+b.width+t.e,b.y+b.height+t.f]};
- for(const r of p.routes)r.lines.forEach((l,i)=>{if(l.head)return;const head=r.lines[i+1],d=readPath(l.e.getAttribute('d')),z=readPath(head.e.getAttribute('d'))[0][1];
-  for(const [was,is] of [[l.parts[0][1],d[0][1]],[head.parts[0][1],z]])for(const c of p.cards)if(touches(c,was)){n++;
-   const b=box(c);if(is[0]<b[0]-3||is[0]>b[2]+3||is[1]<b[1]-3||is[1]>b[3]+3)bad.push([p.number,r.ends,is,b])}
-  for(let j=1,at=d[0][1];j<d.length;j++){const n=d[j][1];if(d[j][0]==='L'&&Math.abs(n[0]-at[0])>.6&&Math.abs(n[1]-at[1])>.6)bad.push(['slanted',p.number,r.ends]);at=n.slice(-2)}})}return bad};
+ const boxes=p.cards.map(box);boxes.forEach((a,i)=>boxes.slice(i+1).forEach(b=>{if(meets(smaller(a,.5),b))bad.push(['covered',p.number,a,b])}));
+ for(const r of p.routes)for(const l of r.lines){const d=readPath(l.e.getAttribute('d')),z=readPath(l.head.e.getAttribute('d'))[0][1];
+  for(const [was,is] of [[l.points[0],d[0][1]],[l.tip,z]])p.cards.forEach((c,i)=>{if(touches(c,was)){n++;
+   const b=boxes[i];if(is[0]<b[0]-3||is[0]>b[2]+3||is[1]<b[1]-3||is[1]>b[3]+3)bad.push(['lost',p.number,r.ends,is,b])}});
+  for(let j=1,at=d[0][1];j<d.length;j++){const to=d[j][1].slice(-2);
+   if(d[j][0]==='L'){if(Math.abs(to[0]-at[0])>.6&&Math.abs(to[1]-at[1])>.6)bad.push(['slanted',p.number,r.ends]);
+    const piece=[Math.min(at[0],to[0]),Math.min(at[1],to[1]),Math.max(at[0],to[0])+.1,Math.max(at[1],to[1])+.1];
+    if(boxes.some(b=>meets(smaller(b,2),piece)))bad.push(['through a card',p.number,r.ends])}
+   at=to}}}return bad};
 let n=0;
-out.before=ends();
+out.before=faults();
+for(const e of cards().slice(0,6)){openCard(+e.dataset.open);out.before.push(...faults());shutCard(+e.dataset.open)}
 for(let i=0;i<4&&cards().length;i++)for(const e of cards().slice(0,6))if(!e.closest('.away'))openCard(+e.dataset.open);
-out.after=ends();out.panels=panels();out.n=n;"""
-    for name in ("resnet18", "lstm_cell", "multi_head", "bottleneck"):
-        found = play(page_of(name), script)
+out.after=faults();out.panels=panels();out.n=n;"""
+    shown = ("resnet18", "both"), ("lstm_cell", "both"), ("multi_head", "both"), ("bottleneck", "both")
+    for name, show in (*shown, ("multi_head", "gradient")):
+        found = play(page_of(name, show=show), script)
         assert found["before"] == []
         assert found["after"] == []
         assert found["panels"] >= 1

@@ -20,7 +20,7 @@ from tinygraph.drawing.layout.sketch import Options, sketch_of
 from tinygraph.drawing.layout.spacing import assign_tracks, size_grid
 from tinygraph.graph.batch import with_batch
 from tinygraph.graph.data import Graph
-from tinygraph.graph.scopes import fit, scopes
+from tinygraph.graph.scopes import at_depth, fit, scopes
 from tinygraph.graph.simplify import inline
 from tinygraph.graph.snapshot import snapshot
 
@@ -34,6 +34,19 @@ def test_nothing_overlaps(graphs: dict[str, Graph], name: str, detail: int) -> N
     assert shared_lines(layout) == []
     shown = [p.card.node for p in layout.cards if p.card.kind != "stub"]
     assert sorted(shown) == [n.id for n in drawn.nodes if not drawn.is_number(n.id)]
+
+
+def test_lines_that_run_to_the_left_keep_apart() -> None:
+    x, v, w = Tensor(np.ones((3, 4)), name="x"), tg.Parameter(np.eye(4), name="V"), tg.Parameter(np.eye(4), name="W")
+    with tg.scope("net"):
+        a = tg.relu(x @ v) @ w
+    with tg.scope("penalty"):  # its card stands left of both parameters
+        b = tg.tanh(v) @ w
+    loss = a.sum() + b.sum()
+    loss.backward()
+    layout = lay_out(at_depth(inline(snapshot(loss)), 0, ["net"]), 0)
+    assert sum(route.way.kind == "GG" for route in layout.routes) == 2
+    assert shared_lines(layout) == []
 
 
 @pytest.mark.parametrize("name", ["batch_norm", "mlp", "attention"])

@@ -65,16 +65,39 @@ const instances = new Map(); let root = 0;
 
 const readPath = d => [...d.matchAll(/([A-Za-z])([^A-Za-z]*)/g)].map(m => [m[1], numbers(m[2])]);
 const writePath = parts => parts.map(([c, n]) => c + n.map(v => Math.round(v * 10) / 10).join(' ')).join('');
+const joined = (spans, low, high) => {  // spans that meet, as one
+  const found = [];
+  for (const s of [...spans].sort((a, b) => a[low] - b[low])) {
+    const last = found.at(-1);
+    if (last !== undefined && s[low] <= last[high]) last[high] = Math.max(last[high], s[high]);
+    else found.push({[low]: s[low], [high]: s[high], gaps: []});
+  }
+  return found;
+};
+// A line is of pieces that are upright or level; its corners are round as far as there is room.
+const cornersOf = parts => parts.flatMap(([c, n], i) => c === 'L' && parts[i + 1]?.[0] === 'Q' ? [] : [n.slice(0, 2)]);
+const isUpright = ([a, b], [c, d]) => Math.abs(a - c) < Math.abs(b - d);
+const curve = points => {
+  const length = (a, b) => Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]);
+  const parts = [['M', points[0]]], last = points.length - 1;
+  for (let i = 1; i < last; i++) {
+    const legs = [points[i - 1], points[i + 1]].map((o, j) => [o, length(points[i], o), (j ? i + 1 === last : i === 1) ? 1 : .5]);
+    const r = Math.min(26, ...legs.map(([, l, share]) => l * share));
+    const [a, b] = legs.map(([o, l]) => points[i].map((v, m) => v + (o[m] - v) * r / (l || 1)));
+    parts.push(['L', a], ['Q', [...points[i], ...b]]);
+  }
+  return writePath([...parts, ['L', points[last]]]);
+};
 const rectOf = e => ['x', 'y', 'width', 'height'].map(a => +e.getAttribute(a) || 0);
 
 const readPart = (p, e, number) => {
   const kind = e.classList, route = /e(\d+)-(\d+)-\d+$/.exec(e.id || '');
   if (kind.contains('node')) {
     const [mx, top] = numbers(e.getAttribute('transform')), [, , w, h] = rectOf(e.querySelector('rect.card'));
-    const card = {e, mx, x0: mx - w / 2, x1: mx + w / 2, y0: top, y1: top + h, opens: +(e.dataset.open ?? -1), panel: null};
+    const card = {e, mx, my: top + h / 2, x0: mx - w / 2, x1: mx + w / 2, y0: top, y1: top + h, opens: +(e.dataset.open ?? -1), panel: null};
     p.cards.push(card); p.byId.set(/n(\d+)$/.exec(e.id)?.[1], card);
   } else if (kind.contains('chip')) {
-    const [a, b, w, h] = rectOf(e.firstElementChild); p.chips.push({e, x0: a, x1: a + w, y0: b, y1: b + h});
+    const [a, b, w, h] = rectOf(e.firstElementChild); p.chips.push({e, x0: a, x1: a + w, y0: b, y1: b + h, ends: e.firstElementChild.dataset.ends});
   } else if (route) {
     const lines = [...e.children].map(c => ({e: c, parts: readPath(c.getAttribute('d')), head: /^(value|grad-head)$/.test(c.getAttribute('class'))}));
     p.routes.push({e, ends: [route[1], route[2]], lines});
@@ -89,20 +112,32 @@ const read = (g, number, width, height) => {
   for (let e = layer.nextElementSibling; e; e = e.nextElementSibling) below.push({e, transform: e.getAttribute('transform') || ''});
   const p = {g, number, width, height, layer, below, cards: [], byId: new Map(), chips: [], routes: [], lanes: [], boxes: [], rules: [], points: []};
   for (const e of [...layer.children]) readPart(p, e);
-  // Rows of a picture have columns of their own: where nothing crosses a height, the next row begins.
-  const spans = [...p.cards, ...p.boxes, ...p.routes.map(r => {
-    const ys = r.lines.flatMap(l => l.parts.flatMap(([, n]) => n.filter((_, i) => i % 2)));
-    return {y0: Math.min(...ys), y1: Math.max(...ys)};
-  })].sort((a, b) => a.y0 - b.y0);
-  p.rows = [];
-  for (const s of spans) { const last = p.rows.at(-1); if (last !== undefined && s.y0 <= last.y1) last.y1 = Math.max(last.y1, s.y1); else p.rows.push({y0: s.y0, y1: s.y1}); }
+  // A picture is of columns, side by side, and these of rows: where nothing crosses a height, the next begins.
+  const spanOf = r => {
+    const all = r.lines.flatMap(l => l.parts.flatMap(([, n]) => n)), xs = all.filter((_, i) => i % 2 === 0), ys = all.filter((_, i) => i % 2);
+    return {x0: Math.min(...xs), y0: Math.min(...ys), y1: Math.max(...ys)};
+  };
+  const spans = [...p.cards, ...p.boxes, ...p.routes.map(spanOf)];
+  p.columns = joined(p.lanes.length ? p.lanes : [{x0: 0, x1: width}], 'x0', 'x1');
+  p.columnAt = u => p.columns.findLast(c => u >= c.x0 - 6) || p.columns[0];
+  for (const c of p.columns) c.rows = joined([{y0: 0, y1: 0}, ...spans.filter(s => p.columnAt(s.x0) === c)], 'y0', 'y1');
+  p.rowAt = (u, v) => { const {rows} = p.columnAt(u); return rows.findLast(r => v >= r.y0 - 12) || rows[0]; };
   const near = (c, [a, b]) => a > c.x0 - 3 && a < c.x1 + 3 && b > c.y0 - 3 && b < c.y1 + 3;
-  for (const r of p.routes) {  // the cards at its ends: a line that begins in a stub has the number of what that stands for
-    const points = r.lines.map(l => l.parts[0][1]);
-    r.cards = r.ends.map(i => p.byId.get(i)).filter(c => c && points.some(at => near(c, at)));
+  const cardAt = at => p.cards.find(c => near(c, at));
+  for (const r of p.routes) r.lines = r.lines.flatMap((l, i, all) => {  // each with its head, and the cards at its ends
+    if (l.head) return [];
+    const head = all[i + 1], tip = head.parts[0][1], points = cornersOf(l.parts), around = [...points.slice(0, -1), tip];
+    const upright = points.slice(1).map((_, j) => isUpright(around[j], around[j + 1]));
+    return [{e: l.e, head, points, tip, upright, from: cardAt(points[0]), to: cardAt(tip), row: p.rowAt(...tip)}];
+  });
+  for (const h of p.chips) {  // the piece of a line that it is at
+    const at = [(h.x0 + h.x1) / 2, (h.y0 + h.y1) / 2];
+    for (const {lines, ends} of p.routes) if (ends.join('-') === h.ends) for (const line of lines) line.upright.forEach((upright, i) => {
+      const [a, b] = [line.points[i], line.points[i + 1]];
+      const away = [0, 1].map(m => Math.max(0, Math.min(a[m], b[m]) - at[m], at[m] - Math.max(a[m], b[m]))), far = Math.hypot(...away);
+      if (!(h.far <= far)) Object.assign(h, {far, line, piece: i});
+    });
   }
-  p.rowAt = v => { let n = 0; p.rows.forEach((r, i) => { if (v >= r.y0 - 12) n = i; }); return n; };
-  for (const c of p.cards) c.row = p.rowAt(c.y0);
   return p;
 };
 
@@ -122,81 +157,92 @@ const instance = number => {
   return instances.get(number);
 };
 
-const gap = (cards, low, high, from) => {  // the first place from here on where no card is cut
-  for (let at = from, tries = 0; ; tries++) {
-    const cut = cards.find(c => c[low] < at - .1 && c[high] > at + .1);
-    if (!cut || tries > 500) return at;
-    at = cut[high];
+const rooms = (open, gapsOf, high, middle, more) => {  // where a picture is cut to make room for the open cards
+  for (const c of [...open].sort((a, b) => a[high] - b[high])) {
+    const gaps = gapsOf(c);
+    let g = gaps.find(o => o.at > c[middle]);
+    if (!g) gaps.push(g = {at: c[high], more: 0});
+    g.more = Math.max(g.more, more(c));
+    c.panel[high] = g;
   }
 };
+const beyond = (gaps, v) => gaps.reduce((sum, g) => v >= g.at ? sum + g.more : sum, 0);
 
 const arrange = p => {  // make room for the open cards of a picture; return its size
-  const open = p.cards.filter(c => c.panel), xs = [], ys = [];
-  const add = (list, at, row, more, card) => {
-    let g = list.find(o => o.row === row && Math.abs(o.at - at) < .5);
-    if (!g) list.push(g = {at, row, more: 0, cards: new Set()});
-    g.more = Math.max(g.more, more); g.cards.add(card);
-  };
-  for (const c of open) {
-    const [w, h] = arrange(c.panel.picture);
-    c.panel.title.firstElementChild.setAttribute('width', Math.max(60, c.panel.title.lastElementChild.getComputedTextLength() + 14));
-    add(xs, gap(p.cards.filter(o => o.row === c.row), 'x0', 'x1', c.x1), c.row, Math.max(0, w + 2 * PAD - (c.x1 - c.x0)), c);
-    add(ys, gap(p.cards, 'y0', 'y1', c.y1), -1, Math.max(0, h + TITLE + PAD - (c.y1 - c.y0)), c);
+  const open = p.cards.filter(c => c.panel);
+  for (const column of p.columns) for (const o of [column, ...column.rows]) o.gaps = [];
+  for (const {panel} of open) {
+    panel.size = arrange(panel.picture);
+    panel.title.firstElementChild.setAttribute('width', Math.max(60, panel.title.lastElementChild.getComputedTextLength() + 14));
   }
-  const none = new Set();
-  const shift = (list, high) => (v, row, own = none) => {
-    let sum = 0;
-    for (const g of list) if (g.row < 0 || g.row === row) {
-      let from = g.at + 3;  // what ends at the gap stays
-      for (const c of g.cards) if (own.has(c)) from = Math.min(from, c[high] - .6);
-      if (v >= from) sum += g.more;
-    }
-    return sum;
-  };
-  const X = shift(xs, 'x1'), Y = shift(ys, 'y1');
-  for (const c of p.cards) {
-    const dx = X(c.x0 + .1, c.row), dy = Y(c.y0 + .1);
-    c.e.setAttribute('transform', `translate(${c.mx + dx} ${c.y0 + dy})`);
+  rooms(open, c => p.rowAt(c.mx, c.y0).gaps, 'x1', 'mx', c => Math.max(0, c.panel.size[0] + 2 * PAD - (c.x1 - c.x0)));
+  rooms(open, c => p.columnAt(c.mx).gaps, 'y1', 'my', c => Math.max(0, c.panel.size[1] + TITLE + PAD - (c.y1 - c.y0)));
+  let wider = 0, higher = 0;
+  for (const column of p.columns) {
+    column.before = wider; wider += column.wider = Math.max(...column.rows.map(r => beyond(r.gaps, Infinity)));
+    higher = Math.max(higher, beyond(column.gaps, Infinity));
+  }
+  const X = (u, v, row = p.rowAt(u, v)) => p.columnAt(u).before + beyond(row.gaps, u), Y = (u, v) => beyond(p.columnAt(u).gaps, v);
+  for (const c of p.cards) {  // a card moves as a whole, with its middle
+    c.dx = X(c.mx, c.y0); c.dy = Y(c.mx, c.my);
+    c.now = [c.x0 + c.dx, c.y0 + c.dy, c.x1 + c.dx + (c.panel ? c.panel.x1.more : 0), c.y1 + c.dy + (c.panel ? c.panel.y1.more : 0)];
+    c.e.setAttribute('transform', `translate(${c.mx + c.dx} ${c.y0 + c.dy})`);
     if (c.panel) {
-      const w = c.x1 - c.x0 + xs.find(g => g.cards.has(c)).more, h = c.y1 - c.y0 + ys.find(g => g.cards.has(c)).more;
-      c.panel.e.setAttribute('transform', `translate(${c.x0 + dx} ${c.y0 + dy})`);
-      c.panel.frame.setAttribute('width', w); c.panel.frame.setAttribute('height', h);
+      c.panel.e.setAttribute('transform', `translate(${c.now[0]} ${c.now[1]})`);
+      c.panel.frame.setAttribute('width', c.now[2] - c.now[0]); c.panel.frame.setAttribute('height', c.now[3] - c.now[1]);
     }
   }
-  for (const r of p.routes) {
-    const own = new Set(r.cards.filter(c => c.panel));
-    r.lines.forEach((line, i) => {
-      const tip = (line.head ? line : r.lines[i + 1]).parts[0][1], row = p.rowAt(tip[1]);
-      const end = [X(tip[0], row, own), Y(tip[1], row, own)];
-      const parts = line.parts.map(([c, n], j, all) => {
-        const rigid = line.head || j === all.length - 1, bend = c === 'Q' ? n : all[j + 1]?.[0] === 'Q' ? all[j + 1][1] : null;
-        return [c, n.map((v, m) => {  // a bend moves as a whole, with its corner
-          if (rigid) return v + end[m % 2];
-          const at = bend ? bend[m % 2] : v;
-          return v + (m % 2 ? Y : X)(at, row, own);
-        })];
-      });
-      line.e.setAttribute('d', writePath(parts));
+  const pinned = (c, [u, v], row) => !c ? [X(u, v, row), Y(u, v)]  // how the end of a line moves: with its card
+    : [c.dx + (c.panel && u > c.x1 - 1 ? c.panel.x1.more : 0), c.dy + (c.panel && v > c.y1 - 1 ? c.panel.y1.more : 0)];
+  const isBlocked = (a, b, line) => p.cards.some(({now}, i) => p.cards[i] !== line.from && p.cards[i] !== line.to
+    && Math.min(a[0], b[0]) < now[2] - 1 && Math.max(a[0], b[0]) > now[0] + 1 && Math.min(a[1], b[1]) < now[3] - 1 && Math.max(a[1], b[1]) > now[1] + 1);
+  for (const {lines} of p.routes) for (const line of lines) {
+    const {points, tip, upright, row} = line, n = upright.length, moved = (at, by) => at.map((v, m) => v + by[m]);
+    const pins = [pinned(line.from, points[0], row), pinned(line.to, tip, row)], ends = [moved(points[0], pins[0]), moved(points[n], pins[1])];
+    const free = upright.map((up, i) => up ? points[i][0] + X(...points[i], row) : points[i][1] + Y(...points[i]));
+    const meet = i => upright[i - 1] === upright[i] ? ends[1] : upright[i] ? [line.across[i], line.across[i - 1]] : [line.across[i - 1], line.across[i]];
+    const track = (i, end) => ends[end][upright[i] ? 0 : 1];
+    line.across = [...free]; line.across[0] = track(0, 0); if (n > 1) line.across[n - 1] = track(n - 1, 1);
+    const corners = () => [ends[0], ...points.slice(1, n).map((_, i) => meet(i + 1)), ends[1]];
+    let now = corners();
+    const away = [0, 1].map(end => {  // where its card has moved otherwise, and a card would lie in its way
+      const i = end ? n - 1 : 0;
+      return (n === 1 && Math.abs(track(0, 0) - track(0, 1)) > .1) || isBlocked(now[i], now[i + 1], line);
     });
+    [0, 1].forEach(end => { if (away[end]) line.across[end ? n - 1 : 0] = free[end ? n - 1 : 0]; });
+    now = corners();
+    const step = end => {  // from the track of a card to that of the line
+      const i = end ? n - 1 : 0, up = upright[i] ? 0 : 1, own = ends[end][up];
+      if (!away[end] || Math.abs(own - line.across[i]) < .1) return [];
+      const other = now[end ? n - 1 : 1][1 - up], start = ends[end][1 - up], far = Math.min(n === 1 ? 12 : 24, Math.abs(other - start) / 2), at = start + Math.sign(other - start) * far;
+      const found = [own, line.across[i]].map(v => up ? [at, v] : [v, at]);
+      return end ? found.reverse() : found;
+    };
+    line.e.setAttribute('d', curve([now[0], ...step(0), ...now.slice(1, -1), ...step(1), now.at(-1)]));
+    line.head.e.setAttribute('d', writePath(line.head.parts.map(([c, v]) => [c, moved(v, pins[1])])));
   }
   for (const h of p.chips) {
-    const cx = (h.x0 + h.x1) / 2, cy = (h.y0 + h.y1) / 2, row = p.rowAt(cy);
-    const beside = new Set(open.filter(c => cx > c.x1 && cy > c.y0 - 20 && cy < c.y1 + 20)), under = new Set(open.filter(c => cy > c.y1 && h.x1 > c.x0 && h.x0 < c.x1));
-    h.e.setAttribute('transform', `translate(${X(cx, row, beside)} ${Y(cy, row, under)})`);
+    const cx = (h.x0 + h.x1) / 2, cy = (h.y0 + h.y1) / 2, {line, piece} = h;
+    let dx = X(cx, cy, line?.row), dy = Y(cx, cy);
+    if (line) { const up = line.upright[piece] ? 0 : 1, by = line.across[piece] - line.points[piece][up]; if (up) dy = by; else dx = by; }
+    h.e.setAttribute('transform', `translate(${dx} ${dy})`);
   }
-  const wider = Math.max(0, ...p.rows.map((_, row) => X(1e9, row))), higher = Y(1e9, 0);
-  for (const b of p.boxes) {
-    const own = new Set(open.filter(c => c.x0 >= b.x0 && c.x1 <= b.x1 && c.y0 >= b.y0 && c.y1 <= b.y1)), row = p.rowAt((b.y0 + b.y1) / 2);
-    const left = b.x0 + X(b.x0, row), top = b.y0 + Y(b.y0, row);
-    b.e.setAttribute('x', left); b.e.setAttribute('y', top);
-    b.e.setAttribute('width', b.x1 + X(b.x1, row, own) - left); b.e.setAttribute('height', b.y1 + Y(b.y1, row, own) - top);
+  const spread = (b, left, right) => {
+    const y0 = b.y0 + Y(b.x0, b.y0);
+    for (const [name, v] of [['x', left], ['y', y0], ['width', right - left], ['height', b.y1 + Y(b.x0, b.y1) - y0]]) b.e.setAttribute(name, v);
+  };
+  for (const b of p.boxes) { const row = p.rowAt(b.x0, (b.y0 + b.y1) / 2); spread(b, b.x0 + X(b.x0, 0, row), b.x1 + X(b.x0, 0, row) - beyond(row.gaps, b.x0) + beyond(row.gaps, b.x1)); }
+  const widened = u => { const c = p.columnAt(u); return u + c.before + (u > (c.x0 + c.x1) / 2 ? c.wider : 0); };
+  for (const b of p.lanes) spread(b, widened(b.x0), widened(b.x1));
+  for (const t of p.points) {
+    const middle = t.e.getAttribute('text-anchor') === 'middle', column = p.columnAt(t.x);
+    t.e.setAttribute('transform', `translate(${middle ? column.before + column.wider / 2 : X(t.x, t.y)} ${Y(t.x, t.y)})`);
   }
-  for (const b of p.lanes) {
-    const own = new Set(open.filter(c => c.y0 >= b.y0 && c.y1 <= b.y1)), top = b.y0 + Y(b.y0, 0);
-    b.e.setAttribute('y', top); b.e.setAttribute('width', b.x1 - b.x0 + wider); b.e.setAttribute('height', b.y1 + Y(b.y1, 0, own) - top);
+  for (const r of p.rules) {  // a line across, in two parts with a text between them
+    const [[, [a, v]], [, [b]]] = r.parts, column = p.columnAt((a + b) / 2), half = column.before + column.wider / 2;
+    const left = (a + b) / 2 < (column.x0 + column.x1) / 2;
+    r.e.setAttribute('d', `M${left ? a + column.before : a + half} ${v + Y(a, v)}H${left ? b + half : b + column.before + column.wider}`);
   }
-  for (const t of p.points) t.e.setAttribute('transform', `translate(${X(t.x, p.rowAt(t.y))} ${Y(t.y, 0)})`);
-  for (const r of p.rules) r.e.setAttribute('transform', `translate(0 ${Y(r.parts[0][1][1], 0)})`);
   for (const b of p.below) b.e.setAttribute('transform', `translate(${wider / 2} ${higher}) ${b.transform}`);
   return [p.width + wider, p.height + higher];
 };

@@ -47,7 +47,7 @@ def assign_tracks(sketch: Sketch) -> Tracks:
             r = way.channel
             spans["gutter", way.gutters[0]].append((min(ru, r - 1), max(ru, r), link.k))
             spans["gutter", way.gutters[1]].append((min(rv, r - 1), max(rv, r), link.k))
-            spans["channel", r].append((cu, cv, link.k))
+            spans["channel", r].append((min(cu, cv), max(cu, cv), link.k))
     number: dict[tuple[str, int, int], int] = {}
     count: dict[tuple[str, int], int] = {}
     for (kind, place), found in spans.items():
