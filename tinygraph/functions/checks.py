@@ -20,7 +20,7 @@ def label(x: Value, name: str) -> Value:
     return x.named(name) if isinstance(x, Tensor) else x
 
 
-def seldom(condition: Any) -> bool:
+def seldom(condition: Value) -> bool:
     """Return whether a condition on values holds that rarely does, and then makes another computation of a function.
 
     A compiled function is made for where it does not hold, and calls the function itself where it does.
@@ -53,7 +53,7 @@ def sort_axes(axes: Shape, ndim: int, what: str) -> Shape:
     return tuple(sorted(a % ndim for a in axes))
 
 
-def check_floating(what: str, shape: Shape, dtype: Any) -> None:
+def check_floating(what: str, shape: Shape, dtype: np.dtype[Any]) -> None:
     """Raise if x is not of floating point, or is empty."""
     if dtype.kind != "f":
         raise TypeError(f"{what}: x must be of floating point, not {dtype}: convert it with .astype(numpy.float32)")
@@ -62,7 +62,7 @@ def check_floating(what: str, shape: Shape, dtype: Any) -> None:
 
 
 @functools.lru_cache(4096)
-def check_batch(what: str, shape: Shape, dtype: Any, axes: Shape) -> None:
+def check_batch(what: str, shape: Shape, dtype: np.dtype[Any], axes: Shape) -> None:
     """Check as `check_floating` does, and that each variance is of more than one value; once for each shape."""
     check_floating(what, shape, dtype)
     if all(shape[a] == 1 for a in axes):

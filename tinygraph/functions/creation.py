@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import Tensor, array_of
-from tinygraph.engine.types import Array, ArrayLike, Shape
+from tinygraph.engine.types import Array, ArrayLike, Shape, Value
 from tinygraph.ops.joining import concatenate
 from tinygraph.ops.keywords import accept_dim, explain_keywords
 
@@ -184,7 +184,7 @@ def full(size: Any, fill_value: Any, *, dtype: Dtype = None, requires_grad: bool
 
 @implements(np.zeros_like)
 @explain_keywords
-def zeros_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Value, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of zeros in the shape of another.
 
     Args:
@@ -203,7 +203,7 @@ def zeros_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> T
 
 @implements(np.ones_like)
 @explain_keywords
-def ones_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Value, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of ones in the shape of another.
 
     Args:
@@ -222,7 +222,7 @@ def ones_like(x: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Te
 
 @implements(np.full_like)
 @explain_keywords
-def full_like(x: Any, fill_value: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
+def full_like(x: Value, fill_value: Any, dtype: Dtype = None, *, requires_grad: bool = False) -> Tensor:
     """Make a Tensor of one number in the shape of another.
 
     Args:

@@ -10,7 +10,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from tinygraph.engine.context import composite
 from tinygraph.engine.registry import implements
 from tinygraph.engine.tensor import array_of
-from tinygraph.engine.types import Value
+from tinygraph.engine.types import Axis, Value
 from tinygraph.ops.elementwise import where
 from tinygraph.ops.indexing import index, part
 from tinygraph.ops.joining import concatenate
@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def as_value(x: Any) -> Value:
+def as_value(x: Value) -> Value:
     """Return numbers and lists as an array."""
     return x if hasattr(x, "shape") else np.asarray(x)
 
@@ -90,7 +90,7 @@ def ediff1d(x: Value, to_end: Value = None, to_begin: Value = None) -> Value:
 
 @implements(np.gradient)
 @accept_dim
-def gradient(x: Value, *varargs: Any, axis: Any = None, edge_order: int = 1, spacing: Any = None) -> Any:
+def gradient(x: Value, *varargs: Any, axis: Axis = None, edge_order: int = 1, spacing: Any = None) -> Any:
     """Take the slope of a sampled function at each place: central differences, one-sided at the ends.
 
     Args:

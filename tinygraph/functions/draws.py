@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+import numpy.typing as npt
+
 from tinygraph.engine.types import Array, Shape
 
 __all__ = ["DRAWS", "drawn"]
@@ -18,7 +20,7 @@ Draw = Callable[[], Any]
 DRAWS: ContextVar[Callable[[Shape, Any, Draw], Any] | None] = ContextVar("tinygraph.draws", default=None)
 
 
-def drawn(shape: Shape, dtype: Any, draw: Draw) -> Array:
+def drawn(shape: Shape, dtype: npt.DTypeLike, draw: Draw) -> Array:
     """Return a random array, as ``draw()`` makes it, or as who compiles this gives it.
 
     Args:

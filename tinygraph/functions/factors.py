@@ -284,7 +284,7 @@ def plain_values(a: Value, hermitian: bool = False) -> Any:
     return matrices.with_lapack(lambda x: np.linalg.svd(x, compute_uv=False))(a)
 
 
-def least_value(values: Any, a: Value, rtol: Any, atol: Any) -> Any:
+def least_value(values: Value, a: Value, rtol: Any, atol: Any) -> Any:
     """Return up to which singular value counts as 0: the greater one of ``atol`` and ``rtol`` of the largest."""
     if rtol is None:
         rtol = 0.0 if atol is not None else float(np.finfo(values.dtype).eps) * max(a.shape[-2:])
@@ -293,6 +293,6 @@ def least_value(values: Any, a: Value, rtol: Any, atol: Any) -> Any:
     return np.maximum(relative * largest, absolute + 0 * largest)
 
 
-def column(x: Any) -> Any:
+def column(x: Value) -> Value:
     """Return numbers of a batch with one more axis; one number as it is."""
     return x[..., None] if getattr(x, "shape", ()) else x

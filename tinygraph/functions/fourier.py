@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygraph.engine.context import composite
-from tinygraph.engine.types import Value
+from tinygraph.engine.types import Axis, Value
 from tinygraph.functions.products import as_array
 from tinygraph.ops import signals
 from tinygraph.ops.joining import stack
@@ -244,7 +244,7 @@ def irfft(x: Value, n: int | None = None, axis: int = -1, norm: str | None = Non
 
 @composite
 def fftn(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the discrete Fourier transform of pairs over several axes.
 
@@ -270,7 +270,7 @@ def fftn(
 
 @composite
 def ifftn(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the inverse discrete Fourier transform of pairs over several axes.
 
@@ -296,7 +296,7 @@ def ifftn(
 
 @composite
 def fft2(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the discrete Fourier transform of pairs over two axes.
 
@@ -322,7 +322,7 @@ def fft2(
 
 @composite
 def ifft2(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the inverse discrete Fourier transform of pairs over two axes.
 
@@ -348,7 +348,7 @@ def ifft2(
 
 @composite
 def rfftn(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the discrete Fourier transform of real numbers over several axes; of the last one, half.
 
@@ -374,7 +374,7 @@ def rfftn(
 
 @composite
 def rfft2(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the discrete Fourier transform of real numbers over two axes; of the last one, half.
 
@@ -400,7 +400,7 @@ def rfft2(
 
 @composite
 def irfftn(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = None, norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the inverse of `rfftn`.
 
@@ -426,7 +426,7 @@ def irfftn(
 
 @composite
 def irfft2(
-    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Any = None
+    x: Value, s: Lengths = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None, *, dim: Axis = None
 ) -> Value:
     """Take the inverse of `rfft2`.
 
@@ -451,7 +451,7 @@ def irfft2(
 
 
 @composite
-def fftshift(x: Value, axes: int | Sequence[int] | None = None, *, dim: Any = None) -> Value:
+def fftshift(x: Value, axes: int | Sequence[int] | None = None, *, dim: Axis = None) -> Value:
     """Move the frequency 0 to the middle of each axis.
 
     Args:
@@ -476,7 +476,7 @@ def fftshift(x: Value, axes: int | Sequence[int] | None = None, *, dim: Any = No
 
 
 @composite
-def ifftshift(x: Value, axes: int | Sequence[int] | None = None, *, dim: Any = None) -> Value:
+def ifftshift(x: Value, axes: int | Sequence[int] | None = None, *, dim: Axis = None) -> Value:
     """Undo `fftshift`: move the frequency 0 to the front of each axis.
 
     Args:

@@ -260,7 +260,7 @@ def nanargmin(x: Value, axis: int | None = None, keepdims: bool = False) -> Valu
     return argmin(checked(x, math.inf, axis, "nanargmin"), axis, keepdims)
 
 
-def checked(x: Value, value: float, axis: Any, what: str) -> Value:
+def checked(x: Value, value: float, axis: Axis, what: str) -> Value:
     """Replace NaN; raise where there is nothing else."""
     if np.isnan(array_of(x)).all(axis=axis).any():
         raise ValueError(f"{what}: there is nothing but NaN to choose from")

@@ -25,7 +25,7 @@ from tinygraph.ops.shape import expand_dims, moveaxis, reshape
 __all__ = ["cond", "matrix_norm", "matrix_rank", "norm", "vector_norm"]
 
 
-def size_of_axes(axis: Any, rank: int) -> int:
+def size_of_axes(axis: Axis, rank: int) -> int:
     """Return how many axes are named; all, if none is."""
     return rank if axis is None else len(axis) if isinstance(axis, Sequence) else 1
 

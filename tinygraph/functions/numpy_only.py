@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygraph.engine.context import composite
@@ -28,7 +29,7 @@ from tinygraph.ops.shape import expand_dims, moveaxis, reshape, swapaxes
 __all__: list[str] = []
 
 
-def as_value(x: Any) -> Value:
+def as_value(x: Value) -> Value:
     """Return numbers and lists as an array."""
     return x if hasattr(x, "shape") else np.asarray(x)
 
@@ -37,7 +38,7 @@ implements(np.fabs)(size_of)
 
 
 @implements(*filter(None, [getattr(np, "astype", None)]))  # from NumPy 2.1 on
-def convert(x: Value, dtype: Any) -> Value:
+def convert(x: Value, dtype: npt.DTypeLike) -> Value:
     """Convert to a dtype."""
     return astype(x, dtype)
 
@@ -121,7 +122,7 @@ def trim_zeros(filt: Value, trim: str = "fb") -> Value:
 
 
 @implements(np.bincount)
-def bincount(x: Any, weights: Value = None, minlength: int = 0) -> Value:
+def bincount(x: Value, weights: Value = None, minlength: int = 0) -> Value:
     """Add up the weights of each number; counts alone are no Tensor's."""
     places = np.asarray(array_of(x))
     if weights is None:

@@ -66,7 +66,7 @@ def in_rows(x: Value, axis: Axis) -> Value:
     return reshape(moved, (*(x.shape[i] for i in kept), n))
 
 
-def quantiles(what: str, x: Value, q: Any, axis: Axis, keepdims: bool, method: str, skip_nan: bool) -> Value:
+def quantiles(what: str, x: Value, q: Value, axis: Axis, keepdims: bool, method: str, skip_nan: bool) -> Value:
     """Take quantiles over axes; several q make a first axis."""
     if method not in METHODS:
         raise ValueError(f"{what}: method={method!r} is not known: it is one of {', '.join(METHODS)}")
@@ -88,7 +88,7 @@ def quantiles(what: str, x: Value, q: Any, axis: Axis, keepdims: bool, method: s
     return shaped[0] if not asked.shape else reshape(stack(shaped), (*asked.shape, *shaped[0].shape))
 
 
-def between(rows: Value, missing: Any, low: Any, high: Any, weight: Any, skip_nan: bool) -> Value:
+def between(rows: Value, missing: Value, low: Value, high: Value, weight: Value, skip_nan: bool) -> Value:
     """Weigh two places of each sorted row; a row with a NaN, or of nothing else where they are skipped, gives NaN."""
 
     def take(place: Any) -> Value:
@@ -108,7 +108,7 @@ def between(rows: Value, missing: Any, low: Any, high: Any, weight: Any, skip_na
 @accept_dim
 @composite
 def quantile(
-    x: Value, q: Any, axis: Axis = None, keepdims: bool = False, method: str = "linear", interpolation: str = ""
+    x: Value, q: Value, axis: Axis = None, keepdims: bool = False, method: str = "linear", interpolation: str = ""
 ) -> Value:
     """Take the value below which a share q of all lies.
 
@@ -137,7 +137,7 @@ def quantile(
 @accept_dim
 @composite
 def nanquantile(
-    x: Value, q: Any, axis: Axis = None, keepdims: bool = False, method: str = "linear", interpolation: str = ""
+    x: Value, q: Value, axis: Axis = None, keepdims: bool = False, method: str = "linear", interpolation: str = ""
 ) -> Value:
     """Take the value below which a share q of all that are no NaN lies.
 
@@ -164,7 +164,7 @@ def nanquantile(
 @implements(np.percentile)
 @accept_dim
 @composite
-def percentile(x: Value, q: Any, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Value:
+def percentile(x: Value, q: Value, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Value:
     """Take the value below which q percent lie: `quantile` in percent.
 
     Args:
@@ -189,7 +189,7 @@ def percentile(x: Value, q: Any, axis: Axis = None, keepdims: bool = False, meth
 @implements(np.nanpercentile)
 @accept_dim
 @composite
-def nanpercentile(x: Value, q: Any, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Value:
+def nanpercentile(x: Value, q: Value, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Value:
     """Take the value below which q percent of all that are no NaN lie.
 
     Args:

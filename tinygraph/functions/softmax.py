@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tinygraph.engine.context import composite
 from tinygraph.engine.registry import implements
@@ -23,7 +23,7 @@ __all__ = ["cross_entropy", "log_softmax", "softmax"]
 @implements(method="softmax")
 @accept_dim
 @composite
-def softmax(x: Value, axis: int = -1, *, dtype: Any = None) -> Value:
+def softmax(x: Value, axis: int = -1, *, dtype: npt.DTypeLike | None = None) -> Value:
     """Turn scores into probabilities along ``axis``: ``exp(x - logsumexp(x))``, which cannot overflow.
 
     Args:
@@ -44,7 +44,7 @@ def softmax(x: Value, axis: int = -1, *, dtype: Any = None) -> Value:
 @implements(method="log_softmax")
 @accept_dim
 @composite
-def log_softmax(x: Value, axis: int = -1, *, dtype: Any = None) -> Value:
+def log_softmax(x: Value, axis: int = -1, *, dtype: npt.DTypeLike | None = None) -> Value:
     """Take the logarithm of `softmax` along ``axis``: ``x - logsumexp(x)``.
 
     Args:

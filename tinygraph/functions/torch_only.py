@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tinygraph.engine.context import composite
 from tinygraph.engine.registry import implements
@@ -326,7 +327,13 @@ def select_scatter(x: Value, src: Value, dim: int, index: int) -> Value:
 
 
 def logspace(
-    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Make a Tensor of powers of a base, from ``base ** start`` to ``base ** end``, in equal steps of the exponent.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tinygraph.engine.types import Array, Shape
+from tinygraph.engine.types import Array, Shape, Value
 from tinygraph.functions.checks import check_batch, check_eps, check_shapes, check_variance
 from tinygraph.fused import reference
 from tinygraph.kernels.route import choose_route
@@ -204,7 +204,7 @@ def centre_where_far(normalize: Pass, differentiate: Pass, axis: int) -> Passes:
     return adapt_to_cpu(forward, backward)
 
 
-def mean_and_rstd(s: Any, q: Any, n: int, eps: float) -> tuple[Any, Any]:
+def mean_and_rstd(s: Value, q: Value, n: int, eps: float) -> tuple[Value, Value]:
     """Return mean and 1/σ of n values from Σx and Σx²."""
     mean = s / n
     return mean, 1 / np.sqrt(np.maximum(q / n - mean * mean, 0.0) + eps)

@@ -76,7 +76,7 @@ class LinearCrossEntropyLoss(Module):
         self.register_buffer("weight", array_of(weight))
         self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias)
 
-    def forward(self, x: Value, target: Any) -> Value:
+    def forward(self, x: Value, target: Value) -> Value:
         """Return the loss.
 
         Args:
@@ -169,7 +169,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             for layer in pair:
                 layer.reset_parameters(generator)
 
-    def forward(self, x: Value, target: Any) -> OutputAndLoss:
+    def forward(self, x: Value, target: Value) -> OutputAndLoss:
         """Return the log-probability of each target, and minus their mean. Only clusters of a target are scored.
 
         Args:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tinygraph.engine.tensor import Parameter
 from tinygraph.engine.types import Array, Shape
@@ -39,7 +40,7 @@ class UninitializedParameter(Parameter):
 
     __slots__ = ()
 
-    def __init__(self, requires_grad: bool = True, dtype: Any = np.float32, name: str | None = None) -> None:
+    def __init__(self, requires_grad: bool = True, dtype: npt.DTypeLike = np.float32, name: str | None = None) -> None:
         super().__init__(np.empty(0, dtype), name=name, requires_grad=requires_grad)
 
     def __reduce__(self) -> Any:

@@ -187,7 +187,7 @@ class MaxUnpool(Pooling):
         self.stride = self.kernel_size if stride is None else lengths(stride, "stride", 1, self.rank)
         self.padding = lengths(padding, "padding", 0, self.rank)
 
-    def forward(self, x: Value, indices: Any, output_size: Sequence[int] | None = None) -> Value:
+    def forward(self, x: Value, indices: Value, output_size: Sequence[int] | None = None) -> Value:
         """Return the elements of x at their places, and zeros elsewhere.
 
         Args:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tinygraph.engine.types import Array, Value
 from tinygraph.nn import functional, init
@@ -246,7 +247,7 @@ class TransformerEncoder(Module):
         self.layers, self.num_layers, self.norm = copies(encoder_layer, num_layers), num_layers, norm
 
     def forward(
-        self, src: Value, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
+        self, src: Value, mask: Value = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
     ) -> Value:
         """Return the rows after all layers.
 
@@ -408,7 +409,7 @@ class Transformer(Module):
         )  # fmt: skip
 
     @staticmethod
-    def generate_square_subsequent_mask(sz: int, dtype: Any = np.float32) -> Array:
+    def generate_square_subsequent_mask(sz: int, dtype: npt.DTypeLike = np.float32) -> Array:
         """Return the causal mask: row i sees the rows 0 … i.
 
         Args:

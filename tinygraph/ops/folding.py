@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygraph.engine.context import composite
 from tinygraph.engine.registry import implements, sample
-from tinygraph.engine.types import Shape, Value
+from tinygraph.engine.types import Axis, Shape, Value
 from tinygraph.ops.convolution import Frame, batched, frame
 from tinygraph.ops.indexing import index
 from tinygraph.ops.shape import moveaxis, reshape, transpose
@@ -157,7 +157,7 @@ def unfold_axis(x: Value, dimension: int, size: int, step: int) -> Value:
 
 
 @implements(np.lib.stride_tricks.sliding_window_view)
-def sliding_window_view(x: Value, window_shape: int | Sequence[int], axis: Any = None) -> Value:
+def sliding_window_view(x: Value, window_shape: int | Sequence[int], axis: Axis = None) -> Value:
     """Slide a window along axes, a step at a time, as NumPy's: the windows' elements are new last axes, copied.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from tinygraph.engine.registry import numpy_names
+from tinygraph.engine.types import Axis
 
 __all__ = ["accept_dim", "explain_keywords"]
 
@@ -65,7 +66,7 @@ def accept_dim(function: F) -> F:
     return cast(F, call)
 
 
-def axes_in(name: str, axis: Any) -> list[int]:
+def axes_in(name: str, axis: Axis) -> list[int]:
     """Return the axes of a list or an array; raise, in the name of a function, if these are none."""
     axes = axis.tolist() if isinstance(axis, np.ndarray) else axis
     if isinstance(axes, list) and not axes:

@@ -125,7 +125,7 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     return out * (out.size / x.size)
 
 
-def check_axis(name: str, axis: Any) -> None:
+def check_axis(name: str, axis: Axis) -> None:
     """Raise if a second array stands where an axis belongs, as it does in ``torch.max(x, y)``."""
     if isinstance(axis, Tensor | np.ndarray):
         raise TypeError(f"{name} takes one array: of two, write {name}imum(x, y)")

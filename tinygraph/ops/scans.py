@@ -151,7 +151,7 @@ def logcumsumexp(x: Value, axis: int | None = None) -> Value:
     return accumulate(np.logaddexp, x, axis)
 
 
-def accumulate(function: np.ufunc, x: Any, axis: int) -> Any:
+def accumulate(function: np.ufunc, x: Value, axis: int) -> Any:
     """Return ``function.accumulate(x, axis)``, which CuPy has not for every function."""
     if not x.shape:
         return x.copy()

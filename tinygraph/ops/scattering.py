@@ -41,7 +41,7 @@ def numbered(x: Value, key: Any) -> tuple[Array, tuple[int, ...]]:
     return last, shape
 
 
-def rows(x: Value, dim: int, index: Any) -> tuple[Any, ...]:
+def rows(x: Value, dim: int, index: Value) -> tuple[Any, ...]:
     """Return the key of places along an axis."""
     (dim,) = normalize_axis_tuple(dim, len(x.shape))
     return (*(slice(None),) * dim, integers(index))
@@ -50,7 +50,7 @@ def rows(x: Value, dim: int, index: Any) -> tuple[Any, ...]:
 @implements(method="index_copy")
 @accept_numbers
 @composite
-def index_copy(x: Value, dim: int, index: Any, source: Value) -> Value:
+def index_copy(x: Value, dim: int, index: Value, source: Value) -> Value:
     """Put rows into a copy of x at places along an axis, as ``torch.index_copy``; of repeats the last one stays.
 
     Args:
@@ -77,7 +77,7 @@ def index_copy(x: Value, dim: int, index: Any, source: Value) -> Value:
 
 @implements(method="index_fill")
 @accept_numbers
-def index_fill(x: Value, dim: int, index: Any, value: Value) -> Value:
+def index_fill(x: Value, dim: int, index: Value, value: Value) -> Value:
     """Put one value into a copy of x at places along an axis, as ``torch.index_fill``.
 
     Args:
@@ -102,7 +102,7 @@ def index_fill(x: Value, dim: int, index: Any, value: Value) -> Value:
 
 @implements(method="index_put")
 @composite
-def index_put(x: Value, indices: Any, values: Value, accumulate: bool = False) -> Value:
+def index_put(x: Value, indices: Value, values: Value, accumulate: bool = False) -> Value:
     """Put values into a copy of x at an index, as ``torch.index_put``: what ``x[indices] = values`` would do.
 
     Args:
@@ -129,7 +129,7 @@ def index_put(x: Value, indices: Any, values: Value, accumulate: bool = False) -
 
 @implements(method="masked_scatter")
 @composite
-def masked_scatter(x: Value, mask: Any, source: Value) -> Value:
+def masked_scatter(x: Value, mask: Value, source: Value) -> Value:
     """Put values, in their order, where ``mask`` holds, as ``torch.masked_scatter``.
 
     Args:
@@ -158,7 +158,7 @@ def masked_scatter(x: Value, mask: Any, source: Value) -> Value:
 @implements(method="scatter_reduce")
 @accept_numbers
 @composite
-def scatter_reduce(x: Value, dim: int, index: Any, src: Value, reduce: str, *, include_self: bool = True) -> Value:
+def scatter_reduce(x: Value, dim: int, index: Value, src: Value, reduce: str, *, include_self: bool = True) -> Value:
     """Reduce what goes to each place along an axis, as ``torch.scatter_reduce``. Ties share the gradient equally.
 
     The values of each place are laid out in a row, and the rows are reduced; they are as long as the longest.

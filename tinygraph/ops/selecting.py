@@ -35,7 +35,7 @@ def accept_numbers(function: F) -> F:
     """Let a function of elements along an axis take a 0-d x, as PyTorch's do: as a row of one."""
 
     @functools.wraps(function)
-    def call(x: Value, dim: int, index: Any, *values: Any, **params: Any) -> Any:
+    def call(x: Value, dim: int, index: Value, *values: Any, **params: Any) -> Any:
         if x.shape:
             return function(x, dim, index, *values, **params)
         values = tuple(reshape(v, (-1,)) if getattr(v, "shape", None) == () else v for v in values)
@@ -44,7 +44,7 @@ def accept_numbers(function: F) -> F:
     return cast(F, call)
 
 
-def integers(indices: Any) -> Any:
+def integers(indices: Value) -> Any:
     """Return indices as an array of integers."""
     found = array_of(indices)
     return found if hasattr(found, "shape") else np.asarray(found, None if np.size(found) else np.int64)
@@ -52,7 +52,7 @@ def integers(indices: Any) -> Any:
 
 @implements(np.take, method="take")
 @accept_dim
-def take(x: Value, indices: Any, axis: int | None = None, mode: str = "raise") -> Value:
+def take(x: Value, indices: Value, axis: int | None = None, mode: str = "raise") -> Value:
     """Take elements by their places along an axis.
 
     Args:
@@ -82,7 +82,7 @@ def take(x: Value, indices: Any, axis: int | None = None, mode: str = "raise") -
 
 @implements(method="index_select")
 @accept_numbers
-def index_select(x: Value, dim: int, index: Any) -> Value:
+def index_select(x: Value, dim: int, index: Value) -> Value:
     """Take places along an axis, as ``torch.index_select``.
 
     Args:
@@ -103,7 +103,7 @@ def index_select(x: Value, dim: int, index: Any) -> Value:
 
 
 @implements(method="gather")
-def gather(x: Value, dim: int, index: Any, *, sparse_grad: bool = False) -> Value:
+def gather(x: Value, dim: int, index: Value, *, sparse_grad: bool = False) -> Value:
     """Take elements by places along an axis, each row by its own, as ``torch.gather``.
 
     Args:
@@ -154,7 +154,7 @@ def placed(src: Value, dim: int, places: Any, shape: tuple[int, ...]) -> Value:
 
 @implements(method="scatter_add")
 @accept_numbers
-def scatter_add(x: Value, dim: int, index: Any, src: Value) -> Value:
+def scatter_add(x: Value, dim: int, index: Value, src: Value) -> Value:
     """Add into a copy of x by places along an axis, as ``torch.scatter_add``. Repeats add up.
 
     Args:
@@ -179,7 +179,7 @@ def scatter_add(x: Value, dim: int, index: Any, src: Value) -> Value:
 
 
 @implements(method="scatter")
-def scatter_method(x: Value, dim: int, index: Any, src: Value) -> Value:
+def scatter_method(x: Value, dim: int, index: Value, src: Value) -> Value:
     """Put into a copy of x by places along an axis, as PyTorch's ``x.scatter(dim, index, src)``; the last one stays.
 
     Args:
@@ -223,7 +223,7 @@ def in_row(x: Value) -> Value:
 
 @implements(method="index_add")
 @accept_numbers
-def index_add(x: Value, dim: int, index: Any, source: Value, alpha: float = 1) -> Value:
+def index_add(x: Value, dim: int, index: Value, source: Value, alpha: float = 1) -> Value:
     """Add rows into a copy of x at places along an axis, as ``torch.index_add``. Repeats add up.
 
     Args:
@@ -248,7 +248,7 @@ def index_add(x: Value, dim: int, index: Any, source: Value, alpha: float = 1) -
 
 
 @implements(method="masked_select")
-def masked_select(x: Value, mask: Any) -> Value:
+def masked_select(x: Value, mask: Value) -> Value:
     """Take the elements where ``mask`` holds, in one row, as ``torch.masked_select``.
 
     Args:
@@ -269,7 +269,7 @@ def masked_select(x: Value, mask: Any) -> Value:
 
 
 @implements(np.extract)
-def extract(condition: Any, x: Value) -> Value:
+def extract(condition: Value, x: Value) -> Value:
     """Take the elements where a condition holds, in one row.
 
     Args:
@@ -290,7 +290,7 @@ def extract(condition: Any, x: Value) -> Value:
 
 @implements(np.compress)
 @accept_dim
-def compress(condition: Any, x: Value, axis: int | None = None) -> Value:
+def compress(condition: Value, x: Value, axis: int | None = None) -> Value:
     """Take the places along an axis where a condition holds.
 
     Args:
@@ -311,7 +311,7 @@ def compress(condition: Any, x: Value, axis: int | None = None) -> Value:
 
 
 @implements(method="compress")
-def compress_method(x: Value, condition: Any, axis: int | None = None) -> Value:
+def compress_method(x: Value, condition: Value, axis: int | None = None) -> Value:
     """Take the places where a condition holds: ``x.compress(condition, axis)``, as `compress`."""
     return compress(condition, x, axis)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tinygraph.engine.op import op
 from tinygraph.engine.registry import sample
@@ -30,7 +31,7 @@ def complex_of(x: Array) -> Array:
     return x[..., 0] + 1j * x[..., 1]
 
 
-def pairs_of(z: Array, dtype: Any) -> Array:
+def pairs_of(z: Array, dtype: npt.DTypeLike) -> Array:
     """Return complex numbers as pairs."""
     return np.stack([z.real, z.imag], axis=-1).astype(dtype, copy=False)
 

@@ -318,7 +318,7 @@ def running_max(x: Value, axis: int = 0) -> Value:
     return accumulate(np.maximum, x, axis)
 
 
-def last_of_largest(x: Any, largest: Any, axis: int) -> Any:
+def last_of_largest(x: Value, largest: Any, axis: int) -> Any:
     """Return where the largest element up to each place is; of equal ones the last, or the last NaN."""
     is_new = (x >= largest) | np.isnan(x)
     column = [n if i == axis % len(x.shape) else 1 for i, n in enumerate(x.shape)]

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numpy.typing as npt
 from numpy.lib.array_utils import normalize_axis_index
 
 from tinygraph.engine.context import composite
@@ -463,7 +464,7 @@ def glu(x: Value, dim: int = -1) -> Value:
     return first * sigmoid(second)
 
 
-def softmin(x: Value, dim: int = -1, *, dtype: Any = None) -> Value:
+def softmin(x: Value, dim: int = -1, *, dtype: npt.DTypeLike | None = None) -> Value:
     """Turn scores into probabilities along an axis, the least of them the likeliest: softmax of -x.
 
     Args:

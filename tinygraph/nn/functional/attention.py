@@ -86,7 +86,7 @@ def heads_of(x: Value, count: int) -> Value:
     return transpose(reshape(x, (n, length, count, width // count)), (0, 2, 1, 3))
 
 
-def join_masks(what: object, padding: Any, mask: Any, q: Value, keys: int, extra: int) -> Any:
+def join_masks(what: object, padding: Value, mask: Value, q: Value, keys: int, extra: int) -> Value:
     """Return both masks as one that broadcasts to (N, heads, L, S + extra): True where a query may look, or numbers.
 
     The numbers are added to the scores. Keys that were added here are seen.

@@ -52,7 +52,7 @@ def place_of(padding_idx: int | None, count: int, what: str) -> int | None:
 
 @composite
 def embedding(
-    indices: Any,
+    indices: Value,
     weight: Value,
     padding_idx: int | None = None,
     max_norm: float | None = None,
@@ -95,7 +95,7 @@ def embedding(
 
 @composite
 def embedding_bag(
-    indices: Any,
+    indices: Value,
     weight: Value,
     offsets: Any = None,
     max_norm: float | None = None,

@@ -87,7 +87,7 @@ def binary_cross_entropy_with_logits(
 
 @composite
 def nll_loss(
-    x: Value, target: Any, weight: Array | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+    x: Value, target: Value, weight: Array | None = None, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> Value:
     """Average minus the log-probability of the right class.
 
@@ -112,7 +112,7 @@ def nll_loss(
 
 def cross_entropy(
     x: Value,
-    target: Any,
+    target: Value,
     weight: Array | None = None,
     *,
     ignore_index: int = -100,
@@ -156,7 +156,7 @@ def cross_entropy(
 def linear_cross_entropy(
     x: Value,
     linear_weight: Value,
-    target: Any,
+    target: Value,
     *,
     linear_bias: Value = None,
     weight: Array | None = None,

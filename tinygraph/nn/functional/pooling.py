@@ -38,7 +38,7 @@ def unpooled_size(before: Shape, kernel: Shape, stride: Shape, padding: Shape, w
     return size
 
 
-def place(x: Value, indices: Any, size: Shape) -> Value:
+def place(x: Value, indices: Value, size: Shape) -> Value:
     """Put the elements of x (…, *windows) at places of zeros (…, *size); of two for one place the last one counts."""
     rank = len(size)
     at = to_numpy(array_of(indices))
@@ -107,7 +107,7 @@ def define(rank: int) -> tuple[Any, ...]:
     @spelled(rank)
     def max_unpool(
         x: Value,
-        indices: Any,
+        indices: Value,
         kernel_size: Lengths,
         stride: Lengths | None = None,
         padding: Lengths = 0,
