@@ -10,7 +10,7 @@ import functools
 import importlib
 import pkgutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -166,6 +166,29 @@ def composites() -> Iterator[Case]:
     yield from rearranged()
     yield Case("numbers", lambda x: 2**x - 1.5**x - 1 / x + 3 * x**3 - x / 4, [(4, 3)], low=0.5)
     yield Case("shared operand", lambda x: x * x + x / square(x), [(4, 3)], low=0.5)
+
+
+def by_name(cases: Iterable[Case]) -> dict[str, list[Case]]:
+    """Return the cases of each op or composite, by its name."""
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.name.partition("-")[0], []).append(case)
+    return found
+
+
+def check_each(check: Callable[..., None], cases: Iterable[Any]) -> None:
+    """Check each case in one test, where a test of its own costs more than the check; say of each that fails which."""
+    failures = []
+    for case in cases:
+        try:
+            check(case)
+        except Exception as error:
+            error.add_note(f"in {getattr(check, '__name__', 'the check')} of {getattr(case, 'name', case)}")
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]  # as it is, for the debugger
+    if failures:
+        raise ExceptionGroup("; ".join(error.__notes__[-1] for error in failures), failures)
 
 
 def rearranged() -> Iterator[Case]:

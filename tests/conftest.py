@@ -1,11 +1,12 @@
-"""A test that names ``case``, ``op_case`` or ``composite`` runs once for each of them; see `tests.cases`.
+"""A test that names ``op_cases``, ``composites`` or ``all_cases`` runs once for each op, each function made of ops, or
+both, with a list of its cases; see `tests.cases`.
 
 ``device_array`` makes arrays of a device: Decoys, and with ``-m gpu`` CuPy's.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cases import cases, composites
+from tests.cases import by_name, cases, composites
 from tests.cuda_on_cpu import cupy_on_cpu  # noqa: F401 - a fixture
 from tests.decoy import Decoy
 from tests.fused_cases import fresh, threads_of, way  # noqa: F401 - fixtures
@@ -23,18 +24,21 @@ collect_ignore = ["bench/parts.py"]  # commands that import PyTorch
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    sources = {"op_case": [cases], "composite": [composites], "case": [cases, composites]}
+    sources = {"op_cases": [cases], "composites": [composites], "all_cases": [cases, composites]}
     for name in sources.keys() & set(metafunc.fixturenames):
-        found = [case for source in sources[name] for case in source()]
-        metafunc.parametrize(name, found, ids=[case.name for case in found])
+        found = by_name(case for source in sources[name] for case in source())
+        metafunc.parametrize(name, found.values(), ids=found.keys())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a GPU where there is none, unless it is asked for: then it is skipped with the reason."""
+    """Leave out what needs PyTorch, or a GPU that is not asked for, where there is none: skips by the hundred cost."""
     gpu = [item for item in items if item.get_closest_marker("gpu")]
-    if gpu and why_no_gpu() and "gpu" not in config.getoption("-m"):
-        config.hook.pytest_deselected(items=gpu)
-        items[:] = [item for item in items if item not in set(gpu)]
+    out = set(gpu if gpu and why_no_gpu() and "gpu" not in config.getoption("-m") else [])
+    if not importlib.util.find_spec("torch"):
+        out |= {item for item in items if "torch" in getattr(item, "fixturenames", ())}
+    if out:
+        config.hook.pytest_deselected(items=[*out])
+        items[:] = [item for item in items if item not in out]
 
 
 def why_no_gpu() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.cases import check_first, check_second, close, gradients, registered, tensor
+from tests.cases import check_each, check_first, check_second, close, gradients, registered, tensor
 from tinygraph import Tensor, grad, op
 from tinygraph.engine.registry import OPS
 
@@ -22,16 +22,16 @@ def test_every_op_has_samples_and_says_what_it_is():
         assert ">>>" in about.call.__doc__, name
 
 
-def test_first_derivative(case, each_size):
+def test_first_derivative(all_cases, each_size):
     for _ in each_size:
-        check_first(case)
+        check_each(check_first, all_cases)
 
 
-def test_second_derivative(case):
-    check_second(case)
+def test_second_derivative(all_cases):
+    check_each(check_second, all_cases)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def probe():
     """An op that changes nothing, and notes the dtype of every gradient that comes by."""
     seen = set()
@@ -44,15 +44,15 @@ def probe():
     del OPS["probe"]
 
 
-def test_dtype_is_kept(case, probe, each_size):
+def test_dtype_is_kept(all_cases, probe, each_size):
     """Float32 in, float32 out: forward, backward and backward of backward, on the way as well as at the end."""
     for _ in each_size:
         for dtype in (np.float32, np.float16):
-            probe[1].clear()
-            check_dtype(case, dtype, *probe)
+            check_each(lambda case, dtype=dtype: check_dtype(case, dtype, *probe), all_cases)
 
 
 def check_dtype(case, dtype, identity, seen):
+    seen.clear()
     exact, epsilon = case.arrays(), float(np.finfo(dtype).eps)
     xs = [tensor(x.astype(dtype) if x.dtype.kind == "f" else x) for x in exact]
     value, y = case(*exact), case(*map(identity, xs))
@@ -74,8 +74,12 @@ def check_dtype(case, dtype, identity, seen):
     assert seen == {np.dtype(dtype)}
 
 
-def test_each_operand_alone(case):
+def test_each_operand_alone(all_cases):
     """What a node keeps depends on which operands want a gradient: each alone gets what it gets among all."""
+    check_each(check_alone, all_cases)
+
+
+def check_alone(case):
     arrays = case.arrays()
     y = case(*map(tensor, arrays))
     if not y.requires_grad:
@@ -92,10 +96,10 @@ def test_each_operand_alone(case):
             close(found, wanted, 1e-13, f"{case.name}: operand {i} alone")
 
 
-def test_another_array_type(case, device_array, each_size):
+def test_another_array_type(all_cases, device_array, each_size):
     """Forward, backward and its own backward run on arrays that refuse to become NumPy's, to the same values."""
     for _ in each_size:
-        check_device(case, device_array)
+        check_each(lambda case: check_device(case, device_array), all_cases)
 
 
 def check_device(case, device_array):
@@ -131,7 +135,11 @@ def check_device(case, device_array):
         same(found, wanted, "second derivative")
 
 
-def test_arrays_and_tensors_give_the_same_bits(case):
+def test_arrays_and_tensors_give_the_same_bits(all_cases):
+    check_each(check_bits, all_cases)
+
+
+def check_bits(case):
     for dtype in (np.float32, np.float64):
         arrays = case.arrays(dtype)
         np.testing.assert_array_equal(case(*map(tensor, arrays)).data, case(*arrays))

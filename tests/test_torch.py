@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tests.cases import Case, close, gradients, registered, tensor
+from tests.cases import Case, check_each, close, gradients, registered, tensor
 from tinygraph import Tensor, grad
 from tinygraph.ops import elementwise, exponentials, reduce, rounding, trigonometry
 
@@ -453,7 +453,11 @@ def test_the_table_is_complete():
     assert not missing, f"add {sorted(missing)} to THEIRS, or to WITHOUT with the reason"
 
 
-def test_value_and_gradient(case):
+def test_value_and_gradient(all_cases):
+    check_each(check_value_and_gradient, all_cases)
+
+
+def check_value_and_gradient(case):
     if op_name(case) in WITHOUT:
         return
     arrays = case.arrays()
@@ -470,23 +474,27 @@ def test_value_and_gradient(case):
         close(ours, other.detach().numpy(), 1e-9, "gradient")
 
 
-def test_double_backward(composite):
+def test_double_backward(composites):
     """Gradients of the gradients, in the operands and in the cotangent."""
-    arrays = composite.arrays()
-    g = composite.cotangent(composite(*arrays))
-    rng = composite.rng
+    check_each(check_double_backward, composites)
+
+
+def check_double_backward(case):
+    arrays = case.arrays()
+    g = case.cotangent(case(*arrays))
+    rng = case.rng
     weights = [rng.standard_normal(x.shape) for x in arrays]
     leaves = list(map(tensor, (*arrays, g)))
-    firsts = gradients(composite, leaves[:-1], leaves[-1], create_graph=True)
+    firsts = gradients(case, leaves[:-1], leaves[-1], create_graph=True)
     found = grad(list(firsts), leaves, weights, materialize_grads=True)
 
     ts = list(map(torched, (*arrays, g)))
-    theirs_first = torch.autograd.grad(theirs(composite)(*ts[:-1]), ts[:-1], ts[-1], create_graph=True)
+    theirs_first = torch.autograd.grad(theirs(case)(*ts[:-1]), ts[:-1], ts[-1], create_graph=True)
     kept = [(t, torched(w, False)) for t, w in zip(theirs_first, weights, strict=True) if t.requires_grad]
     outputs, upstream = [t for t, _ in kept], [w for _, w in kept]
     wanted = torch.autograd.grad(outputs, ts, upstream, allow_unused=True)
     for ours, other, leaf in zip(found, wanted, leaves, strict=True):
-        close(ours, np.zeros(leaf.shape) if other is None else other.numpy(), 1e-8, composite.name)
+        close(ours, np.zeros(leaf.shape) if other is None else other.numpy(), 1e-8, case.name)
 
 
 def test_third_derivative_of_batch_norm(rng):

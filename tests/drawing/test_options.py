@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import re
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 
 import tinygraph as tg
 from tests import gallery
+from tests.cases import check_each
 from tests.gallery import FOLDER
 from tinygraph.drawing import api
 from tinygraph.drawing.api import ENDINGS, file_content
@@ -41,7 +42,6 @@ VALUES = {  # that change the picture of batch norm, each with what goes with it
     "engine": ({"engine": "dot"},),
 }
 USUAL = {"expand": {"depth": 0}}  # what the picture is compared with, where it is not that without options
-PAIRS = list(itertools.product(ENDINGS, VALUES))
 
 
 def read_table() -> dict[str, set[str]]:
@@ -64,13 +64,8 @@ def measured() -> tg.Profile:
     return found
 
 
-@pytest.fixture(scope="module")
-def usual() -> dict[object, bytes]:
-    return {}
-
-
 @pytest.fixture
-def draw(monkeypatch: pytest.MonkeyPatch, measured: tg.Profile, usual: dict[object, bytes]):
+def draw(monkeypatch: pytest.MonkeyPatch, measured: tg.Profile):
     """Return a function that draws batch norm with options; what would be printed stays the SVG that it is made of."""
     monkeypatch.setattr(api, "print_picture", lambda picture, form: picture.encode())
     monkeypatch.setattr(api, "run_graphviz", lambda source, form: source.encode())
@@ -92,18 +87,19 @@ def test_the_table_has_every_option() -> None:
     assert TAKEN.keys() == VALUES.keys()
 
 
-@pytest.mark.parametrize(("ending", "option"), PAIRS, ids=[" ".join(pair) for pair in PAIRS])
-def test_an_option_is_honoured_or_refused(ending: str, option: str, draw, usual) -> None:
-    for options in VALUES[option]:
-        if ending not in TAKEN[option]:
-            with pytest.raises(ValueError, match=rf"takes no .*\b{option}\b|engine='dot' lays a graph out as"):
-                draw(ending, options)
-            continue
-        before = USUAL.get(option, {})
-        key = (ending, *before)
-        if key not in usual:
-            usual[key] = draw(ending, before)
-        assert draw(ending, options) != usual[key], options
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_option_is_honoured_or_refused(ending: str, draw) -> None:
+    usual = functools.cache(lambda *names: draw(ending, dict(names)))
+
+    def check(option: str) -> None:
+        for options in VALUES[option]:
+            if ending not in TAKEN[option]:
+                with pytest.raises(ValueError, match=rf"takes no .*\b{option}\b|engine='dot' lays a graph out as"):
+                    draw(ending, options)
+            else:
+                assert draw(ending, options) != usual(*USUAL.get(option, {}).items()), options
+
+    check_each(check, VALUES)
 
 
 @pytest.mark.parametrize("ending", [".mmd", ".txt"])

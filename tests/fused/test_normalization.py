@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tests.cases import close
+from tests.cases import check_each, close
 from tests.decoy import Decoy
 from tests.fused_cases import (
     CASES,
     DEFINED,
-    EACH,
     FUSED,
     PACKAGES,
     SMALL,
@@ -27,23 +26,32 @@ from tests.fused_cases import (
 from tinygraph import Tensor, fused, grad
 
 
-@EACH
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_value_and_gradients(name, shape, axis, dtype, way):
-    check(name, make_batch(name, shape, axis, dtype), TOLERANCE[dtype], axis=axis)
+def test_value_and_gradients(dtype, way):
+    def check_one(case):
+        name, shape, axis = case
+        check(name, make_batch(name, shape, axis, dtype), TOLERANCE[dtype], axis=axis)
+
+    check_each(check_one, CASES)
 
 
-@EACH
-def test_value_and_gradients_far_from_0(name, shape, axis, way):
-    check(name, make_batch(name, shape, axis, np.float32, 1e4), 3e-6, axis=axis)
+def test_value_and_gradients_far_from_0(way):
+    def check_one(case):
+        name, shape, axis = case
+        check(name, make_batch(name, shape, axis, np.float32, 1e4), 3e-6, axis=axis)
+
+    check_each(check_one, CASES)
 
 
-@EACH
 @pytest.mark.parametrize("given", [(False, False), (True, False), (False, True)])
-def test_without_parameters(name, shape, axis, given, way):
-    x, gamma, beta, g = make_batch(name, shape, axis, np.float32)
-    gamma, beta = (p if there else None for p, there in zip((gamma, beta), given, strict=True))
-    check(name, [x, gamma, beta, g], TOLERANCE[np.float32], axis=axis)
+def test_without_parameters(given, way):
+    def check_one(case):
+        name, shape, axis = case
+        x, gamma, beta, g = make_batch(name, shape, axis, np.float32)
+        gamma, beta = (p if there else None for p, there in zip((gamma, beta), given, strict=True))
+        check(name, [x, gamma, beta, g], TOLERANCE[np.float32], axis=axis)
+
+    check_each(check_one, CASES)
 
 
 @pytest.mark.parametrize(("name", "shape", "axis"), [CASES[0], CASES[4], CASES[12], CASES[16]])
@@ -193,14 +201,17 @@ WRONG = [
 
 
 @pytest.mark.parametrize("name", FUSED)
-@pytest.mark.parametrize(("x", "params"), WRONG)
-def test_errors_are_the_composites(name, x, params, way):
-    with pytest.raises((ValueError, TypeError)) as right:
-        DEFINED[name](x, **params)
-    with pytest.raises(type(right.value)) as found:
-        FUSED[name](x, **params)
-    first = lambda error: str(error.value).partition(" | in ")[0]
-    assert first(found) == first(right)
+def test_errors_are_the_composites(name, way):
+    def check_one(case):
+        x, params = case
+        with pytest.raises((ValueError, TypeError)) as right:
+            DEFINED[name](x, **params)
+        with pytest.raises(type(right.value)) as found:
+            FUSED[name](x, **params)
+        first = lambda error: str(error.value).partition(" | in ")[0]
+        assert first(found) == first(right)
+
+    check_each(check_one, WRONG)
 
 
 @SMALL

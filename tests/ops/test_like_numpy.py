@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests.cases import check_each
 from tinygraph import Tensor, grad
 
 RNG = np.random.default_rng(0)
@@ -77,14 +78,17 @@ def same(found, wanted):
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("k", range(len(CALLS)))
-def test_a_tensor_gives_what_the_array_gives(k):
+def test_a_tensor_gives_what_the_array_gives():
+    check_each(check_call, range(len(CALLS)))
+
+
+def check_call(k):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # NumPy's, of slices that are all NaN
         try:
             wanted = CALLS[k](lambda a: a)
         except (AttributeError, ValueError):
-            pytest.skip("this NumPy has no such function, or reads its arguments in another way")
+            return  # this NumPy has no such function, or reads its arguments in another way
         same(CALLS[k](Tensor), wanted)
 
 

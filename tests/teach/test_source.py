@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
-from tests.cases import registered
+from tests.cases import check_each, registered
 from tests.gallery import GALLERY, X, deep
 from tests.matrices import prepared
 from tinygraph import OPS, Parameter, Tensor, scope, source
@@ -26,9 +26,9 @@ from tinygraph.teach.spelling import numpy_spelling, torch_spelling
 SPELLINGS = {"numpy": numpy_spelling, "torch": torch_spelling}
 GRAPHS = [name for name, make in GALLERY.items() if name != "deep" and isinstance(make(), Graph)]
 registered()  # loads what is loaded when it is asked for
-CALLS = [
-    (name, k) for name, made in OPS.items() if made.builtin and made.differentiable for k in range(len(made.samples))
-]
+SAMPLES = {
+    name: range(len(made.samples)) for name, made in OPS.items() if made.builtin and made.differentiable
+}  # of each op, by their places
 
 FIXED = [name for name, made in OPS.items() if made.builtin and not made.differentiable]  # on the way of others
 
@@ -87,9 +87,12 @@ def test_every_op_without_a_derivative(name, lang):
             check(what, lang)
 
 
-@pytest.mark.parametrize("name", dict.fromkeys(name for name, _ in CALLS))
-def test_every_op_as_a_formula(name):
+def test_every_op_as_a_formula():
     """No hole of a template is left, and brackets are closed; where pdflatex is there, it compiles all."""
+    check_each(check_formula, SAMPLES)
+
+
+def check_formula(name: str) -> None:
     text = LatexPrinter(record_program(call_of(name, 0))).text()
     plain = re.sub(r"\\\\|\\[{}$]", "", text)
     assert "$" not in re.sub(r"\$[^$]*\$", "", plain)
@@ -98,13 +101,13 @@ def test_every_op_as_a_formula(name):
 
 
 def test_no_op_is_left_out():
-    tried = {name for name, _ in CALLS} | {*FIXED}
+    tried = {name for name, samples in SAMPLES.items() if samples} | {*FIXED}
     assert tried == {name for name, made in OPS.items() if made.builtin}
 
 
-@pytest.mark.parametrize(("name", "k"), CALLS)
-def test_every_op(name, k):
-    check(call_of(name, k), "numpy", in_ascii=False)
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_op(name):
+    check_each(lambda k: check(call_of(name, k), "numpy", in_ascii=False), SAMPLES[name])
 
 
 def test_deep_graph():
@@ -219,7 +222,7 @@ class TestLatex:
 
     @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not here")
     def test_every_gallery_graph_and_op_compiles(self, tmp_path):
-        whats = [GALLERY[name]() for name in GRAPHS] + [call_of(name, 0) for name, k in CALLS if not k]
+        whats = [GALLERY[name]() for name in GRAPHS] + [call_of(name, 0) for name in SAMPLES]
         blocks = [LatexPrinter(record_program(what)).text() for what in whats]
         head = r"\documentclass{article}\usepackage[paperwidth=3000mm,paperheight=900mm]{geometry}"
         head += r"\usepackage{amsmath,amssymb,bm}"
@@ -240,10 +243,9 @@ class TestTorch:
     def test_every_gallery_graph(self, name):
         check(GALLERY[name](), "torch")
 
-    @pytest.mark.parametrize("name", dict.fromkeys(name for name, _ in CALLS if name not in ("eigh", "svd")))
+    @pytest.mark.parametrize("name", [name for name in SAMPLES if name not in ("eigh", "svd")])
     def test_every_op(self, name):
-        for _, k in (c for c in CALLS if c[0] == name):
-            check(call_of(name, k), "torch")
+        check_each(lambda k: check(call_of(name, k), "torch"), SAMPLES[name])
 
     @pytest.mark.parametrize("name", ["eigh", "svd"])
     def test_decompositions(self, torch, name):
