@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -26,10 +27,8 @@ from tests.decoy import Decoy, held
 from tinygraph.kernels import cuda, route
 
 SHIM = r"""
-#include <algorithm>
 #include <cmath>
 #include <type_traits>
-#include <ucontext.h>
 #include <utility>
 #define __device__
 #define __global__
@@ -38,19 +37,36 @@ SHIM = r"""
 #define __align__(n)
 #define __shared__ static
 struct Three { unsigned x, y, z; };
-static Three threadIdx, blockIdx, blockDim, gridDim;
+extern "C" Three threadIdx, blockIdx, blockDim, gridDim;
+extern "C" void __syncthreads();
+extern "C" double __shfl_down_sync(unsigned, double, int);
+extern "C" double __shfl_xor_sync(unsigned, double, int);
+extern "C" bool launch(void (*)(void*), unsigned*, unsigned*, void**);
 alignas(16) static unsigned char room[1 << 18];
 struct __half { _Float16 value; operator float() const { return value; } };
 static __half __float2half(float x) { return {_Float16(x)}; }
 template <typename P, typename Q> auto min(P p, Q q) { std::common_type_t<P, Q> a = p, b = q; return a < b ? a : b; }
 template <typename P, typename Q> auto max(P p, Q q) { std::common_type_t<P, Q> a = p, b = q; return a > b ? a : b; }
+template <typename... P, size_t... I> void call(void (*f)(P...), void** a, std::index_sequence<I...>) {
+    f(*static_cast<std::remove_const_t<P>*>(a[I])...);
+}
+template <auto F> struct Call;
+template <typename... P, void (*F)(P...)> struct Call<F> {
+    static void run(void* a) { call(F, static_cast<void**>(a), std::index_sequence_for<P...>{}); }
+};
+#define LAUNCH(f) return launch(Call<f>::run, g, b, a);
+"""
+SCHEDULER = r"""
+#include "shim.h"
+#include <ucontext.h>
+Three threadIdx, blockIdx, blockDim, gridDim;
 // Threads take turns: one runs until it has to wait for others.
 struct Barrier { unsigned need, have, turn; };
 struct Thread { ucontext_t context; Three place; bool done; };
 constexpr int MOST = 1024, STACK = 1 << 16;
 static Barrier block, warps[MOST / 32];
 static Thread threads[MOST];
-static char* stacks = new char[MOST * STACK];
+static char stacks[MOST * STACK];
 static ucontext_t scheduler;
 static int running;
 static double slots[MOST];
@@ -61,7 +77,7 @@ static void wait_at(Barrier& b) {
     if (++b.have == b.need) { b.have = 0; ++b.turn; }
     while (b.turn == turn) swapcontext(&threads[running].context, &scheduler);
 }
-static void __syncthreads() { wait_at(block); }
+void __syncthreads() { wait_at(block); }
 static double exchanged(double v, int from) {
     int me = running;
     slots[me] = v;
@@ -70,8 +86,8 @@ static double exchanged(double v, int from) {
     wait_at(warps[me / 32]);
     return other;
 }
-static double __shfl_down_sync(unsigned, double v, int o) { return exchanged(v, running + o); }
-static double __shfl_xor_sync(unsigned, double v, int o) { return exchanged(v, running ^ o); }
+double __shfl_down_sync(unsigned, double v, int o) { return exchanged(v, running + o); }
+double __shfl_xor_sync(unsigned, double v, int o) { return exchanged(v, running ^ o); }
 static void begin() { kernel(arguments); threads[running].done = true; }
 static unsigned arrivals(int count) {  // what changes while not all wait for each other
     unsigned n = block.have + 1024 * block.turn;
@@ -81,7 +97,7 @@ static unsigned arrivals(int count) {  // what changes while not all wait for ea
 }
 static bool run_block(int count, bool backwards) {
     block = {unsigned(count), 0, 0};
-    for (int w = 0; w * 32 < count; ++w) warps[w] = {unsigned(std::min(32, count - w * 32)), 0, 0};
+    for (int w = 0; w * 32 < count; ++w) warps[w] = {unsigned(min(32, count - w * 32)), 0, 0};
     for (int t = 0; t < count; ++t) {
         getcontext(&threads[t].context);
         threads[t].context.uc_stack = {stacks + t * STACK, 0, STACK};
@@ -102,15 +118,7 @@ static bool run_block(int count, bool backwards) {
     }
     return true;
 }
-template <typename... P, size_t... I> void call(void (*f)(P...), void** a, std::index_sequence<I...>) {
-    f(*static_cast<std::remove_const_t<P>*>(a[I])...);
-}
-template <auto F> struct Call;
-template <typename... P, void (*F)(P...)> struct Call<F> {
-    static void run(void* a) { call(F, static_cast<void**>(a), std::index_sequence_for<P...>{}); }
-};
-#define LAUNCH(f) return launch(Call<f>::run, g, b, a);
-static bool launch(void (*f)(void*), unsigned* grid, unsigned* size, void** a) {
+bool launch(void (*f)(void*), unsigned* grid, unsigned* size, void** a) {
     gridDim = {grid[0], grid[1], 1};
     blockDim = {size[0], size[1], 1};
     kernel = f;
@@ -143,16 +151,19 @@ class Kernel:
         assert self.function(*sizes, pointers), "threads wait for each other"
 
 
-FLAGS = ["-std=c++20", "-O1", "-fPIC", "-w"]
+FLAGS = ["-std=c++20", "-O0", "-fPIC", "-w"]  # to optimize takes longer than it spares
 FLAGS += ["-fno-gnu-unique"]  # what is static in a template is each library's own
 
 
 @functools.cache
 def compiled_shim(folder: Path) -> Path:
-    """Return a header that is compiled once, for all sources."""
+    """Return a header that is compiled once, for all sources; load what they call, and find in this process."""
     path = folder / "shim.h"
     path.write_text(SHIM)
+    path.with_suffix(".cc").write_text(SCHEDULER)
+    subprocess.run(["g++", *FLAGS, "-O1", "-shared", "-o", folder / "shim.so", path.with_suffix(".cc")], check=True)
     subprocess.run(["g++", *FLAGS, "-x", "c++-header", "-o", f"{path}.gch", path], check=True)
+    ctypes.CDLL(str(folder / "shim.so"), mode=ctypes.RTLD_GLOBAL)
     return path
 
 
@@ -166,12 +177,22 @@ class RawModule:
             code = code.replace("#include <cuda_fp16.h>\n", "")
             path.with_suffix(".cc").write_text(code + "".join(calls))
             shim = compiled_shim(folder)
-            subprocess.run(["g++", *FLAGS, "-shared", "-include", shim, "-o", f"{path}.so", f"{path}.cc"], check=True)
+            command = ["g++", *FLAGS, "-shared", "-nostdlib", "-include", shim, "-o", f"{path}.so", f"{path}.cc"]
+            subprocess.run([*command, "-lgcc"], check=True)
         self.library = ctypes.CDLL(f"{path}.so")
         self.kernels = {n: Kernel(self.library[f"launch_{n}"]) for n in names}
 
     def get_function(self, name: str) -> Kernel:
         return self.kernels[name]
+
+
+def nvcc_takes(source: Path, *options: str) -> None:
+    """Check that nvcc takes a source without a word. It need not optimize, which would take twice as long."""
+    if not (nvcc := shutil.which("nvcc")):
+        pytest.skip("nvcc is not there")
+    command = [nvcc, "-cubin", "-arch=sm_80", "-std=c++17", "-Xcicc=-O0", "-Xptxas=-O0", *options, "-o", os.devnull]
+    done = subprocess.run([*command, str(source)], check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 def empty(shape: Any, dtype: Any = float) -> Decoy:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -29,6 +27,7 @@ from tests.compiler.test_compiled import (
     rms_norm,
 )
 from tests.conftest import why_no_gpu
+from tests.cuda_on_cpu import nvcc_takes
 from tinygraph.compiler import compiled as module
 from tinygraph.compiler import in_cuda, launch
 from tinygraph.compiler.standin import CompileError
@@ -388,26 +387,13 @@ def test_the_source_is_the_same_each_time_and_has_names(cupy):
 
 def test_nvcc_takes_all_sources(cupy, monkeypatch, tmp_path):
     """All in one file: functions get names of their own."""
-    if not (nvcc := shutil.which("nvcc")):
-        pytest.skip("nvcc is not there")
     monkeypatch.setattr(launch.CudaLaunch, "run", lambda self, given: None)
     text = ["#include <cuda_fp16.h>\n", in_cuda.HEAD]
     for i, source in enumerate(dict.fromkeys(sources())):
         text.append(re.sub(r"void (\w+)\(", rf"void kernel{i}_\1(", source))
     path = tmp_path / "kernels.cu"
     path.write_text("\n".join(text))
-    command = [
-        nvcc,
-        "-cubin",
-        "-arch=sm_80",
-        "-std=c++17",
-        "-fmad=false",
-        "-o",
-        str(tmp_path / "kernels.cubin"),
-        str(path),
-    ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    nvcc_takes(path, "-fmad=false")
 
 
 @pytest.mark.gpu

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 
 from tests.conftest import why_no_gpu
+from tests.cuda_on_cpu import nvcc_takes
 from tests.fused_cases import DEFINED, EACH, FUSED, PACKAGES, TOLERANCE, make_batch, passes, wanted
 from tinygraph.kernels import cuda
 from tinygraph.kernels import route as routes
@@ -18,23 +17,15 @@ from tinygraph.kernels import route as routes
 @pytest.mark.parametrize("name", FUSED)
 @pytest.mark.parametrize("types", ["ff4", "fd4", "dd1", "ef8"])  # stored, computed in, at once
 def test_cuda_sources_compile(name, types, tmp_path):
-    if not (nvcc := shutil.which("nvcc")):
-        pytest.skip("nvcc is not there")
     source = tmp_path / "kernels.cu"
     source.write_text(cuda.source_of(PACKAGES[name].__name__, types[0], types[1], int(types[2])))
-    command = [nvcc, "-cubin", "-arch=sm_80", "-std=c++17", "-o", str(tmp_path / "kernels.cubin"), str(source)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    nvcc_takes(source)
 
 
 @pytest.mark.parametrize("name", FUSED)
-def test_cuda_files_compile_on_their_own(name, tmp_path):
-    if not (nvcc := shutil.which("nvcc")):
-        pytest.skip("nvcc is not there")
-    source = importlib.resources.files(PACKAGES[name]).joinpath("kernels.cu")
-    command = [nvcc, "-cubin", "-arch=sm_80", "-std=c++17", "-o", str(tmp_path / "kernels.cubin"), str(source)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and not done.stderr, done.stderr
+def test_cuda_files_compile_on_their_own(name):
+    with importlib.resources.as_file(importlib.resources.files(PACKAGES[name]).joinpath("kernels.cu")) as source:
+        nvcc_takes(source)
 
 
 CUDA_CASES = [
