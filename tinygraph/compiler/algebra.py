@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from tinygraph.compiler.loops import Axes, Loop, flat
 from tinygraph.compiler.values import REDUCTIONS, VIEWS, Value
@@ -290,9 +290,12 @@ def largest(sets: Iterable[Loops]) -> set[Loops]:
     return {a for a in every if not any(a < b for b in every)}
 
 
-def below(roots: Iterable[Expression], done: Iterable[Expression] = ()) -> list[Expression]:
-    """Return all that expressions are made of, operands first; what is in ``done`` is left out."""
-    order: dict[Expression, None] = {}
+Node = TypeVar("Node", Expression, Value)
+
+
+def below(roots: Iterable[Node], done: Iterable[Node] = ()) -> list[Node]:
+    """Return all that expressions or values are made of, operands first; what is in ``done`` is left out."""
+    order: dict[Node, None] = {}
     pending = list(roots)[::-1]
     while pending:
         e = pending[-1]

@@ -20,7 +20,6 @@ from typing import Any
 
 from tinygraph.compiler import elementary
 from tinygraph.compiler.kernel import digest
-from tinygraph.graph.files import remove_partial_files, whole_file
 from tinygraph.kernels import threads
 from tinygraph.kernels.jit import OPTIONS, Kernel, announce_compiling, load_numba, register_callees, version
 
@@ -49,6 +48,8 @@ def cache_folder() -> Path:
 
 def clear_cache() -> tuple[Path, int]:
     """Remove all kernels from the folder; return it, and how many there were."""
+    from tinygraph.graph.files import remove_partial_files
+
     folder = cache_folder()
     files = list(folder.glob("kernel_*.py"))
     for file in files:
@@ -106,6 +107,8 @@ def load(source: str) -> tuple[ModuleType, bool]:
     file = cache_folder() / f"{name}.py"
     with contextlib.suppress(OSError):
         if not (file.exists() and file.read_text(encoding="utf-8") == source):
+            from tinygraph.graph.files import whole_file  # not needed where kernels are there
+
             file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(file) as stream:
                 stream.write(source.encode())

@@ -7,12 +7,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygraph.compiler.keys import PLAIN, Slot, Surroundings, differences, flatten, frozen, mode_of, named
-from tinygraph.compiler.plan import ProgramPlan
+from tinygraph.compiler.keys import PLAIN, Slot, Surroundings, describe, differences, flatten, frozen, named
 from tinygraph.compiler.standin import CompileError
 from tinygraph.compiler.state import State
 from tinygraph.compiler.version import Version
@@ -20,9 +19,11 @@ from tinygraph.compiler.whole import FirstStep, WholeState, WholeVersion
 from tinygraph.engine.context import CONTEXT
 from tinygraph.engine.errors import library_of
 from tinygraph.engine.lazy_import import install_hint
-from tinygraph.engine.tensor import Tensor, array_of
-from tinygraph.kernels.arrays import backend_of
+from tinygraph.engine.tensor import Tensor
 from tinygraph.kernels.jit import load_numba
+
+if TYPE_CHECKING:
+    from tinygraph.compiler.plan import ProgramPlan
 
 __all__ = ["Compiled", "compile"]
 
@@ -59,8 +60,8 @@ class Compiled:
         self.function, self.backend, self.whole = function, backend, whole
         self.surroundings = Surroundings(function)
         self.versions: dict[Any, list[Version]] = {}
+        self.every: list[Version] = []  # in the order in which they were made
         self.unprinted: set[Any] = set()  # keys for which the function itself is called
-        self.reasons: list[str] = []
         self.lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -127,7 +128,6 @@ class Compiled:
 
     def make(self, key: Any, form: Any, arrays: Sequence[Any], backend: str) -> bool:
         """Make a version for a key; return whether there is one."""
-        facts = dict(self.facts(form, arrays, CONTEXT.get().recording))
         make, state = (WholeVersion, WholeState) if self.whole else (Version, State)
         try:
             version = make(self.function, form, arrays, backend, state(self.surroundings.objects(form)))
@@ -140,8 +140,9 @@ class Compiled:
                 raise
             self.unprinted.add(key)  # CuPy's arrays among stand-ins, or a type that CUDA C has not
             return False
-        self.reasons.append(self.reason(facts))
-        version.facts, version.number = facts, len(self.reasons)
+        version.facts = dict(self.facts(form, arrays, CONTEXT.get().recording))
+        version.reason = self.reason(version)
+        self.every.append(version)
         self.versions.setdefault(key, []).append(version)
         return True
 
@@ -153,12 +154,11 @@ class Compiled:
         for name, *what in self.surroundings.key():
             yield name, str(what[-1])
 
-    def reason(self, facts: dict[str, str]) -> str:
-        """Say why a new version was needed: what differs from the one that it is most like."""
-        others = [v.facts for versions in self.versions.values() for v in versions]
-        if not others:
-            return "the first call: " + ", ".join(f"{name} {what}" for name, what in facts.items())
-        found = min((differences(facts, other) for other in others), key=len)
+    def reason(self, version: Version) -> str:
+        """Say why a version was needed: what differs from the one that it is most like."""
+        if not self.every:
+            return f"the first call: {version.about()}"
+        found = min((differences(version.facts, other.facts) for other in self.every), key=len)
         return "; ".join(found) or (
             "what is found around it is of another kind: a tensor's shape, dtype or requires_grad"
             + ", what an optimizer remembers, or a condition on its options" * self.whole
@@ -176,12 +176,7 @@ class Compiled:
         1. the first call: x float64[64,64], y 1.0, recording True
         2. y: 1.0 -> 2.0
         """
-        return "\n".join(f"{i}. {reason}" for i, reason in enumerate(self.reasons, 1))
-
-    @property
-    def every(self) -> list[Version]:
-        """All versions, in the order in which they were made."""
-        return sorted((v for versions in self.versions.values() for v in versions), key=lambda v: v.number)
+        return "\n".join(f"{i}. {version.reason}" for i, version in enumerate(self.every, 1))
 
     def plan(self) -> list[ProgramPlan]:
         """Return, for each version, its kernels and calls: sweeps, and bytes that are read and written.
@@ -189,6 +184,8 @@ class Compiled:
         Returns:
             A `tinygraph.compiler.plan.ProgramPlan` for each version, in the order in which they were made.
         """
+        from tinygraph.compiler.plan import ProgramPlan
+
         name = getattr(self.function, "__name__", "function")
         return [ProgramPlan(f"{name}: {v.about()}", v.program) for v in self.every]
 
@@ -227,14 +224,13 @@ class Compiled:
     def clear(self) -> None:
         """Forget all versions; the next call traces again."""
         with self.lock:
-            self.versions.clear()
-            self.unprinted.clear()
-            self.reasons.clear()
+            for known in (self.versions, self.every, self.unprinted):
+                known.clear()
 
     @property
     def source(self) -> str:
         """The source of all kernels; for each version, a comment says what it is for."""
-        return "\n\n".join(f"# {v.number}. {v.about()}\n\n{v.program.source}" for v in self.every)
+        return "\n\n".join(f"# {i}. {v.about()}\n\n{v.program.source}" for i, v in enumerate(self.every, 1))
 
     def __str__(self) -> str:
         return "\n\n".join(map(str, self.plan())) or repr(self)
@@ -243,26 +239,8 @@ class Compiled:
         return Compiled, (self.function, self.backend, self.whole)  # a copy makes kernels of its own
 
     def __repr__(self) -> str:
-        count = sum(map(len, self.versions.values()))
-        return f"<compiled {getattr(self.function, '__name__', self.function)}, {self.backend}, versions: {count}>"
-
-
-def describe(x: Any, arrays: Sequence[Any], recording: bool) -> str:
-    """Say what an argument counts as in a key."""
-    if type(x) is Slot:
-        array = arrays[x]
-        if type(array) is float:
-            return "a number"
-        wanted = isinstance(array, Tensor) and recording and array.requires_grad
-        of_cupy = " of CuPy" * (backend_of(array_of(array)) == "cupy")
-        return f"{array.dtype}[{','.join(map(str, array.shape))}]{of_cupy}" + " with gradient" * wanted
-    if isinstance(x, tuple | list):
-        return f"({', '.join(describe(item, arrays, recording) for item in x)})"
-    if isinstance(x, dict):
-        return f"{{{', '.join(f'{name}: {describe(item, arrays, recording)}' for name, item in x.items())}}}"
-    if hasattr(type(x), "named_modules"):
-        return f"{type(x).__name__} in {mode_of(x)}"
-    return x.name or "a parameter" if isinstance(x, Tensor) else type(x).__name__ if "\n" in repr(x) else repr(x)
+        name = getattr(self.function, "__name__", self.function)
+        return f"<compiled {name}, {self.backend}, versions: {len(self.every)}>"
 
 
 def compile(  # noqa: A001 - PyTorch's name

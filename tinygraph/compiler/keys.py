@@ -10,14 +10,17 @@ import builtins
 import contextlib
 import functools
 import inspect
+import sys
 import types
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygraph.compiler.standin import CompileError, StandIn
-from tinygraph.engine.tensor import Parameter, Tensor
+from tinygraph.compiler.standin import CompileError, StandIn, mapped
+from tinygraph.engine.tensor import Parameter, Tensor, array_of
+from tinygraph.kernels.arrays import backend_of
 
 PLAIN = (int, float, str, bool, bytes, type(None))
 
@@ -33,54 +36,43 @@ def flatten(x: Any, arrays: list[Any], whole: bool = False) -> Any:
 
     Of a ``whole`` step, numbers count as arrays, and parameters do not: they stay who they are.
     """
-    if whole and isinstance(x, Parameter):
+
+    def take(x: Any) -> Any:
+        if whole and isinstance(x, Parameter):
+            return x
+        if (
+            isinstance(x, Tensor | np.ndarray | StandIn)
+            or (whole and type(x) is float)
+            or (not isinstance(x, PLAIN) and hasattr(x, "__cuda_array_interface__"))
+        ):
+            arrays.append(x)
+            return Slot(len(arrays) - 1)
         return x
-    if (
-        isinstance(x, Tensor | np.ndarray | StandIn)
-        or (whole and type(x) is float)
-        or (not isinstance(x, PLAIN) and hasattr(x, "__cuda_array_interface__"))
-    ):
-        arrays.append(x)
-        return Slot(len(arrays) - 1)
-    if type(x) in (tuple, list):
-        return type(x)(flatten(item, arrays, whole) for item in x)
-    if type(x) is dict:
-        return {name: flatten(item, arrays, whole) for name, item in x.items()}
-    return x
+
+    return mapped(x, take)
 
 
 def fill(x: Any, arrays: Sequence[Any]) -> Any:
     """Put arrays into the slots of arguments."""
-    if type(x) is Slot:
-        return arrays[x]
-    if type(x) in (tuple, list):
-        return type(x)(fill(item, arrays) for item in x)
-    if type(x) is dict:
-        return {name: fill(item, arrays) for name, item in x.items()}
-    return x
+    return mapped(x, lambda item: arrays[item] if type(item) is Slot else item)
 
 
-def named(function: Callable[..., Any], form: Any) -> list[tuple[str, Any]]:
-    """Return the arguments with the names that the function gives them."""
+def named(function: Callable[..., Any], form: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what the arguments are made of, by the names that the function gives them: ``x``, ``state[0]``."""
     args, kwargs = form
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         names = []
     names = [names[i] if i < len(names) else f"argument {i + 1}" for i in range(len(args))]
-    return [*zip(names, args, strict=True), *kwargs.items()]
-
-
-def names_of_slots(x: Any, name: str) -> Iterator[tuple[int, str]]:
-    """Yield the number and a name of each array in an argument: ``state[0]``."""
-    if type(x) is Slot:
-        yield int(x), name
-    elif type(x) in (tuple, list):
-        for i, item in enumerate(x):
-            yield from names_of_slots(item, f"{name}[{i}]")
-    elif type(x) is dict:
-        for key, item in x.items():
-            yield from names_of_slots(item, f"{name}[{key!r}]")
+    pending = [*zip(names, args, strict=True), *kwargs.items()][::-1]
+    while pending:
+        name, x = pending.pop()
+        if type(x) in (tuple, list, dict):
+            inside = x.items() if type(x) is dict else enumerate(x)
+            pending += [(f"{name}[{key!r}]", item) for key, item in inside][::-1]
+        else:
+            yield name, x
 
 
 def frozen(x: Any) -> Any:
@@ -184,8 +176,9 @@ def around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Callable[[], An
 
 
 def is_own(function: types.FunctionType) -> bool:
-    """Whether a function is tinygraph's own: its globals do not change."""
-    return (function.__module__ or "").startswith("tinygraph.")
+    """Whether a function is of a module of tinygraph, whose globals do not change; an example in its text is not."""
+    name = function.__module__ or ""
+    return name.startswith("tinygraph.") and getattr(sys.modules.get(name), "__dict__", None) is function.__globals__
 
 
 def names_in(code: types.CodeType) -> Iterator[str]:
@@ -196,11 +189,21 @@ def names_in(code: types.CodeType) -> Iterator[str]:
             yield from names_in(x)
 
 
+def describe(x: Any, arrays: Sequence[Any], recording: bool) -> str:
+    """Say what an argument counts as in a key."""
+    if type(x) is Slot:
+        array = arrays[x]
+        if type(array) is float:
+            return "a number"
+        wanted = isinstance(array, Tensor) and recording and array.requires_grad
+        of_cupy = " of CuPy" * (backend_of(array_of(array)) == "cupy")
+        return f"{array.dtype}[{','.join(map(str, array.shape))}]{of_cupy}" + " with gradient" * wanted
+    if hasattr(x, "named_modules"):
+        return f"{type(x).__name__} in {mode_of(x)}"
+    return x.name or "a parameter" if isinstance(x, Tensor) else type(x).__name__ if "\n" in repr(x) else repr(x)
+
+
 def differences(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
     """Say which parts of a key differ from those of an earlier one."""
-    names = dict.fromkeys([*new, *old])
-    return [
-        f"{name}: {old.get(name, 'not given')} -> {new.get(name, 'not given')}"
-        for name in names
-        if new.get(name) != old.get(name)
-    ]
+    was, now = (defaultdict(lambda: "not given", facts) for facts in (old, new))
+    return [f"{name}: {was[name]} -> {now[name]}" for name in dict.fromkeys([*new, *old]) if was[name] != now[name]]

@@ -9,6 +9,7 @@ from tinygraph.compiler.kernel import Kernel
 from tinygraph.compiler.program import Call, Program, Step
 from tinygraph.compiler.trace import BACK
 from tinygraph.compiler.values import VIEWS, Value
+from tinygraph.verify.profiling import align
 
 __all__ = ["PlanStep", "ProgramPlan"]
 
@@ -53,8 +54,8 @@ class ProgramPlan:
     >>> y = c(np.zeros((64, 64)))
     >>> print(c.plan()[0])
     batch_norm: x float64[64,64], recording True
-    way      step    sweeps    reads   writes  results
-    forward  kernel       3    98304    32768  div
+    way      what    sweeps  reads  writes  results
+    forward  kernel       3  98304   32768  div
     least possible: 32768 read, 32768 written; kept for backward: 0
     """
 
@@ -72,29 +73,23 @@ class ProgramPlan:
         self.kept = size(v for v in program.extras if v not in results and v.op not in VIEWS)
 
     def __str__(self) -> str:
-        rows = [("way", "step", "sweeps", "reads", "writes", "results")]
-        rows += [(s.way, s.what, str(s.sweeps), str(s.reads), str(s.writes), ", ".join(s.results)) for s in self.steps]
-        wide = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [
-            f"{way:<{wide[0]}}  {what:<{wide[1]}}  {sweeps:>{wide[2]}}  {reads:>{max(wide[3], 7)}}  "
-            f"{writes:>{max(wide[4], 7)}}  {results}"
-            for way, what, sweeps, reads, writes, results in rows
-        ]
+        head, *rows = align([PlanStep._fields[:5], *(tuple(map(str, step[:5])) for step in self.steps)])
+        rows = [f"{row}  {', '.join(step.results)}" for row, step in zip(rows, self.steps, strict=True)]
         last = f"least possible: {self.least[0]} read, {self.least[1]} written; kept for backward: {self.kept}"
-        return "\n".join([self.title, *lines, last])
+        return "\n".join([self.title, f"{head}  results", *rows, last])
 
     __repr__ = __str__
 
 
 def plan_step(step: Step) -> PlanStep:
     """Return what a step does."""
-    names = tuple(name_of(v, step) for v in step.makes)
-    if step.kernel is None:
-        what = step.do.name if isinstance(step.do, Call) else "call"
-        if step.makes[0].op in VIEWS:  # of the same memory
-            return PlanStep(step.way, what, 0, 0, 0, names)
-        return PlanStep(step.way, what, 1, size(step.reads), size(step.makes), names)
-    return PlanStep(step.way, "kernel", step.kernel.sweeps, bytes_read(step.kernel), size(step.makes), names)
+    names, writes = tuple(name_of(v, step) for v in step.makes), size(step.makes)
+    if step.kernel:
+        return PlanStep(step.way, "kernel", step.kernel.sweeps, bytes_read(step.kernel), writes, names)
+    what = step.do.name if isinstance(step.do, Call) else "call"
+    if step.makes[0].op in VIEWS:  # of the same memory
+        return PlanStep(step.way, what, 0, 0, 0, names)
+    return PlanStep(step.way, what, 1, size(step.reads), writes, names)
 
 
 def name_of(v: Value, step: Step) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygraph.compiler.algebra import below
 from tinygraph.compiler.kernel import Kernel
 from tinygraph.compiler.launch import LAUNCHES, Launch
 from tinygraph.compiler.loops import Conflict
@@ -140,21 +141,16 @@ class Call:
 
     def __init__(self, v: Value, array: Callable[[Value, Arrays], Any]) -> None:
         self.v, self.array = v, array
-        self.compute = self.view if v.op in VIEWS else self.call
         self.name: str = v.op if v.op in VIEWS else getattr(v.facts["function"], "name", "copy")
-
-    def view(self, arrays: Arrays) -> Any:
-        """Return the array in another shape, or order of axes."""
-        return viewed(self.v, self.array(self.v.args[0], arrays))
-
-    def call(self, arrays: Arrays) -> Any:
-        """Return what the function makes of arrays and numbers."""
-        given = [arrays[a] if a.op != "const" else self.array(a, arrays)[()] for a in self.v.args]
-        return self.v.facts["function"](given)
 
     def __call__(self, arrays: Arrays) -> None:
         """Compute the value."""
-        arrays[self.v] = self.compute(arrays)
+        v = self.v
+        if v.op in VIEWS:
+            arrays[v] = viewed(v, self.array(v.args[0], arrays))
+        else:
+            given = [arrays[a] if a.op != "const" else self.array(a, arrays)[()] for a in v.args]
+            arrays[v] = v.facts["function"](given)
 
 
 def viewed(v: Value, array: Array) -> Array:
@@ -173,14 +169,14 @@ def part(v: Value, k: int, results: Sequence[Value]) -> None:
     free = [i for i, x in enumerate(v.args) if x.facts.get("function") is not itself]
     x = v if not free else v.args[k if k in free else free[0]]
     alone = Value("call", [x], x.shape, x.dtype, x.depth + 1, function=itself)
-    for u in [v] if free else in_memory_order(results):
+    for u in [v] if free else below(results):
         u.args = tuple(alone if a is x else a for a in u.args)
     return note_depths(results)
 
 
 def note_depths(results: Sequence[Value]) -> None:
     """Note how many calls there are on the way to each value."""
-    for u in in_memory_order(results):
+    for u in below(results):
         if u.args:
             u.depth = max(a.depth for a in u.args) + (u.op == "call")
 
@@ -188,21 +184,6 @@ def note_depths(results: Sequence[Value]) -> None:
 def itself(arrays: Sequence[Array]) -> Array:
     """Return the one array."""
     return arrays[0]
-
-
-def in_memory_order(results: Sequence[Value]) -> list[Value]:
-    """Return all values behind ``results``, operands first."""
-    order: dict[Value, None] = {}
-    stack = list(results)
-    while stack:
-        v = stack[-1]
-        missing = [a for a in v.args if a not in order]
-        if v in order or not missing:
-            order[v] = None
-            stack.pop()
-        else:
-            stack += missing
-    return list(order)
 
 
 def sharing(values: Iterable[Value]) -> Iterable[list[Value]]:

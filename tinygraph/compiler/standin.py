@@ -239,11 +239,16 @@ def find(x: Any) -> Any:
 
 def swap(x: Any, make: Callable[[StandIn], Any]) -> Any:
     """Return arguments with an array in place of each stand-in."""
-    if isinstance(x, StandIn):
-        return make(x)
-    if isinstance(x, tuple | list):
-        return type(x)(swap(item, make) for item in x)
-    return x
+    return mapped(x, lambda item: make(item) if isinstance(item, StandIn) else item)
+
+
+def mapped(x: Any, change: Callable[[Any], Any]) -> Any:
+    """Return tuples, lists and dicts, in one another, with what is in them changed."""
+    if type(x) in (tuple, list):
+        return type(x)(mapped(item, change) for item in x)
+    if type(x) is dict:
+        return {name: mapped(item, change) for name, item in x.items()}
+    return change(x)
 
 
 def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -274,7 +279,7 @@ def broadcast(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tup
 def result_for(make: Callable[[StandIn], Any], function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Return what a function makes of arrays in place of the stand-ins."""
     with np.errstate(all="ignore"):
-        return function(*swap(tuple(args), make), **{k: swap(v, make) for k, v in kwargs.items()})
+        return function(*swap(tuple(args), make), **swap(kwargs, make))
 
 
 def one_of(x: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygraph.autodiff.backward import order_of
 from tinygraph.autodiff.grad import grad
-from tinygraph.compiler.keys import fill, flatten, named, names_of_slots
+from tinygraph.compiler.keys import Slot, fill, flatten, named
 from tinygraph.compiler.program import Program
 from tinygraph.compiler.standin import CompileError, Number, StandIn
 from tinygraph.compiler.state import State, drawn_before
@@ -54,14 +54,14 @@ class Version:
     """
 
     facts: dict[str, str]  # what it is for
-    number: int  # among the versions of its function
+    reason: str  # why it was needed
 
     def __init__(
         self, function: Callable[..., Any], form: Any, arrays: Sequence[Any], backend: str, state: State
     ) -> None:
         self.function, self.form, self.count, self.state = function, form, len(arrays), state
         self.name = getattr(function, "__name__", type(function).__name__)
-        self.names = {i: text for name, x in named(function, form) for i, text in names_of_slots(x, name)}
+        self.names = {int(x): name for name, x in named(function, form) if type(x) is Slot}
         self.trace_twice(arrays)
         self.facts_of_leaves = [(x.shape, x.data.dtype, x.needs) for x in self.leaves]
         self.program = Program([v for v in self.wanted() if v.op != "const"], backend)

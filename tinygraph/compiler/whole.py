@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinygraph.autodiff.backward import order_of, walk_recorded
+from tinygraph.compiler.algebra import below
 from tinygraph.compiler.keys import PLAIN
-from tinygraph.compiler.program import in_memory_order
 from tinygraph.compiler.standin import CompileError, Number
 from tinygraph.compiler.state import Place, State
 from tinygraph.compiler.trace import Trace
@@ -168,7 +168,7 @@ class WholeVersion(Version):
     def trace_twice(self, arrays: Sequence[Any]) -> None:
         """Trace; again, if the step goes on from the gradients that it finds, with those that there are."""
         super().trace_twice(arrays)
-        sources = [v.facts["source"] for v in in_memory_order(self.wanted()) if v.op == "in"]
+        sources = [v.facts["source"] for v in below(self.wanted()) if v.op == "in"]
         self.inputs = [x for kind, x in sources if kind == "number"]
         reads = any(kind == "buffer" and self.state.places[i].kind == "grad" for kind, i in sources)
         if reads and not self.state.reads_gradients:
