@@ -47,6 +47,11 @@ def inside_op() -> bool:
     return frame is not None
 
 
+def looking(how: str) -> Callable[..., NoReturn]:
+    """Return a method that would look at a value."""
+    return lambda self, *args: self.look(how)
+
+
 class StandIn(NDArrayOperatorsMixin):
     """An array of a shape and dtype, without elements.
 
@@ -89,14 +94,6 @@ class StandIn(NDArrayOperatorsMixin):
     def copy(self, order: str = "C") -> StandIn:
         """Return itself: nobody can write into it."""
         return self
-
-    def item(self, *args: Any) -> NoReturn:
-        """Raise: there is no element."""
-        self.look("item")
-
-    def tolist(self) -> NoReturn:
-        """Raise: there are no elements."""
-        self.look("tolist")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(np.ndarray, name):
@@ -147,14 +144,7 @@ class StandIn(NDArrayOperatorsMixin):
         """As a condition that rarely holds: `tinygraph.functions.checks.seldom` asks."""
         return self.trace.assume(self, False)
 
-    def __float__(self) -> float:
-        return self.look("float")
-
-    def __int__(self) -> int:
-        return self.look("int")
-
-    def __index__(self) -> int:
-        return self.look("int")
+    item, tolist, __float__, __int__, __index__ = map(looking, ("item", "tolist", "float", "int", "int"))
 
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
@@ -260,8 +250,7 @@ def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
     if function is np.matmul:
         shape, dtype = shape_of_product(*(np.shape(a) for a in args)), np.result_type(*(a.dtype for a in args))
     elif function in REDUCE:
-        shape = reduced_shape(args[0].shape, *reduction_options(args, kwargs))
-        dtype = function(np.ones((1,) * args[0].ndim, args[0].dtype)).dtype
+        shape, dtype = reduced(function, args[0], args[1:], kwargs)
     elif function in SAME_SHAPE or (isinstance(function, np.ufunc) and function.nout == 1):
         shape, dtype = broadcast(function, args, kwargs)
     else:
@@ -304,14 +293,10 @@ def reduction_options(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any,
     return kwargs.get("axis", args[1] if len(args) > 1 else None), bool(kwargs.get("keepdims", False))
 
 
-def reduced_shape(shape: Shape, axis: Any, keepdims: bool) -> Shape:
-    """Return the shape after a reduction."""
-    n = len(shape)
-    given = range(n) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
-    if any(not -max(n, 1) <= a < max(n, 1) for a in given):
-        raise IndexError(f"axis {axis} is out of bounds for array of dimension {n}")
-    axes = {a % n for a in given} if n else set()
-    return tuple(1 if i in axes else m for i, m in enumerate(shape) if keepdims or i not in axes)
+def reduced(function: Any, x: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Shape, Any]:
+    """Return the shape and the dtype after a reduction, from a small array whose axes have different lengths."""
+    found = function(np.ones(range(2, x.ndim + 2), x.dtype), *args, **kwargs)
+    return tuple(x.shape[n - 2] if n > 1 else 1 for n in found.shape), found.dtype
 
 
 def shape_of_product(a: Shape, b: Shape) -> Shape:
