@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tinygraph.compiler.algebra import Expression, below
 from tinygraph.compiler.kernel import LETTERS, Kernel
-from tinygraph.compiler.plan import ProgramPlan, bytes_read, plan_step, size
+from tinygraph.compiler.plan import PlanStep, ProgramPlan
 from tinygraph.compiler.program import Step
 from tinygraph.compiler.values import Value
 from tinygraph.drawing.formats.svg import at, document, line_of
@@ -18,6 +18,7 @@ from tinygraph.drawing.layout.card import Text
 from tinygraph.drawing.style.formula import words
 from tinygraph.drawing.style.text_width import shorten, width
 from tinygraph.drawing.style.themes import THEMES
+from tinygraph.verify.profiling import write_bytes
 
 __all__ = ["svg"]
 
@@ -49,76 +50,66 @@ def svg(plans: Sequence[ProgramPlan], theme: str = "light") -> str:
     Returns:
         An SVG document.
     """
-    body, titles, y, right = list[str](), list[tuple[int, float, str]](), 10.0, 520.0
     if theme not in THEMES:
         raise ValueError(f"draw: theme is {theme!r}; it must be one of {', '.join(THEMES)}")
-    for plan in plans:
-        titles.append((len(body), y + 24, plan.title))
+    lanes = [[(way, *lane(plan, way)) for way in ("step", "forward", "backward")] for plan in plans]
+    right = max(520.0, *(wide for ways in lanes for _, _, wide, _ in ways))
+    body, y = list[str](), 10.0
+    for plan, ways in zip(plans, lanes, strict=True):
+        body.append(text(24, y + 24, shorten(plan.title, 17, right - 24, "bold"), 17, "ink", "bold"))
         y += 44
-        for way in ("step", "forward", "backward"):
-            steps = [step for step in plan.program.steps if (found := plan_step(step)).way == way and found.sweeps]
-            if steps:
-                part, wide, y = lane(steps, way, y)
-                body += part
-                right = max(right, wide)
-        least = f"at least {count(plan.least[0])} to read and {count(plan.least[1])} to write; "
-        body.append(text(24, y + 16, f"{least}kept for backward: {count(plan.kept)}", 12, "muted"))
+        for way, boxes, _, tall in ways:
+            if boxes:
+                body.append(rect(f"lane{int(way == 'backward')}", 8, y, right + 8, tall))
+                body += [text(24, y + 20, way, 13, "muted", "bold"), *group(boxes, 24, y + 30)]
+                y += tall
+        least = f"at least {write_bytes(plan.least[0])} to read and {write_bytes(plan.least[1])} to write; "
+        body.append(text(24, y + 16, f"{least}kept for backward: {write_bytes(plan.kept)}", 12, "muted"))
         y += 36
-    for i, top, title in reversed(titles):
-        body.insert(i, text(24, top, shorten(title, 17, right - 24, "bold"), 17, "ink", "bold"))
-    lane_width = f'width="{at(right + 8)}"'
-    body = [line.replace('width="LANE"', lane_width) for line in body]
     return document(body, right + 24, y, theme, plans[0].title, "Kernels and their sweeps")
 
 
-def lane(steps: Sequence[Step], way: str, top: float) -> tuple[list[str], float, float]:
-    """Draw the steps of a way from left to right, in as many rows as it takes; return it, its right end and bottom."""
-    out, x, y, tall, right = list[str](), 24.0, top + 30, 0.0, 0.0
-    for i, step in enumerate(steps):
-        part, w, h = box(step)
-        if i and x + w > ACROSS:
-            x, y, tall = 24.0, y + tall + 20, 0.0
-        elif i:
-            middle = y + 22
-            out.append(f'<path class="value-line" d="M{at(x - GAP + 4)} {at(middle)}H{at(x - 10)}"/>')
-            out.append(f'<path class="value" d="M{at(x - 3)} {at(middle)}l-9 -4.2v8.4z"/>')
-        out += [f'<g transform="translate({at(x)} {at(y)})">', *part, "</g>"]
+def lane(plan: ProgramPlan, way: str) -> tuple[list[str], float, float]:
+    """Draw the steps of a way from left to right, in as many rows as it takes; return it, its right end and height."""
+    out, x, y, tall, right = list[str](), 0.0, 0.0, 0.0, 0.0
+    for step, does in zip(plan.program.steps, plan.steps, strict=True):
+        if does.way != way or not does.sweeps:
+            continue
+        part, w, h = box(step, does)
+        if x + w > ACROSS - 24 and x:
+            x, y, tall = 0.0, y + tall + 20, 0.0
+        elif x:
+            out.append(f'<path class="value-line" d="M{at(x - GAP + 4)} {at(y + 22)}H{at(x - 10)}"/>')
+            out.append(f'<path class="value" d="M{at(x - 3)} {at(y + 22)}l-9 -4.2v8.4z"/>')
+        out += group(part, x, y)
         x, tall, right = x + w + GAP, max(tall, h), max(right, x + w)
-    place = f'x="8" y="{at(top)}" width="LANE" height="{at(y + tall - top + 16)}"'
-    ground = f'<rect class="lane{int(way == "backward")}" {place}/>'
-    return [ground, text(24, top + 20, way, 13, "muted", "bold"), *out], right, y + tall + 16
+    return out, right + 24, y + tall + 46
 
 
-def box(step: Step) -> tuple[list[str], float, float]:
+def box(step: Step, does: PlanStep) -> tuple[list[str], float, float]:
     """Draw a kernel or a call at the origin; return it, and its width and height."""
-    name, read = ("kernel", bytes_read(step.kernel)) if step.kernel else (plan_step(step).what, size(step.reads))
     bands = bands_of(step.kernel) if step.kernel else []
-    moved = f"{count(read)} in, {count(size(step.makes))} out"
+    moved = f"{write_bytes(does.reads)} in, {write_bytes(does.writes)} out"
     tall = max((len(b.lines) * LINE + (56 if b.reads else 32) for b in bands), default=0)
     out, x = list[str](), 10.0
     for band in bands:
         out += column(band, x, 34, tall)
         x += band.width + 6
-    w = max(x + 4, width(name, 14, "bold") + width(moved, 12) + 38)
-    head = [text(12, 22, name, 14, "ink", "bold"), text(w - 12, 22, moved, 12, "muted", end="end")]
-    h = tall + 46 if bands else 34.0
-    frame = f'x="0" y="0" width="{at(w)}" height="{at(h)}" rx="8"/>'
-    return [f'<rect class="card" {frame}<rect class="strong" stroke-width="1.6" {frame}', *head, *out], w, h
+    w, h = max(x + 4, width(does.what, 14, "bold") + width(moved, 12) + 38), tall + 46 if bands else 34.0
+    head = [text(12, 22, does.what, 14, "ink", "bold"), text(w - 12, 22, moved, 12, "muted", end="end")]
+    return [rect("card", 0, 0, w, h, 8), rect("strong", 0, 0, w, h, 8), *head, *out], w, h
 
 
 def column(band: Band, x: float, y: float, tall: float) -> list[str]:
     """Draw a band; what is settled between two has no ground of its own."""
     middle, out = x + band.width / 2, list[str]()
     if band.head.startswith("sweep"):
-        out.append(
-            f'<rect class="h-elementwise" x="{at(x)}" y="{at(y)}" width="{at(band.width)}" height="{at(tall)}" rx="5"/>'
-        )
+        out.append(rect("h-elementwise", x, y, band.width, tall, 5))
     out.append(text(middle, y + 18, band.head, 12, "muted", end="middle"))
     left = middle - sum(width(name, 13) + 22 for name in band.reads) / 2 + 3
     for name in band.reads:
         w = width(name, 13) + 16
-        out.append(f'<rect class="card" x="{at(left)}" y="{at(y + 27)}" width="{at(w)}" height="21" rx="10"/>')
-        out.append(f'<rect class="edge" x="{at(left)}" y="{at(y + 27)}" width="{at(w)}" height="21" rx="10"/>')
+        out += [rect(ink, left, y + 27, w, 21, 10) for ink in ("card", "edge")]
         out.append(text(left + w / 2, y + 42, name, 13, "ink", end="middle"))
         left += w + 6
     first = y + (66 if band.reads else 42)
@@ -198,9 +189,16 @@ def text(x: float, y: float, said: str, large: float, ink: str, face: str = "san
     return line_of(Text(x, y, words(said, face), large, ink, end))
 
 
-def count(n: int) -> str:
-    """Write a number of bytes."""
-    return f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{n / 1e3:.0f} KB" if n >= 1e3 else f"{n} bytes"
+def rect(ink: str, x: float, y: float, w: float, h: float, radius: float = 0) -> str:
+    """Draw a rectangle."""
+    thick = ' stroke-width="1.6"' * (ink == "strong")
+    round_ = f' rx="{at(radius)}"' * bool(radius)
+    return f'<rect class="{ink}"{thick} x="{at(x)}" y="{at(y)}" width="{at(w)}" height="{at(h)}"{round_}/>'
+
+
+def group(parts: Sequence[str], x: float, y: float) -> list[str]:
+    """Move what is drawn at the origin."""
+    return [f'<g transform="translate({at(x)} {at(y)})">', *parts, "</g>"]
 
 
 LONG = {word: letter for letter, word in LETTERS.items()}  # γ for gamma

@@ -13,6 +13,8 @@ from tinygraph.verify.profiling import align
 
 __all__ = ["PlanStep", "ProgramPlan"]
 
+HEAD = "way", "step", "sweeps", "reads", "writes"
+
 
 class PlanStep(NamedTuple):
     """One kernel, or one call of NumPy.
@@ -54,7 +56,7 @@ class ProgramPlan:
     >>> y = c(np.zeros((64, 64)))
     >>> print(c.plan()[0])
     batch_norm: x float64[64,64], recording True
-    way      what    sweeps  reads  writes  results
+    way      step    sweeps  reads  writes  results
     forward  kernel       3  98304   32768  div
     least possible: 32768 read, 32768 written; kept for backward: 0
     """
@@ -73,7 +75,7 @@ class ProgramPlan:
         self.kept = size(v for v in program.extras if v not in results and v.op not in VIEWS)
 
     def __str__(self) -> str:
-        head, *rows = align([PlanStep._fields[:5], *(tuple(map(str, step[:5])) for step in self.steps)])
+        head, *rows = align([HEAD, *(tuple(map(str, step[:5])) for step in self.steps)])
         rows = [f"{row}  {', '.join(step.results)}" for row, step in zip(rows, self.steps, strict=True)]
         last = f"least possible: {self.least[0]} read, {self.least[1]} written; kept for backward: {self.kept}"
         return "\n".join([self.title, f"{head}  results", *rows, last])
