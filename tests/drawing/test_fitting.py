@@ -16,6 +16,7 @@ from tinygraph import Graph, Parameter, Tensor, scope, snapshot
 from tinygraph.cli import main
 from tinygraph.drawing.fitting import pixels, room_for
 from tinygraph.drawing.formats.svg import draw_picture, svg
+from tinygraph.drawing.layout.distances import COMPACT, NORMAL
 from tinygraph.graph.scopes import at_depth, chunks, fold
 
 
@@ -43,13 +44,13 @@ def test_a_narrow_column_shows_formulas_rather_than_collapsed_cards() -> None:
     assert fitted.layout.chips == ()  # its labels would take a quarter of the width
 
 
-def test_labels_go_before_ops_are_put_together() -> None:
-    fitted = draw_picture(MORE["lstm_cell"]())[1]
-    names = {n.name or "" for n in fitted.drawn.nodes}
-    assert fitted.layout.chips == ()
-    assert {"i′", "g′", "c′", "h′"} <= names
-    assert not any(name.startswith("ops ") for name in names)
-    assert draw_picture(gallery.GALLERY["mlp"]())[1].layout.chips  # where they have room they stay
+def test_things_stand_closer_before_ops_are_put_together() -> None:
+    cell = draw_picture(MORE["lstm_cell"]())[1]
+    assert {"i′", "f′", "o′", "g′", "c′", "h′"} <= {n.name or "" for n in cell.drawn.nodes}
+    mlp = draw_picture(gallery.GALLERY["mlp"]())[1]
+    assert cell.layout.chips
+    assert {chip.size for chip in cell.layout.chips} == {COMPACT.letters}
+    assert {chip.size for chip in mlp.layout.chips} == {NORMAL.letters}  # where there is room they do not
 
 
 def test_a_stretch_that_ends_in_a_collapsed_card_has_the_name_of_its_result() -> None:

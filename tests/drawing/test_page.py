@@ -126,7 +126,7 @@ out.before=faults();
 for(const e of cards().slice(0,6)){openCard(+e.dataset.open);out.before.push(...faults());shutCard(+e.dataset.open)}
 for(let i=0;i<4&&cards().length;i++)for(const e of cards().slice(0,6))if(!e.closest('.away'))openCard(+e.dataset.open);
 out.after=faults();out.panels=panels();out.n=n;"""
-    shown = ("resnet18", "both"), ("lstm_cell", "both"), ("multi_head", "both"), ("bottleneck", "both")
+    shown = ("resnet18", "both"), ("siamese", "both"), ("multi_head", "both"), ("bottleneck", "both")
     for name, show in (*shown, ("multi_head", "gradient")):
         found = play(page_of(name, show=show), script)
         assert found["before"] == []

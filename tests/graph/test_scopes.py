@@ -240,6 +240,19 @@ def test_all_steps_of_a_loop_are_one_card_with_the_weights_that_they_share() -> 
     assert (about["repeat"], about["ops"], about["parameters"], about["results"]) == (9, 18, 2, ["h8"])
 
 
+def test_between_two_collapsed_cards_there_is_one_arrow() -> None:
+    x = Tensor([0.1, 0.2], name="x")
+    with tg.scope("first"):
+        a, b = np.tanh(x), np.exp(x)
+    with tg.scope("second"):
+        y = (a * b).sum()
+    y.backward()
+    found = at_depth(snapshot((y * a.sum()).named("z")), 0)
+    first, second = (n for n in found.nodes if n.kind == "scope")
+    assert [e.source for e in second.inputs] == [first.id]
+    assert [len(n.inputs) for n in found.nodes if n.op] == [1, 2]
+
+
 def test_blocks_with_ops_between_them_do_not_fold_into_one_card() -> None:
     h = Tensor([0.1, 0.2], name="x")
     for k in range(30):

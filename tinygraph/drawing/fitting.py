@@ -56,13 +56,14 @@ CELL = {0: (110.0, 62.0), 1: (170.0, 100.0), 2: (200.0, 150.0)}  # the least roo
 COLUMN = 960.0  # pixels: how high a column of a paper is, 720 pt
 MOST_PAGES = 1.29  # how high a picture of a given width may be at most
 MOST_ROWS = 6  # of a mirrored picture
-SNUG = COMPACT._replace(label=15.0)  # of a slide that shows much: its labels have raised letters
+SNUG = COMPACT._replace(label=15.0, widest=210.0)  # of a slide that shows much: its labels have raised letters
 LEAVES = ("constant", "parameter")  # that may stand on the card of the op that uses them
 NARROWER = 0.96  # rows are broken at so much of the width where labels took more than was thought
 STRETCH = "stretches of ops"
 NEARLY = 0.97  # a draft of this scale may fit when it is laid out
 FOOT = 90.0  # pixels above and below the drawing: its margin, two lines of a legend and a caption
 SMALLER = "letters are small here: detail 1 and 0, and the closing of scopes by a depth, make larger ones"
+CLOSER = ("no local derivatives", "things closer")
 TOO_NARROW = "too narrow for gradients below their values"
 DETAILS = ("formulas alone", "mean and spread", "all numbers")
 UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
@@ -114,6 +115,7 @@ class Step(NamedTuple):
     ranges: bool
     said: str
     chips: bool = True
+    spacing: Spacing | None = None  # that of the room
 
 
 def pixels(length: float | str, what: str = "width") -> float:
@@ -216,12 +218,13 @@ def fit_picture(
     limit = MOST if enough and not expand else MOST_BY_HAND
     best: Draft | None = None
     tried, seen = [], []
-    for step in steps_of(whole, detail, depth, opened, named, room.narrow and room.width < NARROW):
+    narrow, tight = room.narrow and room.width < NARROW, room.spacing is COMPACT
+    for step in steps_of(whole, detail, depth, opened, named, narrow, tight):
         tried.append(step.said)
         last = step
         if not may_fit(step, room, limit, enough):
             continue
-        if (key := (len(step.graph), step.detail, step.ranges and step.detail == 1, step.chips)) in seen:
+        if (key := (len(step.graph), step.detail, step.ranges and step.detail == 1, *step[4:])) in seen:
             continue
         seen.append(key)
         draft = draft_of(step, room, show)
@@ -275,7 +278,7 @@ def draft_of(step: Step, room: Room, show: Show, most: float | None = None) -> D
     page = room.width, room.height - FOOT
     parts = sketch_picture(
         drawn, step.detail, highlight.show, boxes=scopes(drawn), badges=highlight.badges, inside=inside,
-        ranges=step.ranges, chips=step.chips, spacing=room.spacing, page=page,
+        ranges=step.ranges, chips=step.chips, spacing=step.spacing or room.spacing, page=page,
         most=(most or room.width) if room.narrow else None,
     )  # fmt: skip
     return Draft(drawn, parts, highlight, scale_into((room.width, room.height), *size_of(parts)))
@@ -312,10 +315,12 @@ def steps_of(
     opened: Sequence[str],
     named: Sequence[str] = (),
     narrow: bool = False,
+    tight: bool = False,
 ) -> Iterator[Step]:
-    """Yield what may be shown, from all of it to the least; labels go before ops are put together.
+    """Yield what may be shown, from all of it to the least; before ops are cut, things stand closer, and labels go.
 
-    In a ``narrow`` column they do not come back then. Scopes that are ``opened`` and nodes that are ``named`` stay.
+    Where the room is ``tight`` things stand close all the time, and in a ``narrow`` column labels do not come back.
+    Scopes that are ``opened`` and nodes that are ``named`` stay.
     """
     levels = [detail] if isinstance(detail, int) else [1, 0]
     if depth is not None:
@@ -327,13 +332,15 @@ def steps_of(
         yield Step(graph, 1, False, "no least and greatest")
     if levels != [1] and (depth is not None or detail != "auto"):
         yield Step(graph, levels[-1], True, DETAILS[levels[-1]])
+    last = [(False, None)] if tight else [(True, SNUG), (False, SNUG)]
     if depth is not None:
+        yield from (Step(graph, 0, False, CLOSER[chips], chips, spacing) for chips, spacing in last if levels[-1] == 0)
         return
     shown: list[Graph] = []
     for found, said in variants(graph, opened, named):
         if said == STRETCH and levels[-1] == 0:
-            for closed in shown:
-                yield Step(closed, 0, False, "no local derivatives", chips=False)
+            for (chips, spacing), closed in itertools.product(last, shown):
+                yield Step(closed, 0, False, CLOSER[chips], chips, spacing)
             shown = []
         shown += [found] * (said != STRETCH)
         for level in levels:

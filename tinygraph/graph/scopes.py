@@ -212,8 +212,9 @@ def card_node(graph: Graph, group: Scope, place: int, target: Sequence[int], abo
     edges: dict[int, Edge] = {}
     for i in group.members:
         for e in graph.nodes[i].inputs:
-            if e.source not in inside and (e.source not in edges or edges[e.source].grad is None):
-                edges[e.source] = Edge(target[e.source], f"in{len(edges)}", grad=e.grad)
+            source = target[e.source]  # one arrow between two cards, whatever goes from one to the other
+            if e.source not in inside and (source not in edges or edges[source].grad is None):
+                edges[source] = Edge(source, f"in{len(edges)}", grad=e.grad)
     facts: dict[str, Any] = {**count_contents(graph, group.members), **about}
     if not about:  # one call of a layer or function: its results, and the op whose options a reader wants to know
         facts["results"] = names_of_results(graph, group.members)

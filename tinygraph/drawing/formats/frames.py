@@ -18,6 +18,7 @@ from tinygraph.drawing.fitting import MOST, SLIDE, pixels, steps_of
 from tinygraph.drawing.formats.svg import PREFIX, PageSize, Writer, at, check_options, document
 from tinygraph.drawing.layout.blank import empty_item
 from tinygraph.drawing.layout.card import Block, Card, Item, Text
+from tinygraph.drawing.layout.distances import NORMAL
 from tinygraph.drawing.layout.geometry import Layout, Placed, Route, grown
 from tinygraph.drawing.layout.labels import picture_name
 from tinygraph.drawing.layout.panel import Told, arithmetic, tell, write_texts
@@ -478,9 +479,10 @@ def fit_frames(
     found: list[tuple[float, Graph, Layout]] = []
     for step in steps_of(whole, detail, depth, opened, keep):
         drawn = step.graph
-        if found and sum(not drawn.is_number(n.id) for n in drawn.nodes) > MOST:
+        if found and (not step.chips or sum(not drawn.is_number(n.id) for n in drawn.nodes) > MOST):
             continue
-        layout = lay_out(drawn, step.detail, boxes=scopes(drawn), ranges=step.ranges, page=GRAPH_ROOM)
+        spacing = step.spacing or NORMAL
+        layout = lay_out(drawn, step.detail, boxes=scopes(drawn), ranges=step.ranges, page=GRAPH_ROOM, spacing=spacing)
         scale = min(GRAPH_ROOM[0] / layout.width, GRAPH_ROOM[1] / layout.height)
         if scale >= (LEGIBLE_NUMBERS if step.detail == 2 else LEGIBLE) or detail == 2:
             return drawn, layout
