@@ -115,54 +115,91 @@ def test_what_a_killed_save_left_is_removed(path):
 
 
 SAVER = """
-    import os, pathlib, random, signal, sys, time
+    import os, pathlib, signal, sys, time
     import numpy as np
     from tinygraph import checkpoint
 
     path, kills, careful = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "careful"
     write = checkpoint.format_of(path).write
-    broken = newer = last = 0
-    for _ in range(3):
-        started = time.perf_counter()
-        checkpoint.save({"a": np.zeros(200_000), "i": 0}, path)
-    longest = max(0.012, 2 * (time.perf_counter() - started))  # a slow disk needs longer for one checkpoint
-    for _ in range(kills):
+    package = os.path.dirname(checkpoint.__file__)
+    broken = newer = last = lines = 0
+
+    def save(i, size=200_000):
+        state = {"a": np.full(size, float(i)), "i": i}
+        if careful:
+            checkpoint.save(state, path)
+        else:  # what one would write without thinking
+            with open(path, "wb") as file:
+                write(file, {"a": state["a"]}, {"tinygraph": '{"about": {}, "values": {"i": %d}}' % i})
+
+    def is_killed(work, seconds=None):
+        global broken, newer, last
         child = os.fork()
         if not child:
-            for i in range(last + 1, sys.maxsize):
-                state = {"a": np.full(200_000, float(i)), "i": i}
-                if careful:
-                    checkpoint.save(state, path)
-                else:  # what one would write without thinking
-                    with open(path, "wb") as file:
-                        write(file, {"a": state["a"]}, {"tinygraph": '{"about": {}, "values": {"i": %d}}' % i})
-        time.sleep(random.uniform(0.001, longest))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+            work()
+            os._exit(0)
+        if seconds:
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
+        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
         try:
             state = checkpoint.load(path)
             assert (state["a"] == state["i"]).all() and state["i"] >= last
             newer += state["i"] > last
-            longest = longest if state["i"] > last else min(1.1 * longest, 0.5)  # a busy machine needs longer still
             last = state["i"]
         except (ValueError, AssertionError):
             broken += 1
-    print(broken, newer, len(list(path.parent.iterdir())))
+        return killed
+
+    def save_one_after_the_other():
+        for i in range(last + 1, sys.maxsize):
+            save(i)
+
+    def die_at_a_line():
+        left = lines
+
+        def trace(frame, event, argument):
+            nonlocal left
+            if not frame.f_code.co_filename.startswith(package):
+                return None
+            left -= event == "line"
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        save(last + 1, 100)
+
+    for _ in range(3):
+        started = time.perf_counter()
+        save(0)
+    longest = max(0.012, 2 * (time.perf_counter() - started))  # a slow disk needs longer for one checkpoint
+    for k in range(kills):
+        before = newer
+        is_killed(save_one_after_the_other, 0.001 + (longest - 0.001) * k / kills)
+        longest = longest if newer > before else min(1.1 * longest, 0.5)  # a busy machine needs longer still
+    while careful and is_killed(die_at_a_line):
+        lines += 1
+    print(broken, newer, lines, len(list(path.parent.iterdir())))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize(("way", "kills"), [("careful", 200), ("naive", 60)])
+@pytest.mark.parametrize(("way", "kills"), [("careful", 40), ("naive", 20)])
 def test_killed_at_any_moment_the_last_checkpoint_loads(path, way, kills):
-    """SIGKILL while one checkpoint after the other is saved. A naive save fails this, so the kills do hit."""
+    """SIGKILL while one checkpoint after the other is saved, at moments all over two of them and before each line.
+
+    A naive save fails this, so the kills do hit.
+    """
     command = [sys.executable, "-c", textwrap.dedent(SAVER), str(path), str(kills), way]
     out = subprocess.run(
         command, capture_output=True, text=True, check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     )
-    broken, newer, files = map(int, out.stdout.split())
+    broken, newer, lines, files = map(int, out.stdout.split())
     if way == "careful":
         assert broken == 0
         assert newer > 0
+        assert lines > 50
         assert files <= 2
     else:
         assert broken > 0
