@@ -23,8 +23,26 @@ PEERS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def results():
+    """The function that asks the worker process of a library for the value and the gradients of a work."""
+    workers = {}
+
+    def ask(library, work, shape):
+        if library not in workers:
+            workers[library] = Worker(library, 1, "numpy")
+        try:
+            return [np.asarray(x) for x in workers[library].ask(results=work, shape=shape)]
+        except ModuleNotFoundError as error:
+            pytest.skip(str(error))
+
+    yield ask
+    for worker in workers.values():
+        worker.close()
+
+
 @pytest.mark.parametrize(("library", "work", "shape"), PEERS, ids=lambda part: str(part))
-def test_libraries_do_the_same_work(library, work, shape):
+def test_libraries_do_the_same_work(library, work, shape, results):
     """The value and all gradients of each library are ours, so that no library is measured on less."""
     ours, theirs = results("tinygraph", work, shape), results(library, work, shape)
     counts = {"chain": 5, "mlp step": 11, "lenet step": 19, **dict.fromkeys(workloads.ALONE, 2)}
@@ -34,19 +52,8 @@ def test_libraries_do_the_same_work(library, work, shape):
         np.testing.assert_allclose(a, b.reshape(a.shape), rtol=0, atol=1e-4 * max(np.abs(a).max(), 0.1 * largest))
 
 
-def results(library, work, shape):
-    """Ask a worker process for the value and the gradients; skip where the library is not installed."""
-    worker = Worker(library, 1, "numpy")
-    try:
-        return [np.asarray(x) for x in worker.ask(results=work, shape=shape)]
-    except ModuleNotFoundError as error:
-        pytest.skip(str(error))
-    finally:
-        worker.close()
-
-
 @pytest.mark.parametrize("work", ["batch_norm", "composed"])
-def test_our_work_is_what_its_name_says(work):
+def test_our_work_is_what_its_name_says(work, results):
     """Against the definition in NumPy: batch norm of x, and the gradient of β, which is the sum of w."""
     x, gamma, beta, w = workloads.arrays((32, 6))
     y, _, _, d_beta = results("tinygraph", work, (32, 6))
@@ -54,7 +61,7 @@ def test_our_work_is_what_its_name_says(work):
     np.testing.assert_allclose(d_beta, w.sum(0), atol=1e-5)
 
 
-def test_both_ways_of_training_compute_the_same():
+def test_both_ways_of_training_compute_the_same(results):
     ours, theirs = (results("tinygraph", work, (32, 6)) for work in ("training", "training by grad"))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
