@@ -55,7 +55,7 @@ MOST_BY_HAND = 200  # cards where the reader asked for all numbers, or for these
 CELL = {0: (110.0, 62.0), 1: (170.0, 100.0), 2: (200.0, 150.0)}  # the least room of a card and its lines, about
 COLUMN = 960.0  # pixels: how high a column of a paper is, 720 pt
 MOST_PAGES = 1.29  # how high a picture of a given width may be at most
-MOST_ROWS = 6  # of a mirrored picture
+MOST_ROWS, MOST_COLUMNS = 6, 6  # of a mirrored picture
 SNUG = COMPACT._replace(label=15.0, widest=210.0)  # of a slide that shows much: its labels have raised letters
 LEAVES = ("constant", "parameter")  # that may stand on the card of the op that uses them
 NARROWER = 0.96  # rows are broken at so much of the width where labels took more than was thought
@@ -64,7 +64,7 @@ NEARLY = 0.97  # a draft of this scale may fit when it is laid out
 FOOT = 90.0  # pixels above and below the drawing: its margin, two lines of a legend and a caption
 SMALLER = "letters are small here: detail 1 and 0, and the closing of scopes by a depth, make larger ones"
 CLOSER = ("no local derivatives", "things closer")
-TOO_NARROW = "too narrow for gradients below their values"
+TOO_NARROW, TOO_SMALL = (f"too {how} for gradients below their values" for how in ("narrow", "small"))
 DETAILS = ("formulas alone", "mean and spread", "all numbers")
 UNITS = {"px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
 
@@ -375,19 +375,20 @@ def folded(graph: Graph, opened: Sequence[str]) -> Graph:
 
 
 def fit_gradients(graph: Graph, room: Room, *, show: str, size: Callable[[Fitted], Point], **options: Any) -> Fitted:
-    """Lay out values and, below them, their gradients; in a column that is too narrow for that, as any graph.
+    """Lay out values and, below them, their gradients; in a room that is too small for that, as any graph.
 
     The arguments are those of `fit_picture`.
     """
+    why = TOO_NARROW if room.narrow else TOO_SMALL
 
     def size_and_why(other: Fitted) -> Point:
-        return size(other._replace(said=other.said or TOO_NARROW))
+        return size(other._replace(said=other.said or why))
 
     found = fit_mirrored(graph, room, show=show, size=size, **options)
-    if found.scale >= 1 or not room.narrow:
+    if found.scale >= 1 or (options["detail"] == 2 and not room.narrow):
         return found
     other = fit_picture(graph, room, show="both" if show == "gradient" else show, size=size_and_why, **options)
-    return other._replace(said=other.said or TOO_NARROW) if other.scale > found.scale else found
+    return other._replace(said=other.said or why) if other.scale > found.scale else found
 
 
 class MirroredStep(NamedTuple):
@@ -457,7 +458,8 @@ def mirrored_drafts(found: Mirrored, step: MirroredStep, room: Room) -> Iterator
     for spacing in (room.spacing, *([SNUG] if room.spacing is not COMPACT else [])):
         options = Options(step.detail, "forward", True, found.boxes, None, spacing, found.inside, step.ranges)
         shapes = [(1, rows) for rows in range(1, MOST_ROWS + 1)]
-        shapes += [(columns, 1) for columns in (2, 3) if len(found.bands) >= columns and not room.narrow]
+        most = 0 if room.narrow else len(found.bands) if len(found.bands) < 3 else max(3, len(found.bands) // 4)
+        shapes += [(columns, 1) for columns in range(2, min(most, MOST_COLUMNS) + 1)]
         stop = False
         for across, rows in shapes:
             if stop and across == 1:

@@ -404,7 +404,7 @@ def result_name(node: Node) -> str:
     return names[0] or "" if len(names) == 1 else ""
 
 
-STRETCH = re.compile(r"(ops \d+–\d+): ")  # how the name of the card of a stretch of ops begins
+STRETCH = re.compile(r"^ops (\d+)–(\d+): ")  # how the name of the card of a stretch of ops begins
 
 
 def brief_name(node: Node) -> str | None:
@@ -414,7 +414,7 @@ def brief_name(node: Node) -> str | None:
     'ops 1–5'
     """
     found = STRETCH.match(node.name or "") if node.kind == "scope" else None
-    return found[1] if found else node.name
+    return found[0].removesuffix(": ") if found else node.name
 
 
 def read_node(raw: dict[str, Any]) -> Node:

@@ -23,6 +23,7 @@ __all__ = [
     "chunks",
     "close_library",
     "collapse",
+    "count_contents",
     "fit",
     "fold",
     "fold_runs",

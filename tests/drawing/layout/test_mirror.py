@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ from tests.drawing.overlaps import faults
 from tinygraph import Parameter, Tensor, grad, scope, snapshot
 from tinygraph.drawing.layout.geometry import Layout, segments
 from tinygraph.drawing.layout.mirror import Mirrored, is_mirrored, mirror
-from tinygraph.drawing.layout.mirror_rows import finish_columns, lay_out_mirrored, sketch_rows, split_bands
+from tinygraph.drawing.layout.mirror_rows import RULE, finish_columns, lay_out_mirrored, sketch_rows, split_bands
 from tinygraph.drawing.layout.sketch import Options
 from tinygraph.drawing.style.formula import text_of
 from tinygraph.graph.data import Graph
 from tinygraph.graph.gradients import passes
-from tinygraph.graph.scopes import at_depth
+from tinygraph.graph.scopes import at_depth, chunks
 
 RNG = np.random.default_rng(0)
 
@@ -367,6 +367,29 @@ def test_many_bands_stand_in_columns() -> None:
         assert (lane.left, lane.right) in {(8.0, middle - 16), (middle, layout.width - 8)}
     assert len(layout.rules) == len(found.bands) - 1
     assert not faults(layout)
+
+
+def test_columns_are_of_about_one_height() -> None:
+    found = mirror(physics())
+    for count in (2, 3, 4):
+        rows = [sum(band.rows + RULE for band in part.bands) for part in split_bands(found, count)]
+        assert len(rows) <= count
+        least = min(max(cut) for cut in cuts_of([band.rows + RULE for band in found.bands], count))
+        assert max(rows) == pytest.approx(least)
+
+
+def cuts_of(heights: list[float], count: int) -> Iterator[list[float]]:
+    """Yield the heights of all ways to put bands into so many columns."""
+    for cuts in itertools.combinations(range(1, len(heights)), count - 1):
+        yield [sum(heights[a:b]) for a, b in itertools.pairwise((0, *cuts, len(heights)))]
+
+
+def test_no_two_stretches_of_a_picture_have_one_name() -> None:
+    found = mirror(physics(), close=lambda graph: chunks(graph, 3))
+    names = [n.name or "" for n in found.graph.nodes if n.kind == "scope"]
+    ends = [tuple(map(int, re.findall(r"ops (\d+)–(\d+)", name)[0])) for name in names]
+    assert len(ends) >= 3
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(sorted(ends)))
 
 
 def test_what_has_no_name_is_called_by_a_letter_that_no_value_has() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,9 +30,9 @@ from tinygraph.drawing.style.formula import (
     text_of,
     words,
 )
-from tinygraph.graph.data import Edge, Graph, Node, bracketed, brief_name
+from tinygraph.graph.data import STRETCH, Edge, Graph, Node, bracketed, brief_name
 from tinygraph.graph.gradients import Pass, made_from, passes, values_of
-from tinygraph.graph.scopes import Scope, scopes
+from tinygraph.graph.scopes import Scope, count_contents, scopes
 from tinygraph.graph.simplify import inline
 
 __all__ = ["BELOW", "Band", "Gradient", "Line", "Mirrored", "close_columns", "is_mirrored", "mirror", "upstream"]
@@ -182,6 +183,7 @@ class Builder:
         self.again: dict[int, int] = {}
         self.factors: dict[tuple[int, int], Runs] = {}  # of a gradient and the one that it is made from
         self.owner: dict[int, int] = {}  # node of a recorded pass -> the card that stands for it
+        self.before: dict[int, int] = {}  # stage -> how many ops the stages before it have
         self.stages = self.sort_into_stages()
         self.computed = {i for stage in self.stages[1:] for i in stage}  # from gradients
 
@@ -233,7 +235,7 @@ class Builder:
         asked = (k for k, i in enumerate(ids) if self.is_used_later(i))  # no card of a scope may hold these
         outputs = tuple(dict.fromkeys((*whole.outputs, *asked)))
         drawn = inline(dataclasses.replace(whole, nodes=tuple(named), outputs=outputs))
-        drawn = self.close(drawn) if self.close else drawn
+        drawn = count_on(self.close(drawn), self.before.get(stage, 0)) if self.close else drawn
         return drawn, {n.id: origin[id(n.value)] for n in drawn.nodes if id(n.value) in origin}
 
     def is_used_later(self, i: int) -> bool:
@@ -254,8 +256,10 @@ class Builder:
     def add_values(self, stage: int, heading: str) -> None:
         """Add a band of values, laid out as they would be alone."""
         if not self.stages[stage]:
+            self.before[stage + 1] = self.before.get(stage, 0)
             return
         drawn, origin = self.values(stage, self.passes[0])
+        self.before[stage + 1] = self.before.get(stage, 0) + count_contents(drawn, range(len(drawn.nodes)))["ops"]
         start = len(self.nodes)
         target = {n.id: start + n.id for n in drawn.nodes}
         for n in drawn.nodes:
@@ -460,6 +464,19 @@ class Builder:
     def members(self, p: Pass, value: int) -> tuple[int, ...]:
         """Return what the card of a gradient stands for: the node that holds it, or the value whose gradient it is."""
         return self.graph.nodes[p.node.get(value, value)].parts
+
+
+def count_on(graph: Graph, before: int) -> Graph:
+    """Count stretches of ops on from those of the bands above: no two cards of a picture are "ops 1–3"."""
+
+    def counted(found: re.Match[str]) -> str:
+        return f"ops {before + int(found[1])}–{before + int(found[2])}: "
+
+    nodes = [
+        dataclasses.replace(n, name=STRETCH.sub(counted, n.name)) if n.kind == "scope" and n.name else n
+        for n in graph.nodes
+    ]
+    return dataclasses.replace(graph, nodes=tuple(nodes)) if before else graph
 
 
 def gradient_name(of: str, value: Runs) -> Runs:

@@ -45,9 +45,10 @@ from tinygraph.drawing.style.conventions import NOUGHT
 from tinygraph.drawing.style.formula import SPACE, Run, clip_runs, join_runs, plain_text, width_of, words
 from tinygraph.graph.data import Edge, Node
 
-__all__ = ["MirroredRow", "finish_columns", "lay_out_mirrored", "sketch_rows", "split_bands"]
+__all__ = ["RULE", "MirroredRow", "finish_columns", "lay_out_mirrored", "sketch_rows", "split_bands"]
 
 DERIVATIVE = "derivative"  # marks the line of a card that says a local derivative
+RULE = 0.6  # how high the line between two bands is, in rows of cards, about
 
 
 class MirroredRow(NamedTuple):
@@ -118,17 +119,27 @@ def finish_rows(rows: Sequence[MirroredRow]) -> Layout:
 
 def split_bands(found: Mirrored, count: int) -> list[Mirrored]:
     """Return a picture in so many columns of about one height, each with some of the bands."""
-    heights = [band.rows + 1.5 for band in found.bands]
-    ends = [sum(heights[: k + 1]) for k in range(len(heights))]
-    columns: list[list[Band]] = [[] for _ in range(count)]
-    for band, height, end in zip(found.bands, heights, ends, strict=True):
-        columns[min(int((end - height / 2) / ends[-1] * count), count - 1)].append(band)
-    columns = [bands for bands in columns if bands]
+    heights = [band.rows + RULE for band in found.bands]
+    sums = sorted({sum(heights[i:j]) for j in range(len(heights) + 1) for i in range(j)})
+    columns = next(filled for most in sums if len(filled := fill_columns(found.bands, heights, most)) <= count)
     for bands in columns[1:]:  # what it is below stands in another column
         bands[0] = dataclasses.replace(bands[0], heading=head_alone(bands[0].heading))
     return [
         dataclasses.replace(found, bands=tuple(close_columns(bands)), headed=k > 0) for k, bands in enumerate(columns)
     ]
+
+
+def fill_columns(bands: Sequence[Band], heights: Sequence[float], most: float) -> list[list[Band]]:
+    """Put bands into columns that are no higher than ``most``, unless one band is."""
+    columns: list[list[Band]] = []
+    filled = 0.0
+    for band, height in zip(bands, heights, strict=True):
+        if not columns or filled + height > most:
+            columns.append([])
+            filled = 0.0
+        columns[-1].append(band)
+        filled += height
+    return columns
 
 
 def head_alone(heading: str) -> str:
