@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,19 +140,14 @@ class Compiled:
                 raise
             self.unprinted.add(key)  # CuPy's arrays among stand-ins, or a type that CUDA C has not
             return False
-        version.facts = dict(self.facts(form, arrays, CONTEXT.get().recording))
+        recording = CONTEXT.get().recording
+        version.facts = {name: describe(x, arrays, recording) for name, x in named(self.function, form)}
+        version.facts |= {"recording": str(recording)}
+        version.facts |= {name: str(what[-1]) for name, *what in self.surroundings.key()}
         version.reason = self.reason(version)
         self.every.append(version)
         self.versions.setdefault(key, []).append(version)
         return True
-
-    def facts(self, form: Any, arrays: Sequence[Any], recording: bool) -> Iterator[tuple[str, str]]:
-        """Yield the parts of a key by name, as text."""
-        for name, x in named(self.function, form):
-            yield name, describe(x, arrays, recording)
-        yield "recording", str(recording)
-        for name, *what in self.surroundings.key():
-            yield name, str(what[-1])
 
     def reason(self, version: Version) -> str:
         """Say why a version was needed: what differs from the one that it is most like."""

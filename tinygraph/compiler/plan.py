@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tinygraph.compiler.kernel import Kernel
-from tinygraph.compiler.program import Call, Program, Step
+from tinygraph.compiler.program import Program, Step
 from tinygraph.compiler.trace import BACK
 from tinygraph.compiler.values import VIEWS, Value
 from tinygraph.verify.profiling import align
@@ -85,18 +85,16 @@ class ProgramPlan:
 
 def plan_step(step: Step) -> PlanStep:
     """Return what a step does."""
-    names, writes = tuple(name_of(v, step) for v in step.makes), size(step.makes)
-    if step.kernel:
-        return PlanStep(step.way, "kernel", step.kernel.sweeps, bytes_read(step.kernel), writes, names)
-    what = step.do.name if isinstance(step.do, Call) else "call"
-    if step.makes[0].op in VIEWS:  # of the same memory
-        return PlanStep(step.way, what, 0, 0, 0, names)
-    return PlanStep(step.way, what, 1, size(step.reads), writes, names)
+    names = tuple(name_of(v, step) for v in step.makes)
+    if step.makes[0].op in VIEWS and not step.kernel:  # of the same memory
+        return PlanStep(step.way, step.name, 0, 0, 0, names)
+    sweeps, reads = (step.kernel.sweeps, bytes_read(step.kernel)) if step.kernel else (1, size(step.reads))
+    return PlanStep(step.way, step.name, sweeps, reads, size(step.makes), names)
 
 
 def name_of(v: Value, step: Step) -> str:
     """Return what a stored value is called: as the function called it, or by its op."""
-    made = step.do.name if isinstance(step.do, Call) else v.op
+    made = v.op if step.kernel else step.name
     return v.name or (f"value for a later kernel {list(v.shape)}" if v.op == "saved" else made)
 
 

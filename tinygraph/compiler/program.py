@@ -6,6 +6,7 @@ reductions gave.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -29,9 +30,9 @@ class Step:
     """A kernel, a call or a view: what it reads, and what it makes. What is ``spent`` after it can be dropped."""
 
     def __init__(
-        self, depth: float, reads: Sequence[Value], makes: Sequence[Value], do: Callable[[Arrays], None]
+        self, depth: float, reads: Sequence[Value], makes: Sequence[Value], name: str, do: Callable[[Arrays], None]
     ) -> None:
-        self.depth, self.reads, self.makes, self.do = depth, reads, makes, do
+        self.depth, self.reads, self.makes, self.name, self.do = depth, reads, makes, name, do
         self.way = "forward" if depth < BACK else "backward"  # or "step", of a whole one
         self.kernel: Kernel | None = getattr(do, "kernel", None)
         self.spent: list[Value] = []
@@ -84,7 +85,9 @@ class Program:
             while base.op in VIEWS:
                 base = base.args[0]
             if v.op == "call" or (v.op in VIEWS and (base.is_array or base.op == "const" or v not in results)):
-                steps.append(Step(v.depth, [a for a in v.args if a.op != "const"], [v], Call(v, self.array)))
+                name = v.op if v.op in VIEWS else getattr(v.facts["function"], "name", "copy")
+                call = functools.partial(self.call, v)
+                steps.append(Step(v.depth, [a for a in v.args if a.op != "const"], [v], name, call))
                 stack += v.args
                 continue
             roots[v] = None
@@ -97,22 +100,25 @@ class Program:
                     fusible[x] = None
                     inner += x.args
         for values in sharing(fusible):
-            plans = plan_kernels(values, [v for v in values if v in roots], self.backend != "numpy")
-            for plan in plans:
+            for plan in plan_kernels(values, [v for v in values if v in roots], self.backend != "numpy"):
                 kernel = Kernel(plan)
-                steps.append(
-                    Step(
-                        plan.depth,
-                        [v for v, _ in kernel.leaves],
-                        [v for v, _ in kernel.targets],
-                        LAUNCHES[self.backend](kernel),
-                    )
-                )
+                reads, makes = [v for v, _ in kernel.leaves], [v for v, _ in kernel.targets]
+                steps.append(Step(plan.depth, reads, makes, "kernel", LAUNCHES[self.backend](kernel)))
         return steps
 
     def array(self, v: Value, arrays: Arrays) -> Any:
         """Return the array of a value; a number becomes one."""
         return self.on_device(np.full(v.shape, v.facts["value"], v.dtype)) if v.op == "const" else arrays[v]
+
+    def call(self, v: Value, arrays: Arrays) -> None:
+        """Compute a view, or what a function of NumPy or an op makes of arrays and numbers."""
+        given = [arrays[a] if a.op != "const" else self.array(a, arrays) for a in v.args]
+        if v.op in VIEWS:
+            arrays[v] = viewed(v, given[0])
+        else:
+            arrays[v] = v.facts["function"](
+                [x[()] if a.op == "const" else x for a, x in zip(v.args, given, strict=True)]
+            )
 
     def on_device(self, x: Any) -> Any:
         """Return an array where kernels look for it: an array of NumPy goes to the GPU, if they run there."""
@@ -134,23 +140,6 @@ class Program:
     def source(self) -> str:
         """Return the source of all kernels."""
         return "\n\n".join(s.do.source for s in self.steps if isinstance(s.do, Launch))
-
-
-class Call:
-    """A call of NumPy, or of an op; ``array`` finds the array of a value."""
-
-    def __init__(self, v: Value, array: Callable[[Value, Arrays], Any]) -> None:
-        self.v, self.array = v, array
-        self.name: str = v.op if v.op in VIEWS else getattr(v.facts["function"], "name", "copy")
-
-    def __call__(self, arrays: Arrays) -> None:
-        """Compute the value."""
-        v = self.v
-        if v.op in VIEWS:
-            arrays[v] = viewed(v, self.array(v.args[0], arrays))
-        else:
-            given = [arrays[a] if a.op != "const" else self.array(a, arrays)[()] for a in v.args]
-            arrays[v] = v.facts["function"](given)
 
 
 def viewed(v: Value, array: Array) -> Array:

@@ -7,8 +7,9 @@ is computed from what they are at that time.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from tinygraph.compiler.standin import CompileError, StandIn
@@ -18,24 +19,19 @@ from tinygraph.functions.draws import DRAWS
 
 
 class Place(NamedTuple):
-    """Where something lies that a function finds: an attribute, what a dict has under a key, or a part of that."""
+    """Where something lies that a function finds: an attribute, or what a dict has under a key."""
 
     name: str
     owner: Any
     key: str
     kind: str = "buffer"
-    at: int | None = None
 
     def get(self) -> Any:
         """Return what lies there."""
-        x = self.owner[self.key] if type(self.owner) is dict else getattr(self.owner, self.key)
-        return x if self.at is None else x[self.at]
+        return self.owner[self.key] if type(self.owner) is dict else getattr(self.owner, self.key)
 
     def set(self, x: Any) -> None:
         """Put something there."""
-        if self.at is not None:
-            pair = self.owner[self.key]
-            x = type(pair)(x if i == self.at else y for i, y in enumerate(pair))
         if type(self.owner) is dict:
             self.owner[self.key] = x
         elif self.kind == "data" and x.shape == self.owner.shape:  # as the property does, without its checks
@@ -81,7 +77,7 @@ class State:
     @contextlib.contextmanager
     def traced(self, trace: Trace) -> Iterator[None]:
         """Put stand-ins in all places, and for what is drawn; note what is set in the end."""
-        with self.kept(), drawn_for(trace), self.leaves(trace):
+        with self.kept(), setting(DRAWS, trace.draw), self.leaves(trace):
             stand_ins = [self.stand_in(trace, i, x) for i, x in enumerate(self.get())]
             self.set(stand_ins)
             yield
@@ -113,26 +109,16 @@ class State:
 
 
 @contextlib.contextmanager
-def drawn_for(trace: Trace) -> Iterator[None]:
-    """Give stand-ins for what is drawn."""
-
-    def give(shape: Any, dtype: Any, draw: Any) -> StandIn:
-        trace.draws.append(draw)
-        return trace.give("draw", len(trace.draws) - 1, SimpleNamespace(shape=shape, dtype=dtype), "a random array")
-
-    token = DRAWS.set(give)
+def setting(variable: ContextVar[Any], x: Any) -> Iterator[None]:
+    """Set a variable of the context for the length of a ``with`` block."""
+    token = variable.set(x)
     try:
         yield
     finally:
-        DRAWS.reset(token)
+        variable.reset(token)
 
 
-@contextlib.contextmanager
-def drawn_before(arrays: Sequence[Any]) -> Iterator[None]:
-    """Give what was drawn before, in order."""
+def drawn_before(arrays: Iterable[Any]) -> AbstractContextManager[None]:
+    """Give what was drawn before, in order, to what draws inside of a ``with`` block."""
     left = iter(arrays)
-    token = DRAWS.set(lambda shape, dtype, draw: next(left))
-    try:
-        yield
-    finally:
-        DRAWS.reset(token)
+    return setting(DRAWS, lambda shape, dtype, draw: next(left))

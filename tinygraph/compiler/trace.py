@@ -60,6 +60,13 @@ class Trace:
         self.given[stand_in] = kind, what
         return stand_in
 
+    def draw(self, shape: Shape, dtype: Any, draw: Callable[[], Any]) -> StandIn:
+        """Return a stand-in for a random array, which is drawn at each call."""
+        stand_in = StandIn(self, shape, dtype, None, "a random array")
+        self.given[stand_in] = "draw", len(self.draws)
+        self.draws.append(draw)
+        return stand_in
+
     def decide(self, condition: StandIn) -> bool:
         """Answer a condition as was planned; stop at one that is new."""
         self.conditions.append(condition)

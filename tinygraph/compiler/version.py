@@ -63,7 +63,7 @@ class Version:
         self.name = getattr(function, "__name__", type(function).__name__)
         self.names = {int(x): name for name, x in named(function, form) if type(x) is Slot}
         self.trace_twice(arrays)
-        self.facts_of_leaves = [(x.shape, x.data.dtype, x.needs) for x in self.leaves]
+        self.kinds = self.kinds_of_leaves()
         self.program = Program([v for v in self.wanted() if v.op != "const"], backend)
         sources = self.sources()
         self.at = {source: i for i, source in enumerate(sources)}
@@ -108,13 +108,11 @@ class Version:
             for place, x in trace.changes
         ]
         for place, v in self.changes:
-            if type(place) is int and isinstance(v, Value) and not v.name:
-                v.name = self.state.places[place].name
+            name_value(v, self.state.places[place].name if type(place) is int else "")
         names = [self.names.get(i, f"x{i}") for i in range(self.count)] + [x.name or "tensor" for x in trace.leaves]
         for row in self.grads:
             for name, v in zip(names, row, strict=True):
-                if v is not None and not v.name:
-                    v.name = f"d{name}"
+                name_value(v, f"d{name}")
         self.checks, self.labels = [(lowering.of(c), answer) for c, answer in trace.tests], lowering.checks
         captured = [v.facts["source"][1] for v in lowering.captured]
         self.leaves = list(dict.fromkeys([*trace.leaves, *(x for x in captured if isinstance(x, Leaf))]))
@@ -172,11 +170,14 @@ class Version:
         """Return where an input is: the number of an operand, an array, or "seed" and the number of an output."""
         return self.program.on_device(what) if kind == "array" else self.at.get((kind, what), (kind, what))
 
+    def kinds_of_leaves(self) -> list[Any]:
+        """Return what a program depends on of the leaves that it reads."""
+        return [(x.shape, x.data.dtype, x.needs) for x in self.leaves]
+
     def operands(self, arrays: Sequence[Any]) -> list[Any] | None:
         """Return all that a call depends on; None if the captured leaves are of another kind than they were."""
-        for x, facts in zip(self.leaves, self.facts_of_leaves, strict=True):
-            if (x.shape, x.data.dtype, x.needs) != facts:
-                return None
+        if self.kinds_of_leaves() != self.kinds:
+            return None
         drawn = [self.program.on_device(draw()) for draw in self.trace.draws]
         return [*arrays, *(tensor_of(x.data, x) for x in self.leaves), *self.state.get(), *drawn]
 
@@ -283,6 +284,12 @@ class Version:
         self.program.run(k + 1, arrays)
         found = [None if v is None else self.program.array(v, arrays) for v in self.grads[k]]
         return found + [None] * (len(operands) - len(found))
+
+
+def name_value(v: Any, name: str) -> None:
+    """Give a value a name, if it has none."""
+    if isinstance(v, Value):
+        v.name = v.name or name
 
 
 def labels_fit(labels: Any, classes: int) -> bool:

@@ -18,7 +18,7 @@ from tinygraph.autodiff.backward import order_of, walk_recorded
 from tinygraph.compiler.algebra import below
 from tinygraph.compiler.keys import PLAIN
 from tinygraph.compiler.standin import CompileError, Number
-from tinygraph.compiler.state import Place, State
+from tinygraph.compiler.state import Place, State, setting
 from tinygraph.compiler.trace import Trace
 from tinygraph.compiler.version import Version, captured_leaves
 from tinygraph.engine.context import CONTEXT, WALK, within
@@ -56,15 +56,6 @@ def kind(x: Any) -> Any:
     return tuple(map(kind, x)) if isinstance(x, tuple | list) else x
 
 
-def options(group: dict[str, Any]) -> Iterator[Place]:
-    """Yield the numbers among the options of a group, those in pairs one by one."""
-    for key, x in group.items():
-        if type(x) in NUMBERS:
-            yield Place(key, group, key, "option")
-        elif key != "params" and isinstance(x, tuple | list) and NUMBERS.issuperset(map(type, x)):
-            yield from (Place(f"{key}[{i}]", group, key, "option", i) for i in range(len(x)))
-
-
 class WholeState(State):
     """The places of a step: tensors, gradients, buffers, and the options and entries of optimizers.
 
@@ -88,7 +79,9 @@ class WholeState(State):
             self.places.append(Place(name, t, "data", "data"))
             self.places += [Place(f"d{name}", t, "grad", "grad")] * t.requires_grad
         for o, group in self.groups:
-            self.places += options(group)
+            pairs = [key for key, x in group.items() if type(x) in (tuple, list) and NUMBERS.issuperset(map(type, x))]
+            numbers = [key for key, x in group.items() if type(x) in NUMBERS]
+            self.places += [Place(key, group, key, "option") for key in (*numbers, *pairs)]
             for p in group["params"]:
                 found = [(key, x) for key, x in o.state.get(p, {}).items() if hasattr(x, "dtype") or type(x) in NUMBERS]
                 self.places += [Place(f"{key} of {self.names[p]}", o.state[p], key, "entry") for key, _ in found]
@@ -112,6 +105,8 @@ class WholeState(State):
         place = self.places[i]
         if place.kind == "grad" and x is None:
             return None if self.reads_gradients else super().stand_in(trace, i, place.owner)
+        if isinstance(x, tuple | list):
+            return type(x)(trace.give("buffer", (i, k), y, f"{place.name}[{k}]") for k, y in enumerate(x))
         found = super().stand_in(trace, i, x)
         if place.kind == "data":
             trace.nodes[place.owner.node] = found
@@ -130,9 +125,9 @@ class WholeState(State):
         plain = [{k: v for k, v in vars(o).items() if isinstance(v, PLAIN)} for o in self.optimizers]
         known = [{p: dict(entries) for p, entries in o.state.items()} for o in self.optimizers]
         passes = [t.node.passes for t in self.tensors]
-        token = WALK.set(functools.partial(walk, trace))
         try:
-            yield
+            with setting(WALK, functools.partial(walk, trace)):
+                yield
             for o, before, entries in zip(self.optimizers, plain, known, strict=True):
                 if changed := [k for k, v in before.items() if vars(o)[k] != v]:
                     raise CompileError(
@@ -141,12 +136,11 @@ class WholeState(State):
                 if any(list(entries.get(p, ())) != list(now) for p, now in o.state.items()):
                     raise FirstStep
         finally:
-            WALK.reset(token)
             for o, before, entries in zip(self.optimizers, plain, known, strict=True):
                 vars(o).update(before)
-                for p in list(o.state):
-                    o.state[p].clear()
-                    o.state[p].update(entries.get(p, {}))
+                for p, now in list(o.state.items()):
+                    now.clear()
+                    now.update(entries.get(p, {}))
                     if p not in entries:
                         del o.state[p]
             for t, count in zip(self.tensors, passes, strict=True):
@@ -226,7 +220,7 @@ class WholeVersion(Version):
         for n in self.trace.numbers:
             if n.made is None:
                 kind, i = self.trace.given[n]
-                at[n] = arrays[i] if kind == "argument" else found[i]
+                at[n] = arrays[i] if kind == "argument" else found[i] if type(i) is int else found[i[0]][i[1]]
             else:
                 function, args, _ = n.made
                 at[n] = function(*[at[a] if isinstance(a, Number) else a for a in args])
