@@ -139,9 +139,7 @@ def bands_of(kernel: Kernel) -> list[Band]:
 
 def settled(kernel: Kernel, sweep: int) -> list[str]:
     """Return the names of the small values that are known when a sweep begins, and not before."""
-    found = [
-        e for e in kernel.order if not kernel.is_full(e) and kernel.at[e][0] == sweep and e.op not in ("in", "pivot")
-    ]
+    found = [e for p in kernel.passes(sweep) for e in kernel.settled((sweep, p)) if e.op != "pivot"]
     return [called(e.name) for e in found if e.name]
 
 

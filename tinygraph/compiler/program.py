@@ -62,9 +62,8 @@ class Program:
         for step in self.steps:
             self.ways[int(step.depth // BACK)].append(step)
         made = {v for s in self.ways[0] for v in s.makes}
-        wanted = [v for s in self.steps if s.depth >= BACK for v in s.reads] + [
-            v for v in self.results if v.depth >= BACK
-        ]
+        wanted = [v for s in self.steps if s.depth >= BACK for v in s.reads]
+        wanted += [v for v in self.results if v.depth >= BACK]
         self.extras = list(dict.fromkeys(v for v in wanted if v in made))
         kept = {*self.results, *self.extras}
         for steps in self.ways.values():
@@ -112,13 +111,8 @@ class Program:
 
     def call(self, v: Value, arrays: Arrays) -> None:
         """Compute a view, or what a function of NumPy or an op makes of arrays and numbers."""
-        given = [arrays[a] if a.op != "const" else self.array(a, arrays) for a in v.args]
-        if v.op in VIEWS:
-            arrays[v] = viewed(v, given[0])
-        else:
-            arrays[v] = v.facts["function"](
-                [x[()] if a.op == "const" else x for a, x in zip(v.args, given, strict=True)]
-            )
+        given = [self.array(a, arrays) for a in v.args]
+        arrays[v] = viewed(v, given[0]) if v.op in VIEWS else v.facts["function"](given)
 
     def on_device(self, x: Any) -> Any:
         """Return an array where kernels look for it: an array of NumPy goes to the GPU, if they run there."""

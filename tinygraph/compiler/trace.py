@@ -81,9 +81,9 @@ class Trace:
         return answer
 
 
-def explore(run: Callable[[Trace], None]) -> Trace:
-    """Run a function on stand-ins with the answers that end in no error; return the trace."""
-    answers: list[bool] = []
+def explore(run: Callable[[Trace], None], known: Sequence[bool] = ()) -> Trace:
+    """Run a function on stand-ins with the answers that end in no error, of which some are known; return the trace."""
+    answers = list(known)
     while True:
         trace = Trace(answers)
         try:
