@@ -422,6 +422,13 @@ def implicit_derivative() -> Graph:
     return snapshot(*tg.grad(((-fx / fy).named("dy/dx") ** 2).named("L"), [x], create_graph=True))
 
 
+def faded_layer() -> Graph:
+    """Return a fused op beside the way that is shown."""
+    x = Tensor(normals()(2, 3), name="x")
+    y = np.tanh(x).named("y") + tg.nn.functional.layer_norm(x, (3,))
+    return backward(y.sum().named("L"))
+
+
 MORE: dict[str, Callable[[], Graph]] = {
     make.__name__: functools.cache(make)
     for make in (
@@ -443,4 +450,5 @@ HARD: list[tuple[Callable[[], Graph], dict[str, object]]] = [
     (gated_steps, {"width": "245pt", "show": "gradient"}),
     (weight_norm, {"detail": 0}),
     (weight_norm, {"detail": 2}),
+    (faded_layer, {"show": "path=x,y"}),
 ]

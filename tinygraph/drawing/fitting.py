@@ -30,6 +30,7 @@ __all__ = [
     "MOST",
     "NEARLY",
     "SLIDE",
+    "SNUG",
     "STRETCHES",
     "UNITS",
     "Fitted",

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 import tinygraph as tg
+from tests import gallery
 from tests.drawing.graphs import anything, hostile_graph
+from tests.drawing.more_graphs import MORE
+from tests.drawing.test_fitting import measure
 from tinygraph import Tensor
 from tinygraph.drawing.formats.frames import MOST_STEPS, Frames, frame_upto, frames_of, spans_of
 from tinygraph.drawing.formats.svg import svg
@@ -22,8 +25,6 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(scope="module")
 def film() -> Frames:
-    from tests import gallery
-
     return frames_of(gallery.GALLERY["batch_norm"]())
 
 
@@ -50,6 +51,19 @@ def test_every_picture_has_one_size_and_every_card_one_place(film: Frames) -> No
     assert len(panels) == 1
 
 
+@pytest.mark.parametrize("name", ["batch_norm", "mlp", "embedding_net"])
+def test_letters_can_be_read_on_a_slide_whatever_the_panel_needs(name: str) -> None:
+    """Its widest and its highest step count, for all have one canvas."""
+    film = frames_of({**gallery.GALLERY, **MORE}[name](), title=name)
+    for frame in (film[0], film[len(film) // 2], film[-1]):
+        assert measure(frame.svg())[3] >= 11.95
+    x0, y0, x1, y1 = film.panel(0).rect
+    for table, text in zip(film.tables, film.texts, strict=True):
+        left, top = film.place.tables
+        assert film.place.scale * (left + table.width) <= x1 - x0
+        assert film.place.scale * max(top + table.height, text.height) <= y1 - y0
+
+
 def test_a_step_only_adds(film: Frames) -> None:
     counts = [numbers(frame.svg()) for frame in film]
     assert counts == sorted(counts)
@@ -61,8 +75,6 @@ def test_a_step_only_adds(film: Frames) -> None:
 
 
 def test_a_collapsed_card_has_a_step_forward() -> None:
-    from tests import gallery
-
     film = frames_of(gallery.GALLERY["batch_norm"](), depth=0)
     (scope,) = [n.id for n in film.drawn.nodes if n.kind == "scope"]
     (number,) = [k for k, step in enumerate(film.steps) if step.forward and step.node == scope]
@@ -254,8 +266,6 @@ def test_spans() -> None:
 
 @pytest.mark.parametrize(("upto", "title"), [("∂σ", "∂L/∂σ"), ("∂L/∂σ", "∂L/∂σ"), ("σ", "σ")])
 def test_upto_finds_recorded_gradients_and_opens_what_holds_them(upto: str, title: str) -> None:
-    from tests import gallery
-
     graph = gallery.GALLERY["gradient_graph"]()
     assert frame_upto(graph, upto).title.partition(" = ")[0].strip("()") == title
     with pytest.raises(ValueError, match=r"stands inside ▸ batch_norm, which expand='.*batch_norm' opens"):

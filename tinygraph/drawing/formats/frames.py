@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tinygraph.drawing.fitting import MOST, SLIDE, pixels, steps_of
+from tinygraph.drawing.fitting import MOST, NEARLY, SLIDE, SNUG, may_fit, pixels, room_for, steps_of
 from tinygraph.drawing.formats.svg import PREFIX, PageSize, Writer, at, check_options, document
 from tinygraph.drawing.layout.blank import empty_item
 from tinygraph.drawing.layout.card import Block, Card, Item, Text
 from tinygraph.drawing.layout.distances import NORMAL
-from tinygraph.drawing.layout.geometry import Layout, Placed, Route, grown
+from tinygraph.drawing.layout.geometry import Layout, Placed, Point, Route, centre_layout, grown
 from tinygraph.drawing.layout.labels import picture_name
 from tinygraph.drawing.layout.panel import Told, arithmetic, tell, write_texts
-from tinygraph.drawing.layout.place import lay_out
+from tinygraph.drawing.layout.place import finish_picture, size_of, sketch_picture
+from tinygraph.drawing.layout.sketch import Sketch
 from tinygraph.drawing.style.formula import plain_text, words
 from tinygraph.drawing.style.highlight import Highlight
 from tinygraph.engine.lazy_import import Later
@@ -36,9 +38,9 @@ __all__ = ["Frame", "Frames", "frame_upto", "frames_of", "svg_upto"]
 
 MOST_STEPS = 200
 LARGEST = 1.35  # the panel is drawn larger than the cards, as far as there is room
-PAD, GAP = 14.0, 36.0  # around what is in the panel, and between its texts and its tables
-GRAPH_ROOM = SLIDE[0], 720.0  # of a slide, for the graph
-LEGIBLE, LEGIBLE_NUMBERS = 0.9, 0.75  # how far it may shrink to fit; and one that shows all its numbers
+PAD, GAP = 12.0, 36.0  # around what is in the panel, and between its texts and its tables
+LEAST_ROOM = 200.0  # for the graph beside a large panel
+NOTHING = Layout(0.0, 0.0, (), (), (), (), ())
 SECONDS = 1.8  # that an animation shows a step
 
 
@@ -108,9 +110,9 @@ class Frames:
         graph: the graph as it was given.
         drawn: the graph that is drawn, in which some ops stand inside a formula.
         steps: what is done in each picture.
-        layout: of the last picture, which has everything.
         told: each step in words.
         tables: the arithmetic of each step.
+        layout: of the last picture, which has everything.
         theme: the colours.
         title: a heading on every picture.
         width: of the pictures, in pixels or as "506pt".
@@ -119,9 +121,9 @@ class Frames:
     graph: Graph
     drawn: Graph
     steps: tuple[Step, ...]
-    layout: Layout
     told: tuple[Told, ...]
     tables: tuple[Block, ...]
+    layout: Layout
     theme: str = "light"
     title: str | None = None
     width: float | str | None = None
@@ -180,12 +182,24 @@ class Frames:
         """The texts of each step as they stand in the panel."""
         return tuple(map(write_texts, self.told))
 
+    def laid_out(self, parts: Sequence[Sketch], *, draft: bool = False) -> Frames:
+        """Return these pictures with a layout of the graph; of a draft no more than the size is known."""
+        w, h = size_of(parts)
+        layout = dataclasses.replace(NOTHING, width=w, height=h) if draft else finish_picture(parts)
+        film = dataclasses.replace(self, layout=layout)
+        if draft or film.place.rect[0] > 8:  # the panel is beside the graph
+            return film
+        return dataclasses.replace(film, layout=centre_layout(layout, film.place.canvas[0]))
+
+    @property
+    def scale(self) -> float:
+        """How large the pictures are on a slide: 1 or more if their letters can be read."""
+        return size_on_slide(self.place)
+
     @functools.cached_property
     def place(self) -> Place:
         """Where the panel is: below the graph or beside it, whichever fills a slide better."""
-        return max(
-            (self.place_below(), self.place_beside()), key=lambda p: min(SLIDE[0] / p.canvas[0], SLIDE[1] / p.canvas[1])
-        )
+        return max((self.place_below(), self.place_below(stacked=True), self.place_beside()), key=size_on_slide)
 
     def room(self) -> tuple[float, float, float, float]:
         """Return the width and height that the texts need, and those that the tables need."""
@@ -194,18 +208,29 @@ class Frames:
             max(b.width for b in self.tables), max(b.height for b in self.tables),
         )  # fmt: skip
 
+    def rooms(self) -> Iterator[Point]:
+        """Yield the room of a slide that the panel leaves for the graph: above it, and to its left."""
+        for stacked in (False, True):
+            if (size := self.panel_size(stacked))[0] <= SLIDE[0] - 16 - 2 * PAD:
+                yield SLIDE[0], max(SLIDE[1] - self.head() - size[1] - 2 * PAD - 22, LEAST_ROOM)
+                break
+        yield max(SLIDE[0] - self.panel_size(True)[0] - 2 * PAD - 8, LEAST_ROOM), SLIDE[1] - self.head()
+
+    def panel_size(self, stacked: bool) -> Point:
+        """Return the size of what is in a panel: its texts, and its tables to their right or below them."""
+        texts, high, tables, tall = self.room()
+        return (max(texts, tables), high + tall + 8) if stacked else (texts + GAP + tables, max(high, tall))
+
     def head(self) -> float:
         """Return the height of what stands above the graph."""
-        return 46.0 if self.title else 8.0
+        return 42.0 if self.title else 8.0
 
-    def place_below(self) -> Place:
-        """Put the panel below the graph: texts on the left, tables on the right, or below them where that is too wide."""
-        texts, high, tables, tall = self.room()
-        room = self.layout.width - 16 - 2 * PAD
-        scale = max(1.0, min(LARGEST, room / (texts + GAP + tables)))
-        stacked = texts + GAP + tables > room
-        wide, height = (max(texts, tables), high + tall + 8) if stacked else (texts + GAP + tables, max(high, tall))
+    def place_below(self, *, stacked: bool = False) -> Place:
+        """Put the panel below the graph: texts on the left, tables on the right, or below them."""
+        texts, high, _, tall = self.room()
+        wide, height = self.panel_size(stacked)
         top = self.head() + self.layout.height + 8
+        scale = enlarged((wide, height), (self.layout.width - 16, SLIDE[1] - top - 14))
         w = max(self.layout.width, wide * scale + 2 * PAD + 16)
         rect = (8.0, top, w - 16, height * scale + 2 * PAD + 6)
         where = (0.0, high + 8) if stacked else (texts + GAP, (height - tall) / 2)
@@ -214,12 +239,13 @@ class Frames:
     def place_beside(self) -> Place:
         """Put the panel to the right of the graph: texts above tables."""
         texts, high, tables, tall = self.room()
-        scale = LARGEST
+        wide, height = max(texts, tables), high + 14 + tall
         top, left = self.head(), self.layout.width
-        wide = max(texts, tables) * scale + 2 * PAD
-        height = max(self.layout.height - 8, (high + 14 + tall) * scale + 2 * PAD + 6)
-        canvas = (left + wide + 8, top + max(self.layout.height, height + 8))
-        return Place(canvas, (left, top + 4, wide, height), scale, (0.0, 0.0), (0.0, high + 14))
+        scale = enlarged((wide, height), (SLIDE[0] - left - 8, max(self.layout.height, SLIDE[1] - top) - 14))
+        tallest = max(self.layout.height - 8, height * scale + 2 * PAD + 6)
+        canvas = (left + wide * scale + 2 * PAD + 8, top + max(self.layout.height, tallest + 8))
+        rect = (left, top + 4, wide * scale + 2 * PAD, tallest)
+        return Place(canvas, rect, scale, (0.0, 0.0), (0.0, high + 14))
 
     # -- what is there at a step
 
@@ -469,25 +495,55 @@ def card_after(card: Card, parts: set[str]) -> Card:
     return dataclasses.replace(card, items=tuple(new for item in card.items for new in keep(item)))
 
 
+def size_on_slide(place: Place) -> float:
+    """Return how large a canvas is on a slide."""
+    return min(SLIDE[0] / place.canvas[0], SLIDE[1] / place.canvas[1])
+
+
+def enlarged(size: Point, room: Point) -> float:
+    """Return how much larger than the cards what is in a panel is drawn, in a room that has the panel's border, too."""
+    return max(1.0, min(LARGEST, *((have - 2 * PAD) / max(takes, 1) for have, takes in zip(room, size, strict=True))))
+
+
 def fit_frames(
-    graph: Graph, detail: int | str, depth: int | None, expand: Sequence[str], keep: Sequence[str]
-) -> tuple[Graph, Layout]:
-    """Choose what is shown of a graph beside a panel, and lay it out: the first that is legible, else the nearest."""
+    graph: Graph, detail: int | str, depth: int | None, expand: Sequence[str], keep: Sequence[str], **about: Any
+) -> Frames:
+    """Choose what is shown of a graph beside a panel, and lay it out: the first that is legible, else the nearest.
+
+    ``about`` are theme, title and width.
+    """
     whole = inline(graph)
     check_names(whole, expand)
     opened = (*expand, *(path for name in keep if (path := "/".join(whole.find(name).scope))))
-    found: list[tuple[float, Graph, Layout]] = []
+    film: Frames | None = None
+    best: tuple[float, Frames, Sequence[Sketch]] | None = None
     for step in steps_of(whole, detail, depth, opened, keep):
-        drawn = step.graph
-        if found and (not step.chips or sum(not drawn.is_number(n.id) for n in drawn.nodes) > MOST):
+        if best and not (step.chips and may_fit(step, room_for(), MOST, 1.0)):
             continue
-        spacing = step.spacing or NORMAL
-        layout = lay_out(drawn, step.detail, boxes=scopes(drawn), ranges=step.ranges, page=GRAPH_ROOM, spacing=spacing)
-        scale = min(GRAPH_ROOM[0] / layout.width, GRAPH_ROOM[1] / layout.height)
-        if scale >= (LEGIBLE_NUMBERS if step.detail == 2 else LEGIBLE) or detail == 2:
-            return drawn, layout
-        found.append((scale, drawn, layout))
-    return max(found, key=lambda each: each[0])[1:]
+        drawn = step.graph
+        if film is None or film.drawn is not drawn:
+            film = Frames(graph, drawn, *tell_steps(graph, drawn), NOTHING, **about)
+        spacings = (NORMAL, SNUG) if step.detail == 2 else (step.spacing or NORMAL,)
+        for spacing, page in itertools.product(spacings, film.rooms()):
+            parts = sketch_picture(
+                drawn, step.detail, boxes=scopes(drawn), ranges=step.ranges, page=page, spacing=spacing
+            )
+            scale = film.laid_out(parts, draft=True).scale
+            if scale >= NEARLY and (found := film.laid_out(parts)).scale >= 1:
+                return found
+            best = max(best or (0.0, film, parts), (scale, film, parts), key=lambda each: each[0])
+        if detail == 2:
+            break
+    assert best is not None
+    return best[1].laid_out(best[2])
+
+
+def tell_steps(graph: Graph, drawn: Graph) -> tuple[tuple[Step, ...], tuple[Told, ...], tuple[Block, ...]]:
+    """Return the steps of a computation, each in words and in tables."""
+    order = steps(drawn)
+    products = [product_of(graph, drawn, step) for step in order]
+    told = tuple(tell(drawn, step, p) for step, p in zip(order, products, strict=True))
+    return tuple(order), told, tuple(arithmetic(drawn, step, p) for step, p in zip(order, products, strict=True))
 
 
 def frames_of(
@@ -529,17 +585,13 @@ def frames_of(
     """
     check_options(detail, theme)
     graph = with_batch(graph, batch)
-    drawn, layout = fit_frames(graph, detail, depth, expand, keep)
-    order = steps(drawn)
-    if len(order) > most:
+    film = fit_frames(graph, detail, depth, expand, keep, theme=theme, title=title, width=width)
+    if len(film) > most:
         raise ValueError(
-            f"frames: this graph has {len(order)} steps, more than {most}: close scopes with depth=, or allow them all "
-            f"with most={len(order)}"
+            f"frames: this graph has {len(film)} steps, more than {most}: close scopes with depth=, or allow them all "
+            f"with most={len(film)}"
         )
-    products = [product_of(graph, drawn, step) for step in order]
-    told = tuple(tell(drawn, step, p) for step, p in zip(order, products, strict=True))
-    tables = tuple(arithmetic(drawn, step, p) for step, p in zip(order, products, strict=True))
-    return Frames(graph, drawn, tuple(order), layout, told, tables, theme, title, width)
+    return film
 
 
 def frame_upto(graph: Graph, upto: int | str, **options: Any) -> Frame:

@@ -429,6 +429,7 @@ class Writer:
         name = f"n{node.id}" if node else f"stub{placed.card.node}-{at(placed.y)}"
         back = self.highlight.nodes is not None and card.node not in self.highlight.nodes
         fade = " faint" if back else ""
+        family = "scope" if back and family == "fused" else family  # faded letters need a pale ground
         scope = (
             f' data-scope="{xml_text("/".join((*node.scope, node.name or "")))}" tabindex="0"'
             if node and node.kind == "scope"

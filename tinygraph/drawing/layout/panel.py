@@ -39,7 +39,7 @@ __all__ = ["Told", "arithmetic", "tell", "write_texts"]
 
 SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "matmul": "@"}
 MOST_OPERANDS = 4  # tables before the sign =
-HEADING, SENTENCE, CODE, SIGN = 14.0, 10.0, 9.5, 12.0  # font sizes
+HEADING, SENTENCE, CODE, SIGN = 14.0, 10.0, 10.0, 12.0  # font sizes
 LONGEST = 24  # characters of a name in a sentence
 TEXT_WIDTH = 380.0  # of sentences, in pixels of the panel
 
