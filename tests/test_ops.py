@@ -22,13 +22,12 @@ def test_every_op_has_samples_and_says_what_it_is():
         assert ">>>" in about.call.__doc__, name
 
 
-def test_first_derivative(all_cases, each_size):
+def test_derivatives(all_cases, each_size):
+    """To second order, and of each operand alone."""
     for _ in each_size:
         check_each(check_first, all_cases)
-
-
-def test_second_derivative(all_cases):
     check_each(check_second, all_cases)
+    check_each(check_alone, all_cases)
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +43,15 @@ def probe():
     del OPS["probe"]
 
 
-def test_dtype_is_kept(all_cases, probe, each_size):
-    """Float32 in, float32 out: forward, backward and backward of backward, on the way as well as at the end."""
+def test_dtypes(all_cases, probe, each_size):
+    check_each(check_bits, all_cases)
     for _ in each_size:
         for dtype in (np.float32, np.float16):
             check_each(lambda case, dtype=dtype: check_dtype(case, dtype, *probe), all_cases)
 
 
 def check_dtype(case, dtype, identity, seen):
+    """Float32 in, float32 out: forward, backward and backward of backward, on the way as well as at the end."""
     seen.clear()
     exact, epsilon = case.arrays(), float(np.finfo(dtype).eps)
     xs = [tensor(x.astype(dtype) if x.dtype.kind == "f" else x) for x in exact]
@@ -74,12 +74,8 @@ def check_dtype(case, dtype, identity, seen):
     assert seen == {np.dtype(dtype)}
 
 
-def test_each_operand_alone(all_cases):
-    """What a node keeps depends on which operands want a gradient: each alone gets what it gets among all."""
-    check_each(check_alone, all_cases)
-
-
 def check_alone(case):
+    """What a node keeps depends on which operands want a gradient: each alone gets what it gets among all."""
     arrays = case.arrays()
     y = case(*map(tensor, arrays))
     if not y.requires_grad:
@@ -135,11 +131,8 @@ def check_device(case, device_array):
         same(found, wanted, "second derivative")
 
 
-def test_arrays_and_tensors_give_the_same_bits(all_cases):
-    check_each(check_bits, all_cases)
-
-
 def check_bits(case):
+    """Arrays and tensors give the same bits."""
     for dtype in (np.float32, np.float64):
         arrays = case.arrays(dtype)
         np.testing.assert_array_equal(case(*map(tensor, arrays)).data, case(*arrays))

@@ -89,11 +89,11 @@ def test_a_name_that_occurs_twice_has_its_number() -> None:
     assert "n#" not in "".join(GALLERY["batch_norm"]().svg())
 
 
-@pytest.mark.parametrize("room", range(4, 120))
-def test_a_formula_that_is_cut_off_says_so(room: int) -> None:
+def test_a_formula_that_is_cut_off_says_so() -> None:
     runs = (*name_runs("x_c"), *words(" ÷ ", "roman"), *name_runs("σ_t"), *words(" − something"))
-    found = text_of(clip_runs(runs, 12.0, float(room)))
-    assert found == text_of(runs) or found.endswith("…")
+    for room in range(4, 120):
+        found = text_of(clip_runs(runs, 12.0, float(room)))
+        assert found == text_of(runs) or found.endswith("…"), room
 
 
 def test_the_derivative_of_a_power_is_worked_out() -> None:
