@@ -6,6 +6,7 @@ both, with a list of its cases; see `tests.cases`.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,17 @@ from tests.fused_cases import fresh, threads_of, way  # noqa: F401 - fixtures
 from tests.small_fashion import write_fashion
 
 collect_ignore = ["bench/parts.py"]  # commands that import PyTorch
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is collected stays, and to look at a million objects again takes seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
