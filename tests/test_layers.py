@@ -76,7 +76,8 @@ def imports(module: str) -> list[tuple[str, int]]:
                 inside = [".".join(path[1:n]) for n in range(len(path), 0, -1)]
                 yield next(m for m in inside if m in MODULES), node.lineno
         for child in ast.iter_child_nodes(node):
-            yield from visit(child)
+            if not isinstance(child, ast.expr):
+                yield from visit(child)
 
     return list(visit(syntax(module)))
 

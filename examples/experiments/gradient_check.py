@@ -35,10 +35,12 @@ def loss_of(net: nn.Module, x: np.ndarray, labels: np.ndarray, reg: float) -> tg
     return nn.CrossEntropyLoss()(net(x), labels) + 0.5 * reg * penalty
 
 
-def check_parameters(n: int, reg: float, data: Path | None, h: float = 1e-6) -> dict[str, tuple[float, float, float]]:
+def check_parameters(
+    n: int, reg: float, widths: tuple[int, int], data: Path | None, h: float = 1e-6
+) -> dict[str, tuple[float, float, float]]:
     """Return for each parameter the greatest relative and absolute error, and its largest gradient."""
     x, labels = pixels(data, n)
-    net = fully_connected((15, 20, 30, 10), weight_scale=5e-2, seed=0).to(np.float64)
+    net = fully_connected((15, *widths, 10), weight_scale=5e-2, seed=0).to(np.float64)
     names, parameters = zip(*net.named_parameters(), strict=True)
     grads = tg.grad(loss_of(net, x, labels, reg), parameters)
     found = {}
@@ -59,7 +61,8 @@ def check_parameters(n: int, reg: float, data: Path | None, h: float = 1e-6) -> 
 
 def run(short: bool = False, data: Path | None = None) -> Report:
     """Check each parameter of the net at both batch sizes, with both regularizations."""
-    found = {(n, reg): check_parameters(n, reg, data) for n in ((2,) if short else (2, 50)) for reg in REGULARIZATIONS}
+    batches, widths = ((2,), (7, 8)) if short else ((2, 50), (20, 30))
+    found = {(n, reg): check_parameters(n, reg, widths, data) for n in batches for reg in REGULARIZATIONS}
     rows = []
     for name in next(iter(found.values())):
         row = [f"`{name.replace('.norm.weight', ' γ').replace('.norm.bias', ' β').replace('.linear', '')}`"]
