@@ -424,7 +424,7 @@ def fit_mirrored(
     enough = 0.0 if detail == 2 and not room.narrow else 1.0
     limit = 2 * (MOST if enough and not expand else MOST_BY_HAND)
     rooms = [room, *taller_rooms(room)]
-    steps, last = mirrored_steps(graph, detail, depth, opened)
+    steps, last = mirrored_steps(graph, detail, depth, opened, keep)
     best: MirroredDraft | None = None
     tried, seen = [], set()
 
@@ -479,7 +479,7 @@ def mirrored_drafts(found: Mirrored, step: MirroredStep, room: Room) -> Iterator
 
 
 def mirrored_steps(
-    graph: Graph, detail: int | str, depth: int | None, opened: Sequence[str]
+    graph: Graph, detail: int | str, depth: int | None, opened: Sequence[str], named: Sequence[str]
 ) -> tuple[list[MirroredStep], list[MirroredStep]]:
     """Return what may be shown, from all of it to the least; and what is shown where nothing of that fits."""
     levels = [detail] if isinstance(detail, int) else [1, 0]
@@ -500,7 +500,7 @@ def mirrored_steps(
     deepest = max((len(n.scope) for n in graph.nodes if n.scope[:1] != ("grad",)), default=0)
     said = ["layers and scopes closed"] * (3 + deepest) + [STRETCH] * (len(STRETCHES) + (not opened))
     closed = [
-        MirroredStep(functools.partial(variant, opened, k), level, level == 2, LEAVES, what)
+        MirroredStep(functools.partial(variant, opened, named, k), level, level == 2, LEAVES, what)
         for k, what in enumerate(said)
         for level in levels
     ]
@@ -508,8 +508,10 @@ def mirrored_steps(
     return steps + closed[:first], closed[first:]
 
 
-def variant(opened: Sequence[str], k: int, graph: Graph) -> Graph:
-    """Return the graph of number ``k`` among those of fewer and fewer cards."""
-    for found, _ in itertools.islice(variants(graph, known_in(graph, opened)), k + 1):
+def variant(opened: Sequence[str], named: Sequence[str], k: int, graph: Graph) -> Graph:
+    """Return the graph of number ``k`` among those of fewer and fewer cards; what is not in it need not stay."""
+    names = {n.name for n in graph.nodes}
+    kept = [name for name in named if name in names]
+    for found, _ in itertools.islice(variants(graph, known_in(graph, opened), kept), k + 1):
         graph = found
     return graph

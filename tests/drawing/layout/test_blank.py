@@ -10,7 +10,8 @@ import pytest
 
 import tinygraph as tg
 from tests.drawing.graphs import anything
-from tinygraph.drawing.formats.svg import svg
+from tests.drawing.more_graphs import MORE
+from tinygraph.drawing.formats.svg import draw_picture, svg
 from tinygraph.drawing.layout.blank import Blanks, blank_graph, blank_layout, read_blank
 from tinygraph.drawing.layout.card import Table
 from tinygraph.drawing.layout.place import lay_out
@@ -100,6 +101,16 @@ def test_names_say_what_goes(graphs: dict[str, Graph]) -> None:
     assert read_blank(graph, "values").values == {n.id for n in graph.nodes if n.op}
     with pytest.raises(KeyError, match="'nope'"):
         svg(graphs["batch_norm"], blank=["nope"])
+
+
+@pytest.mark.parametrize(("blank", "width"), [(["u", "∂P/∂(∂S/∂x)"], None), (["L"], "506pt")])
+def test_what_is_named_is_shown_below_a_line_too(blank: list[str], width: str | None) -> None:
+    """u stands in two bands; on paper, what is computed from gradients is put together, but for L."""
+    drawn = draw_picture(MORE["physics_informed"](), blank=blank, width=width)[1].drawn
+    for name in blank:
+        found = [n for n in drawn.nodes if n.name == name]
+        assert found
+        assert all(n.value is None for n in found)
 
 
 def test_derivatives_take_the_product_of_a_parameter_on_a_card(graphs: dict[str, Graph]) -> None:

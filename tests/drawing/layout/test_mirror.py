@@ -408,3 +408,18 @@ def test_what_a_second_derivative_is_multiplied_by_is_the_adjoint() -> None:
     assert names["∂L/∂a"] == "÷ 4, copy ×4"
     assert names["∂P/∂(∂L/∂m)"] == "÷ 4, Σ"
     assert names["∂P/∂(∂L/∂a)"].split() == ["·", "W"]
+
+
+def test_scopes_have_their_boxes_in_each_band_of_values() -> None:
+    x, w = Tensor(normal(4, 3), name="x"), Parameter(normal(3, 3), name="W")
+    with scope("net"):
+        y = tg.tanh(x @ w).named("y")
+    (dx,) = grad(y.sum().named("S"), x, create_graph=True)
+    with scope("penalty"):
+        p = tg.square(tg.sqrt(tg.square(dx).sum(axis=1) + 1.0) - 1.0).mean().named("P")
+    found = mirror(snapshot(p))
+    boxes = {box.path: {found.graph.nodes[i].name for i in box.members} for box in found.boxes}
+    assert boxes.keys() == {("net",), ("penalty",)}
+    assert "y" in boxes["net",]
+    assert "P" in boxes["penalty",]
+    assert {box.name for box in lay_out_mirrored(found, 0).boxes} == {"net", "penalty"}

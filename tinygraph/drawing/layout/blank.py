@@ -47,7 +47,7 @@ def read_blank(graph: Graph, blank: str | Sequence[str]) -> Blanks:
     """
     values: set[int] = set()
     gradients: set[int] = set()
-    derivatives = False
+    derivatives, mirrored = False, any(n.family == "gradient" for n in graph.nodes)
     for word in (blank,) if isinstance(blank, str) else blank:
         start = GRADIENT.match(word)
         if word in ("gradients", "derivatives") or start:
@@ -59,9 +59,10 @@ def read_blank(graph: Graph, blank: str | Sequence[str]) -> Blanks:
         elif word == "derivatives":
             derivatives = True
         elif start:
-            gradients |= gradients_of(graph, word[start.end() :])
+            gradients |= gradients_of(graph, differentiated(word, start))
         else:
-            values.add(graph.find(word).id)
+            again = {n.id for n in graph.nodes if n.name == word and mirrored}  # it may stand in several bands
+            values |= again or {graph.find(word).id}
     names = {graph.nodes[i].name for i in values} - {None}
     values |= {n.id for n in graph.nodes if n.name in names}  # a mirrored picture may show it again
     values |= {i for i in gradients if graph.nodes[i].family == "gradient"}  # where it is the value of a card
@@ -83,7 +84,13 @@ def names_in(blank: str | Sequence[str]) -> tuple[str, ...]:
     """
     words = (blank,) if isinstance(blank, str) else blank
     names = [w for w in words if w not in ("values", "gradients", "derivatives")]
-    return tuple(w[start.end() :] if (start := GRADIENT.match(w)) else w for w in names)
+    return tuple(differentiated(w, start) if (start := GRADIENT.match(w)) else w for w in names)
+
+
+def differentiated(word: str, start: re.Match[str]) -> str:
+    """Return the name after the start of a gradient's name: "∂S/∂x" of "∂L/∂(∂S/∂x)"."""
+    name = word[start.end() :]
+    return name[1:-1] if name == bracketed(name[1:-1]) else name
 
 
 def have_gradients(graph: Graph, asked: str) -> None:

@@ -153,7 +153,7 @@ def mirror(
     shown = [c for band in bands[:1] for c in band.cards]
     outputs = [i for i in builder.outputs if i in shown] or shown[-1:]
     whole = Graph(tuple(builder.nodes), tuple(outputs), graph.notes)
-    boxes = tuple(scopes(builder.drawn)) if builder.drawn and show != "backward" else ()
+    boxes = tuple(scopes(whole)) if show != "backward" else ()
     cards = {c for band in bands for c in band.cards}
     inside = {c: tuple(ids) for c, ids in builder.inside.items() if c in cards}
     return Mirrored(whole, tuple(bands), builder.gradients, boxes, inside, builder.again)
@@ -176,7 +176,6 @@ class Builder:
         self.gradients: dict[int, Gradient] = {}
         self.bands: list[Band] = []
         self.outputs: tuple[int, ...] = ()
-        self.drawn: Graph | None = None
         self.card: dict[int, int] = {}  # node that holds a gradient -> its card
         self.value_card: dict[int, int] = {}  # value -> its card
         self.inside: dict[int, list[int]] = {}  # card -> the leaves on it, or their gradients
@@ -267,7 +266,7 @@ class Builder:
             kind = "gradient" if n.family == "gradient" else n.kind
             self.nodes.append(dataclasses.replace(n, grad=None, inputs=edges, kind=kind).moved(target[n.id], target))
         if stage == 0:
-            self.outputs, self.drawn = tuple(i for i in drawn.outputs if drawn.nodes[i].inputs), drawn
+            self.outputs = tuple(i for i in drawn.outputs if drawn.nodes[i].inputs)
         inside = self.leaves_inside(drawn, origin, set(self.stages[stage]))
         self.inside |= {start + i: [start + leaf for leaf in leaves] for i, leaves in inside.items()}
         nodes, links = links_of(drawn, places(inside))
