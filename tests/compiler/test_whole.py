@@ -316,3 +316,25 @@ def test_a_trace_leaves_nothing_behind(backend):  # noqa: F811 - the fixture
     assert all(np.array_equal(a, b) for a, b in zip(state_of(net, opt), before, strict=True))
     assert opt.param_groups[0]["betas"] == (0.9, 0.999)
     assert opt.state[next(net.parameters())]["step"] == 1
+
+
+class Harmonic(optim.Optimizer):
+    """A rate of lr / (t - 1), from the second step on: before, the quotient does not exist."""
+
+    def update(self, p, g, state, group):
+        state["t"] = state.get("t", 0) + 1
+        return p - group["lr"] / (state["t"] - 1) * g if state["t"] > 1 else p - group["lr"] * g
+
+
+def test_numbers_are_computed_no_further_than_the_step_would(backend):  # noqa: F811 - the fixture
+    """Set back to its start, the step must not divide by 0 to find that its program is another one."""
+    (a, b) = pair(lambda p: Harmonic(p, lr=0.1), backend)
+    for i in range(6):
+        if i == 3:
+            for _, opt, _ in (a, b):
+                for state in opt.state.values():
+                    state["t"] = 0
+        losses = [step(X[i], LABELS[i]) for _, _, step in (a, b)]
+        assert np.allclose(*(x.data for x in losses))
+    assert_equal(state_of(*b[:2]), state_of(*a[:2]))
+    assert len(b[2].explain().splitlines()) == 2
