@@ -32,22 +32,24 @@ def test_every_method_is_in_the_stub_or_in_the_class():
             assert f"def {name}(" in text or f"    {name} = " in text or f"    {name}: " in text, name
 
 
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [
-        (RIGHT, ""),
-        (RIGHT + "x.exq()\n", '"Tensor" has no attribute "exq"'),
-        (RIGHT + "x.sum(axes=0)\n", 'Unexpected keyword argument "axes"'),
-        (RIGHT + "x.exp().item().lo()\nx.unsqueeze()\n", 'Missing positional argument "dim"'),
-    ],
-    ids=["right", "a typo", "an argument", "too few"],
-)
-def test_mypy_reads_it(code, error, tmp_path_factory):
+PROGRAMS = {  # and what is said of each
+    "right": (RIGHT, ""),
+    "a_typo": (RIGHT + "x.exq()\n", '"Tensor" has no attribute "exq"'),
+    "an_argument": (RIGHT + "x.sum(axes=0)\n", 'Unexpected keyword argument "axes"'),
+    "too_few": (RIGHT + "x.exp().item().lo()\nx.unsqueeze()\n", 'Missing positional argument "dim"'),
+}
+
+
+def test_mypy_reads_it(tmp_path):
     api = pytest.importorskip("mypy.api")
-    folder = tmp_path_factory.getbasetemp()  # one cache for all of these
-    (folder / "program.py").write_text(code, encoding="utf-8")
-    options = ["--strict", "--follow-imports=silent", f"--cache-dir={folder / 'mypy'}", str(folder / "program.py")]
-    printed, problems, status = api.run(options)
+    files = {name: tmp_path / f"{name}.py" for name in PROGRAMS}
+    for name, (code, _) in PROGRAMS.items():
+        files[name].write_text(code, encoding="utf-8")
+    options = ["--strict", "--follow-imports=silent", "--show-absolute-path", f"--cache-dir={tmp_path / 'mypy'}"]
+    printed, problems, status = api.run([*options, *map(str, files.values())])
     assert not problems
-    assert (status == 0) == (not error), printed
-    assert error in printed
+    assert status == 1
+    for name, (_, error) in PROGRAMS.items():
+        said = [line for line in printed.splitlines() if line.startswith(f"{files[name]}:")]
+        assert error in "\n".join(said), printed
+        assert bool(said) == bool(error), printed
