@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygraph.drawing.formats.dot import to_dot
-from tinygraph.drawing.formats.frames import MOST_STEPS, Frames, frames_of, svg_upto
+from tinygraph.drawing.formats.frames import MOST_STEPS, Frame, Frames, at_step, frames_of
 from tinygraph.drawing.formats.html import html, html_of
 from tinygraph.drawing.formats.mermaid import mermaid
 from tinygraph.drawing.formats.notebook import bundle, line_html, picture_html
@@ -26,7 +26,7 @@ from tinygraph.drawing.formats.printing import printable
 from tinygraph.drawing.formats.svg import pixels, svg
 from tinygraph.drawing.formats.svg_found import svg_diff, svg_paths
 from tinygraph.drawing.formats.text import text, text_diff
-from tinygraph.drawing.formats.tikz import tikz, tikz_upto
+from tinygraph.drawing.formats.tikz import tikz, tikz_step
 from tinygraph.drawing.style.highlight import Show
 from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import Tensor
@@ -51,9 +51,9 @@ WRITERS: dict[type, dict[str, Callable[..., str]]] = {
     Difference: {".svg": svg_diff, ".html": html_of(svg_diff), ".txt": text_diff},
     Paths: {".svg": svg_paths, ".html": html_of(svg_paths), ".txt": Paths.__str__},
 }  # fmt: skip
-UPTO: dict[str, Callable[..., str]] = {  # writers of a graph as it is at a step
-    ".svg": svg_upto, ".html": html_of(svg_upto), ".tex": tikz_upto,
-    ".tikz": functools.partial(tikz_upto, document=False),
+UPTO = {  # writers of a graph as it is at a step
+    ".svg": at_step(Frame.svg), ".html": html_of(at_step(Frame.svg)), ".tex": at_step(tikz_step),
+    ".tikz": at_step(functools.partial(tikz_step, document=False)),
 }  # fmt: skip
 ENDINGS = (*WRITERS[Graph], *PICTURES)
 SHEET = b"""

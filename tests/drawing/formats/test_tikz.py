@@ -15,7 +15,7 @@ import tinygraph as tg
 from tests import gallery
 from tinygraph.drawing.formats.frames import frame_upto
 from tinygraph.drawing.formats.svg import svg
-from tinygraph.drawing.formats.tikz import tikz, tikz_upto
+from tinygraph.drawing.formats.tikz import tikz, tikz_step
 from tinygraph.graph.data import Graph
 
 
@@ -95,7 +95,7 @@ def test_the_legend_says_what_that_of_the_svg_says(graphs: dict[str, Graph]) -> 
 def test_a_step_looks_like_that_of_the_svg(graphs: dict[str, Graph]) -> None:
     graph = graphs["batch_norm"]
     frame = frame_upto(graph, "∂σ")
-    paper, picture = tikz_upto(graph, upto="∂σ"), frame.svg()
+    paper, picture = tikz_step(frame), frame.svg()
     cards = re.findall(r'<g id="[^"]*\bn(\d+)" class="node[^"]*" transform="translate\(([\d.]+) ', picture)
     assert cards and sorted(cards) == sorted(re.findall(r"\\node\[[^]]*\] \(n(\d+)\) at \(([\d.]+),", paper))
     assert paper.count("[tg-ink,line width=2.7pt") == 1 == picture.count('class="now"')  # the card of this step

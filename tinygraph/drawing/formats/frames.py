@@ -11,8 +11,7 @@ import dataclasses
 import functools
 import itertools
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tinygraph.drawing.fitting import MOST, NEARLY, SLIDE, SNUG, may_fit, pixels, room_for, steps_of
@@ -34,7 +33,7 @@ from tinygraph.graph.scopes import check_names, is_leaf, scopes
 from tinygraph.graph.simplify import inline
 from tinygraph.graph.steps import Step, product_of, steps
 
-__all__ = ["Frame", "Frames", "frame_upto", "frames_of", "svg_upto"]
+__all__ = ["Frame", "Frames", "at_step", "frame_upto", "frames_of"]
 
 MOST_STEPS = 200
 LARGEST = 1.35  # the panel is drawn larger than the cards, as far as there is room
@@ -557,7 +556,7 @@ def frames_of(
     title: str | None = None,
     batch: Batch = None,
     most: int = MOST_STEPS,
-    keep: Sequence[str] = (),
+    upto: int | str | None = None,
 ) -> Frames:
     """Return a computation as pictures of one layout, a step each.
 
@@ -571,7 +570,8 @@ def frames_of(
         title: a heading on every picture.
         batch: as in `svg`.
         most: how many steps there may be.
-        keep: names of nodes that have to be in the pictures.
+        upto: the step of which a picture is wanted, as `Frames.at` takes it: what it names is not collapsed, and
+            there may be any number of steps.
 
     Returns:
         The pictures; each is drawn when it is asked for.
@@ -585,8 +585,10 @@ def frames_of(
     """
     check_options(detail, theme)
     graph = with_batch(graph, batch)
+    name = read_upto(graph, upto)[0].name if isinstance(upto, str) else None
+    keep = [name] if name and depth is None and name not in graph.repeated_names else []
     film = fit_frames(graph, detail, depth, expand, keep, theme=theme, title=title, width=width)
-    if len(film) > most:
+    if upto is None and len(film) > most:
         raise ValueError(
             f"frames: this graph has {len(film)} steps, more than {most}: close scopes with depth=, or allow them all "
             f"with most={len(film)}"
@@ -595,47 +597,25 @@ def frames_of(
 
 
 def frame_upto(graph: Graph, upto: int | str, **options: Any) -> Frame:
-    """Return one picture of a computation, of however many steps; what ``upto`` names is not collapsed.
+    """Return one picture of a computation.
 
     Args:
         graph: from `snapshot`.
         upto: which, as `Frames.at` takes it.
         options: those of `frames_of`.
     """
-    name = read_upto(graph, upto)[0].name if isinstance(upto, str) else None
-    keep = [name] if name and options.get("depth") is None and name not in graph.repeated_names else []
-    return frames_of(graph, most=sys.maxsize, keep=keep, **options).at(upto)
+    return frames_of(graph, upto=upto, **options).at(upto)
 
 
-def svg_upto(
-    graph: Graph,
-    *,
-    upto: int | str,
-    detail: int | str = "auto",
-    theme: str = "light",
-    width: float | str | None = None,
-    depth: int | None = None,
-    expand: Sequence[str] = (),
-    title: str | None = None,
-    batch: Batch = None,
-) -> str:
-    """Draw a graph as it is at a step, as SVG.
+def at_step(write: Callable[[Frame], str]) -> Callable[..., str]:
+    """Return what writes a graph as it is at a step; it takes the options of `frames_of`, of which ``upto`` says which.
 
     Args:
-        graph: from `snapshot`.
-        upto: as in `frame_upto`.
-        detail: as in `svg`.
-        theme: as in `svg`.
-        width: of the picture, in pixels or as "506pt".
-        depth: as in `svg`.
-        expand: as in `svg`.
-        title: a heading.
-        batch: as in `svg`.
-
-    Returns:
-        An SVG document.
+        write: writes one picture.
     """
-    frame = frame_upto(
-        graph, upto, detail=detail, theme=theme, width=width, depth=depth, expand=expand, title=title, batch=batch
-    )
-    return frame.svg()
+
+    @functools.wraps(frames_of)
+    def written(graph: Graph, **options: Any) -> str:
+        return write(frame_upto(graph, **options))
+
+    return written

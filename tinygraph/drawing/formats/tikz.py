@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from tinygraph.drawing.fitting import UNITS
-from tinygraph.drawing.formats.frames import Frame, frame_upto
+from tinygraph.drawing.formats.frames import Frame
 from tinygraph.drawing.formats.legend import SIZE as KEY_SIZE
 from tinygraph.drawing.formats.legend import Key
 from tinygraph.drawing.formats.svg import (
@@ -34,7 +34,7 @@ from tinygraph.drawing.style.themes import THEMES, blend
 from tinygraph.graph.batch import Batch
 from tinygraph.graph.data import Graph
 
-__all__ = ["tikz", "tikz_upto"]
+__all__ = ["tikz", "tikz_step"]
 
 POINT = 0.75  # points of a pixel, so that 8 pixels, the smallest letter, are 6 pt
 PDFLATEX = r"""\usepackage[T1]{fontenc}
@@ -110,49 +110,26 @@ def tikz(
     return write_document(picture.commands(picture.parts()), document)
 
 
-def tikz_upto(
-    graph: Graph,
-    *,
-    upto: int | str,
-    detail: int | str = "auto",
-    theme: str = "light",
-    width: float | str | None = None,
-    depth: int | None = None,
-    expand: Sequence[str] = (),
-    title: str | None = None,
-    batch: Batch = None,
-    document: bool = True,
-) -> str:
-    """Write a graph as it is at a step, as one TikZ picture.
+def tikz_step(frame: Frame, *, document: bool = True) -> str:
+    """Write one picture of a computation as TikZ.
 
     Args:
-        graph: from `snapshot`.
-        upto: the number of the step, from 1, or a name: "σ" is the step that computes its value, "∂σ" the one that
-            completes its gradient.
-        detail: as in `svg`.
-        theme: as in `tikz`.
-        width: of the picture, such as "506pt".
-        depth: as in `svg`.
-        expand: as in `svg`.
-        title: a heading.
-        batch: as in `svg`.
+        frame: from `frames_of`.
         document: as in `tikz`.
 
     Returns:
         LaTeX.
 
     Raises:
-        ValueError: an option is not known, or there is no such step.
-        KeyError: the name is none of the graph's.
+        ValueError: the theme follows a reader's system.
     """
-    check_theme(theme)
-    frame = frame_upto(
-        graph, upto, detail=detail, theme=theme, width=width, depth=depth, expand=expand, title=title, batch=batch
-    )
     film, number = frame.frames, frame.number
+    check_theme(film.theme)
     done = film.done(number)
     highlight = film.highlight(number, done)
-    written = Writer(film.graph, film.drawn, film.layout, theme, title, highlight, legend=False, caption=False)
+    written = Writer(
+        film.graph, film.drawn, film.layout, film.theme, film.title, highlight, legend=False, caption=False
+    )
     w, h = film.place.canvas
     picture = Picture(written, film.page() or PageSize(w, h, w))
     return write_document(picture.commands(picture.step_parts(frame, done)), document)

@@ -15,7 +15,7 @@ from tinygraph.graph.data import Graph, bracketed
 
 __all__ = ["Blanks", "blank_card", "blank_graph", "blank_layout", "clear_card", "names_in", "read_blank"]
 
-GRADIENT = re.compile(r"∂(?:\w+/∂)?")  # what stands before a name where its gradient is meant: ∂L/∂ or ∂
+GRADIENT = re.compile(r"∂(?:(?:\w+|\(.*\))/∂)?")  # what stands before a name where its gradient is meant: ∂L/∂ or ∂
 
 
 class Blanks(NamedTuple):
@@ -79,8 +79,8 @@ def gradients_of(graph: Graph, name: str) -> set[int]:
 def names_in(blank: str | Sequence[str]) -> tuple[str, ...]:
     """Return the names of nodes that the option ``blank`` has.
 
-    >>> names_in(["values", "∂L/∂σ"])
-    ('σ',)
+    >>> names_in(["values", "∂L/∂σ", "∂(∂y/∂x)/∂b"])
+    ('σ', 'b')
     """
     words = (blank,) if isinstance(blank, str) else blank
     names = [w for w in words if w not in ("values", "gradients", "derivatives")]
