@@ -56,6 +56,7 @@ MOST_BY_HAND = 200  # cards where the reader asked for all numbers, or for these
 CELL = {0: (110.0, 62.0), 1: (170.0, 100.0), 2: (200.0, 150.0)}  # the least room of a card and its lines, about
 COLUMN = 960.0  # pixels: how high a column of a paper is, 720 pt
 MOST_PAGES = 1.29  # how high a picture of a given width may be at most
+NARROW_COLUMN = 400.0  # pixels: in a paper a column of a mirrored picture takes so much, or more
 MOST_ROWS, MOST_COLUMNS = 6, 6  # of a mirrored picture
 SNUG = COMPACT._replace(label=15.0, widest=210.0)  # of a slide that shows much: its labels have raised letters
 LEAVES = ("constant", "parameter")  # that may stand on the card of the op that uses them
@@ -459,8 +460,9 @@ def mirrored_drafts(found: Mirrored, step: MirroredStep, room: Room) -> Iterator
     for spacing in (room.spacing, *([SNUG] if room.spacing is not COMPACT else [])):
         options = Options(step.detail, "forward", True, found.boxes, None, spacing, found.inside, step.ranges)
         shapes = [(1, rows) for rows in range(1, MOST_ROWS + 1)]
-        most = 0 if room.narrow else len(found.bands) if len(found.bands) < 3 else max(3, len(found.bands) // 4)
-        shapes += [(columns, 1) for columns in range(2, min(most, MOST_COLUMNS) + 1)]
+        bands = len(found.bands)
+        most = min(bands, max(3, bands // 4), MOST_COLUMNS, int(room.width / NARROW_COLUMN) if room.narrow else bands)
+        shapes += [(columns, 1) for columns in range(2, most + 1)]
         stop = False
         for across, rows in shapes:
             if stop and across == 1:

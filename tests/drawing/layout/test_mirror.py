@@ -12,6 +12,7 @@ import pytest
 import tinygraph as tg
 from tests.drawing.overlaps import faults
 from tinygraph import Parameter, Tensor, grad, scope, snapshot
+from tinygraph.drawing.fitting import MirroredStep, mirrored_drafts, room_for
 from tinygraph.drawing.layout.geometry import Layout, segments
 from tinygraph.drawing.layout.mirror import Mirrored, is_mirrored, mirror
 from tinygraph.drawing.layout.mirror_rows import RULE, finish_columns, lay_out_mirrored, sketch_rows, split_bands
@@ -367,6 +368,13 @@ def test_many_bands_stand_in_columns() -> None:
         assert (lane.left, lane.right) in {(8.0, middle - 16), (middle, layout.width - 8)}
     assert len(layout.rules) == len(found.bands) - 1
     assert not faults(layout)
+
+
+@pytest.mark.parametrize(("width", "most"), [("245pt", 1), ("506pt", 2), (None, 3)])
+def test_a_page_has_room_for_two_columns_and_a_slide_for_more(width: str | None, most: int) -> None:
+    step = MirroredStep(lambda graph: graph, 2, True, (), "all numbers")
+    drafts = list(mirrored_drafts(mirror(physics()), step, room_for(width)))
+    assert max(len(draft.columns) for draft in drafts) == most
 
 
 def test_columns_are_of_about_one_height() -> None:
