@@ -176,10 +176,12 @@ class Version:
 
     def operands(self, arrays: Sequence[Any]) -> list[Any] | None:
         """Return all that a call depends on; None if the captured leaves are of another kind than they were."""
-        if self.kinds_of_leaves() != self.kinds:
-            return None
+        return self.with_places(arrays, self.state.get()) if self.kinds_of_leaves() == self.kinds else None
+
+    def with_places(self, arrays: Sequence[Any], found: Sequence[Any]) -> list[Any]:
+        """Return the arguments, the captured leaves, what was ``found`` in the places, and what is drawn."""
         drawn = [self.program.on_device(draw()) for draw in self.trace.draws]
-        return [*arrays, *(tensor_of(x.data, x) for x in self.leaves), *self.state.get(), *drawn]
+        return [*arrays, *(tensor_of(x.data, x) for x in self.leaves), *found, *drawn]
 
     def __call__(self, operands: Sequence[Any]) -> Any:
         """Compute, set what changes, and record if gradients are wanted."""
@@ -192,7 +194,7 @@ class Version:
                 return self.function_on(operands)
         return fill(self.trace.form, self.recorded(found, operands))
 
-    def are_apart(self, arrays: Iterable[Any]) -> bool:
+    def are_apart(self, arrays: Sequence[Any]) -> bool:
         """Whether no argument is a tensor that the function finds around it, too."""
         return not self.leaves or not any(isinstance(x, Tensor) and x.node in self.leaves for x in arrays)
 

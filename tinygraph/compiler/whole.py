@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -201,13 +201,12 @@ class WholeVersion(Version):
     def operands(self, arrays: Sequence[Any]) -> list[Any] | None:
         """Return all that a call depends on; None if what the step finds is of another kind than it was."""
         found = self.state.get()
-        if self.state.facts(found) != self.state.kinds:
+        if self.state.facts(found) != self.state.kinds or self.kinds_of_leaves() != self.kinds:
             return None
-        at, operands = self.numbers(arrays, found), super().operands(arrays)
-        if at is None or operands is None:
+        if (at := self.numbers(arrays, found)) is None:
             return None
-        operands += [np.float64(at[x]) for x in self.inputs]
-        return operands + [at[x] for _, x in self.changes if isinstance(x, Number)]
+        numbers = [np.float64(at[x]) for x in self.inputs] + [at[x] for _, x in self.changes if isinstance(x, Number)]
+        return self.with_places(arrays, found) + numbers
 
     def numbers(self, arrays: Sequence[Any], found: Sequence[Any]) -> dict[Number, Any] | None:
         """Return what numbers are in this call, computed in the order of the trace; None where one decides otherwise.
@@ -228,10 +227,9 @@ class WholeVersion(Version):
                 return None
         return at
 
-    def are_apart(self, arrays: Iterable[Any]) -> bool:
+    def are_apart(self, arrays: Sequence[Any]) -> bool:
         """Whether no argument has a gradient that another one would be added to."""
-        grown = [place[1] for place, _ in self.changes if type(place) is tuple]
-        return all(x.grad is None for i, x in enumerate(arrays) if i in grown)
+        return all(arrays[place[1]].grad is None for place, _ in self.changes if type(place) is tuple)
 
     def set(self, place: Any, x: Any, operands: Sequence[Any]) -> None:
         """Set what lies in a place, or the array or the gradient of an argument."""
