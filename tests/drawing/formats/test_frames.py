@@ -60,7 +60,9 @@ def test_letters_can_be_read_on_a_slide_whatever_the_panel_needs(name: str) -> N
     x0, y0, x1, y1 = film.panel(0).rect
     for table, text in zip(film.tables, film.texts, strict=True):
         left, top = film.place.tables
-        assert film.place.scale * (left + table.width) <= x1 - x0
+        right = x0 + 12 + film.place.scale * (left + table.width)
+        assert right <= x1
+        assert top > 20 or right <= film.panel(0).said.box[0]  # the number of the step stands beside them
         assert film.place.scale * max(top + table.height, text.height) <= y1 - y0
 
 

@@ -38,6 +38,7 @@ __all__ = ["Frame", "Frames", "at_step", "frame_upto", "frames_of"]
 MOST_STEPS = 200
 LARGEST = 1.35  # the panel is drawn larger than the cards, as far as there is room
 PAD, GAP = 12.0, 36.0  # around what is in the panel, and between its texts and its tables
+COUNT = 150.0  # the width of "step 18 of 26 · backward", and a gap
 LEAST_ROOM = 200.0  # for the graph beside a large panel
 NOTHING = Layout(0.0, 0.0, (), (), (), (), ())
 SECONDS = 1.8  # that an animation shows a step
@@ -216,9 +217,16 @@ class Frames:
         yield max(SLIDE[0] - self.panel_size(True)[0] - 2 * PAD - 8, LEAST_ROOM), SLIDE[1] - self.head()
 
     def panel_size(self, stacked: bool) -> Point:
-        """Return the size of what is in a panel: its texts, and its tables to their right or below them."""
+        """Return the size of what is in a panel: its texts, and its tables to their right or below them.
+
+        At the top right the number of the step has room.
+        """
         texts, high, tables, tall = self.room()
-        return (max(texts, tables), high + tall + 8) if stacked else (texts + GAP + tables, max(high, tall))
+        return (
+            (max(texts + COUNT, tables), high + tall + 8)
+            if stacked
+            else (texts + GAP + tables + COUNT, max(high, tall))
+        )
 
     def head(self) -> float:
         """Return the height of what stands above the graph."""
@@ -237,8 +245,8 @@ class Frames:
 
     def place_beside(self) -> Place:
         """Put the panel to the right of the graph: texts above tables."""
-        texts, high, tables, tall = self.room()
-        wide, height = max(texts, tables), high + 14 + tall
+        _, high, _, tall = self.room()
+        wide, height = self.panel_size(True)[0], high + 14 + tall
         top, left = self.head(), self.layout.width
         scale = enlarged((wide, height), (SLIDE[0] - left - 8, max(self.layout.height, SLIDE[1] - top) - 14))
         tallest = max(self.layout.height - 8, height * scale + 2 * PAD + 6)
