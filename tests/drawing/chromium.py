@@ -45,6 +45,7 @@ class Chromium:
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         flags = ["--headless", "--no-sandbox", "--no-first-run", "--remote-debugging-pipe"]
         flags += [f"--disable-{what}" for what in QUIET] + [f"--user-data-dir={self.folder.name}/profile"]
+        flags += ["--num-raster-threads=1", "--renderer-process-limit=1"]
         theirs_in, self.into = os.pipe()
         self.out_of, theirs_out = os.pipe()
         ends = theirs_in, theirs_out

