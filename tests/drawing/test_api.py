@@ -230,3 +230,16 @@ def test_every_format_shows_the_notes(ending: str) -> None:
     for note in graph.notes:
         for word in re.findall(r"[a-z]{3,}", note):
             assert word in found, (word, note)
+
+
+@pytest.mark.parametrize("ending", [".svg", ".tex", ".dot", ".mmd", ".txt"])
+def test_a_scope_whose_name_is_latex_is_mathematics(tmp_path, ending):
+    x = tg.Tensor([1.0, 2.0], name="x")
+    with tg.scope(r"\tau^{(1)}"):
+        loss = tg.tanh(x).sum().named("L")
+    for depth in (0, 1) if ending != ".mmd" else (0,):  # Mermaid has no boxes for scopes
+        written = tg.draw(loss, tmp_path / f"graph{ending}", depth=depth).read_text(encoding="utf-8")
+        if ending == ".tex":
+            assert r"\tau" in written and "textbackslash" not in written
+        else:
+            assert "τ" in written and r"\tau" not in re.sub(r'data-scope="[^"]*"', "", written)

@@ -18,6 +18,7 @@ from tinygraph.drawing.layout.mirror import is_mirrored
 from tinygraph.drawing.style.conventions import MOST_CARDS, TABLE_COLUMNS, TABLE_ROWS, numeral, state_words
 from tinygraph.drawing.style.formula import SUBSCRIPT, to_unicode
 from tinygraph.drawing.style.highlight import Highlight, Show, named_in, read_show
+from tinygraph.drawing.style.names import name_text
 from tinygraph.drawing.style.numbers import short_number
 from tinygraph.drawing.style.palette import LIGHT
 from tinygraph.engine.errors import clean
@@ -144,7 +145,7 @@ def add_clusters(
         path = (*scope, name)
         with dot.subgraph(name="cluster_" + hashlib.sha256(repr(path).encode()).hexdigest()[:16]) as box:
             colors = {"color": LIGHT["line"], "bgcolor": LIGHT["lane0"], "fontcolor": MUTED}
-            box.attr(label=f"<{dot_text(name)}>", style="rounded", **colors)
+            box.attr(label=f"<{dot_text(name_text(name))}>", style="rounded", **colors)
             add_clusters(box, picture, marks, members, path)
 
 

@@ -15,7 +15,7 @@ from tinygraph.drawing.layout.geometry import Layout
 from tinygraph.drawing.style.conventions import plural
 from tinygraph.drawing.style.formula import clip_runs, text_of, width_of, words
 from tinygraph.drawing.style.highlight import Highlight
-from tinygraph.drawing.style.names import cut_text
+from tinygraph.drawing.style.names import cut_text, name_text
 from tinygraph.drawing.style.text_width import wrap
 from tinygraph.graph.data import Graph, Node, brief_name
 
@@ -179,7 +179,7 @@ def captions_of(graph: Graph, drawn: Graph, layout: Layout, highlight: Highlight
 
 def name_cards(cards: Sequence[Node]) -> str:
     """Name collapsed cards: ``▸ softmax, ▸ batch_norm ×2``; many of them by their number alone."""
-    count = Counter(cut_text(brief_name(node) or "", 40) for node in cards)
+    count = Counter(cut_text(name_text(brief_name(node) or ""), 40) for node in cards)
     if len(count) > FEW_PARTS // 2:
         return f"{len(cards)} collapsed cards ▸"
     return ", ".join(f"▸ {name}{f' ×{n}' * (n > 1)}" for name, n in count.items())

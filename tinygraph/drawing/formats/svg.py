@@ -467,7 +467,7 @@ class Writer:
 
     def tip(self, node: Node) -> str:
         """Write the text that is shown while the pointer rests on a card."""
-        path = "/".join((*node.scope, name_text(node.name or f"#{node.number}")))
+        path = "/".join(map(name_text, (*node.scope, node.name or f"#{node.number}")))
         facts = [cut_text(path, 300), f"{op_words(self.drawn, node)} {shape_text(node.shape)} {node.dtype}"]
         if node.value is not None:
             facts.append(f"value {statistics_text(node.value)}")

@@ -384,7 +384,7 @@ def headings(graph: Graph, shown: list[int]) -> list[tuple[int, str]]:
         node = graph.nodes[i]
         if not is_leaf(node) and node.scope != current:
             current = node.scope
-            found.append((place, one_line("/".join(current)) or "top level"))
+            found.append((place, one_line("/".join(map(name_text, current))) or "top level"))
     return found
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tinygraph.drawing.layout.labels import contributions
 from tinygraph.drawing.layout.mirror import Gradient, Mirrored, mirror, upstream
 from tinygraph.drawing.style.formula import Runs, plain_text
+from tinygraph.drawing.style.names import name_text
 from tinygraph.graph.data import Edge, Graph
 
 __all__ = ["Rows", "group_gradients"]
@@ -81,4 +82,4 @@ def term(graph: Graph, consumer: int, said: str, derivative: str) -> str:
     if through and "·" in derivative:
         return " ".join(derivative.replace("·", f" {above} ").split())
     node = graph.nodes[consumer]
-    return f"{said} through ▸ {node.name}" if node.kind == "scope" else said
+    return f"{said} through ▸ {name_text(node.name or '')}" if node.kind == "scope" else said

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tinygraph.drawing.layout.card import Card
 from tinygraph.drawing.layout.grid import Link, Way
-from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, width_of, words
+from tinygraph.drawing.style.formula import SPACE, Runs, clip_runs, scope_runs, width_of, words
 
 __all__ = [
     "TITLE",
@@ -124,7 +124,7 @@ class Box(NamedTuple):
     @property
     def runs(self) -> Runs:
         """Its name, as it is written."""
-        return clip_runs((*words("▾ "), *words(self.name, "bold")), TITLE, max(LONGEST, self.rect[2] - self.x - 10))
+        return clip_runs((*words("▾ "), *scope_runs(self.name)), TITLE, max(LONGEST, self.rect[2] - self.x - 10))
 
     @property
     def title(self) -> Rect:

@@ -18,6 +18,7 @@ from tinygraph.drawing.style.formula import (
     join_runs,
     name_runs,
     number_runs,
+    scope_runs,
     text_of,
     words,
 )
@@ -41,7 +42,7 @@ def label_runs(graph: Graph, i: int, unnamed: str = "") -> Runs:
     node = graph.nodes[i]
     if node.kind == "scope":
         name = result_name(node)
-        runs = name_runs(name) if name else words(f"▸{shorten(brief_name(node) or '', 1, 12)}")
+        runs = name_runs(name) if name else words(f"▸{shorten(name_text(brief_name(node) or ''), 1, 12)}")
         return (*runs, *number_of(graph, node))
     if node.name:
         runs = name_runs(node.name)
@@ -80,7 +81,7 @@ def call_runs(graph: Graph, node: Node) -> Runs:
 
     A stretch of ops says what it makes and what it holds: ``h = ops 1–5: 2 mul, 3 tanh``.
     """
-    name = words(node.name or node.op or "scope", "bold")
+    name = scope_runs(node.name or node.op or "scope")
     about = dict(node.params)
     if "results" not in about:
         return name

@@ -30,6 +30,7 @@ from tinygraph.drawing.style.formula import (
     text_of,
     words,
 )
+from tinygraph.drawing.style.names import name_text
 from tinygraph.graph.data import STRETCH, Edge, Graph, Node, bracketed, brief_name
 from tinygraph.graph.gradients import Pass, made_from, passes, values_of
 from tinygraph.graph.scopes import Scope, count_contents, scopes
@@ -367,7 +368,8 @@ class Builder:
         """Return what was sent back along an edge."""
         node, operand = drawn.nodes[consumer], drawn.nodes[edge.source]
         if not edge.partial or node.kind == "scope":
-            through = words(f"through ▸{brief_name(node)}" if node.kind == "scope" else f"through {node.op}")
+            card = f"▸{name_text(brief_name(node) or '')}" if node.kind == "scope" else node.op
+            through = words(f"through {card}")
             return Part(source, through, (), through)
         copied = drawn.copied_axes(consumer, edge)
         formula = factor_runs(drawn, Link(0, edge.source, consumer, edge, True), copied)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from math import fsum
 from typing import NamedTuple
 
-from tinygraph.drawing.style.names import Atom, parse_name, script_text
+from tinygraph.drawing.style.names import Atom, is_latex, parse_name, script_text
 from tinygraph.drawing.style.text_width import shorten, width
 from tinygraph.graph.schema import BRACES, is_whole
 
@@ -181,6 +181,18 @@ def name_runs(name: str, room: float = 12.0) -> Runs:
         tokens = [name_runs(token) if token else () for token in name.split(" ")]
         return tuple(run for k, runs in enumerate(tokens) for run in ((Run(SPACE, "roman"),) * (k > 0) + runs))
     return words(shorten(name, 1, room), "roman" if len(name) <= 24 and PLAIN.fullmatch(name) else "sans")
+
+
+def scope_runs(name: str) -> Runs:
+    r"""Write the name of a scope, or of the first and last of a row: mathematics as such, any other name in bold.
+
+    >>> scope_runs("fc1"), scope_runs(r"\theta")
+    ((Run(text='fc1', face='bold', scale=1.0, rise=0.0),), (Run(text='θ', face='serif', scale=1.0, rise=0.0),))
+    """
+    ends = name.split(" … ")
+    if is_latex(name) or (len(ends) == 2 and None not in map(parse_name, ends)):
+        return join_runs(tuple(run for k, end in enumerate(ends) for run in (*words(" … ") * k, *name_runs(end))))
+    return words(name, "bold")
 
 
 def gradient_parts(name: str) -> tuple[str, str] | None:
