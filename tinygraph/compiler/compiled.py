@@ -68,10 +68,8 @@ class Compiled:
         """Call the function, by its kernels where its arrays are large enough."""
         arrays: list[Any] = list(args)
         form = FORMS.get(len(args))
-        if form and kwargs and all(type(x) in PLAIN for x in kwargs.values()):
-            form = form[0], kwargs
-        elif kwargs:
-            form = None
+        if kwargs:
+            form = (form[0], kwargs) if form and all(type(x) in PLAIN for x in kwargs.values()) else None
         if form is None or self.whole or not all(isinstance(x, Tensor) or type(x) is np.ndarray for x in args):
             arrays = []
             form = flatten((args, kwargs), arrays, self.whole)
