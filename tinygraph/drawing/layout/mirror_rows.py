@@ -120,7 +120,7 @@ def finish_rows(rows: Sequence[MirroredRow]) -> Layout:
 def split_bands(found: Mirrored, count: int) -> list[Mirrored]:
     """Return a picture in so many columns of about one height, each with some of the bands."""
     heights = [band.rows + RULE for band in found.bands]
-    sums = sorted({sum(heights[i:j]) for j in range(len(heights) + 1) for i in range(j)})
+    sums = sorted({x for i in range(len(heights)) for x in itertools.accumulate(heights[i:])})  # as `fill_columns` adds
     columns = next(filled for most in sums if len(filled := fill_columns(found.bands, heights, most)) <= count)
     for bands in columns[1:]:  # what it is below stands in another column
         bands[0] = dataclasses.replace(bands[0], heading=head_alone(bands[0].heading))
