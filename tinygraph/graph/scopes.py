@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tinygraph.engine.errors import clean
-from tinygraph.graph.data import Edge, Graph, Node, Summary, brief_name, result_name
+from tinygraph.graph.data import Edge, Graph, Node, Summary, result_name
 from tinygraph.graph.options import layer_words
 from tinygraph.graph.periods import periods
 
@@ -531,12 +531,7 @@ def chunks(graph: Graph, count: int, keep: Sequence[str] = ()) -> Graph:
             groups.append(group)
             about.append(about_run(graph, before, group.members))
         before += count_contents(graph, members)["ops"]
-    found = collapse(graph, groups, about)
-    cards = {n.id for n in found.nodes if brief_name(n) != n.name}
-    nodes = tuple(  # one arrow between two cards, whatever goes from one to the other
-        dataclasses.replace(n, inputs=without_repeats(n.inputs, cards)) if n.id in cards else n for n in found.nodes
-    )
-    return dataclasses.replace(found, nodes=nodes)
+    return collapse(graph, groups, about)
 
 
 def about_run(graph: Graph, before: int, members: Sequence[int]) -> dict[str, Any]:
