@@ -14,7 +14,7 @@ from tinygraph.drawing.layout.card import statistics_text
 from tinygraph.drawing.layout.labels import axes_words
 from tinygraph.drawing.style.conventions import shape_text, state_words
 from tinygraph.drawing.style.formula import Run, Runs, formula_runs, name_runs, number_runs
-from tinygraph.drawing.style.names import name_text
+from tinygraph.drawing.style.names import name_text, path_text
 from tinygraph.graph.batch_axis import reduced_axes
 from tinygraph.graph.costs import flops
 from tinygraph.graph.data import Graph, Node, fill, write_param
@@ -100,7 +100,7 @@ def node_rows(
         label = name_runs(node.name) if node.name else (Run(f"#{node.number}", "roman"),)
         said = [
             runs_html(label), name_text(node.name or "")[:300], op_words(whole, node), shape_text(node.shape),
-            node.dtype, path_text(node.scope), once(formula_of, node), once(sentence_of, node), node.at,
+            node.dtype, path_text(node.scope)[:300], once(formula_of, node), once(sentence_of, node), node.at,
             statistics_text(node.value) if node.value else "",
             statistics_text(node.grad) if node.grad else state_words(node.grad_state),
             "; ".join(t for i in node.members if (t := times.get((graph.nodes[i].op or "", graph.nodes[i].scope)))),
@@ -119,11 +119,6 @@ def node_rows(
     return rows
 
 
-def path_text(scope: Sequence[str]) -> str:
-    """Return the path of a scope as it is read."""
-    return "/".join(map(name_text, scope))[:300]
-
-
 def card_row(graph: Graph, node: Node, strings: Strings, measured: Measured | None) -> list[Any]:
     """Return what is said of a collapsed card: its name, what is in it, and what that costs."""
     about = dict(node.params)
@@ -133,7 +128,8 @@ def card_row(graph: Graph, node: Node, strings: Strings, measured: Measured | No
     spent = sum(e.seconds for e in measured.entries if e.scope[: len(path)] == path) if measured else 0.0
     lines = list(dict.fromkeys(n.at for n in inner if n.at))
     said = [
-        xml_text(node.name or ""), name_text(node.name or "")[:300], path_text(node.scope), shape_text(node.shape),
+        xml_text(node.name or ""), name_text(node.name or "")[:300], path_text(node.scope)[:300],
+        shape_text(node.shape),
         statistics_text(node.value) if node.value else "",
         statistics_text(node.grad) if node.grad else state_words(node.grad_state),
         ", ".join([*lines[:3], "…"] if len(lines) > 3 else lines), seconds_text(spent) if spent else "",

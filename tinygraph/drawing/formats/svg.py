@@ -49,7 +49,7 @@ from tinygraph.drawing.layout.mirror import is_mirrored
 from tinygraph.drawing.style.conventions import NOUGHT, shape_text
 from tinygraph.drawing.style.formula import LEAST, Run, clip_runs, font_size, width_of, words
 from tinygraph.drawing.style.highlight import Highlight, Show
-from tinygraph.drawing.style.names import cut_text, name_text
+from tinygraph.drawing.style.names import cut_text, name_text, path_text
 from tinygraph.drawing.style.themes import THEMES, style
 from tinygraph.graph.batch import Batch, with_batch
 from tinygraph.graph.data import Graph, Node
@@ -467,7 +467,7 @@ class Writer:
 
     def tip(self, node: Node) -> str:
         """Write the text that is shown while the pointer rests on a card."""
-        path = "/".join(map(name_text, (*node.scope, node.name or f"#{node.number}")))
+        path = path_text((*node.scope, node.name or f"#{node.number}"))
         facts = [cut_text(path, 300), f"{op_words(self.drawn, node)} {shape_text(node.shape)} {node.dtype}"]
         if node.value is not None:
             facts.append(f"value {statistics_text(node.value)}")

@@ -15,7 +15,7 @@ from tinygraph.drawing.layout.card import unmasked, without_dust
 from tinygraph.drawing.layout.labels import call_runs, dust_of, is_rounding, is_unused_leaf
 from tinygraph.drawing.style.conventions import CIRCLED, NOUGHT, numeral, plural, state_words
 from tinygraph.drawing.style.formula import SUBSCRIPT, is_enclosed, plain_text, to_unicode
-from tinygraph.drawing.style.names import SUB, SUP, name_text
+from tinygraph.drawing.style.names import SUB, SUP, name_text, path_text
 from tinygraph.drawing.style.numbers import short_number
 from tinygraph.engine.errors import clean
 from tinygraph.graph.data import Edge, Graph, Node, Summary
@@ -384,7 +384,7 @@ def headings(graph: Graph, shown: list[int]) -> list[tuple[int, str]]:
         node = graph.nodes[i]
         if not is_leaf(node) and node.scope != current:
             current = node.scope
-            found.append((place, one_line("/".join(map(name_text, current))) or "top level"))
+            found.append((place, one_line(path_text(current)) or "top level"))
     return found
 
 

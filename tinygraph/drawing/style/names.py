@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["ACCENTS", "COMMANDS", "GREEK", "Atom", "cut_text", "is_latex", "name_text", "parse_name"]
+__all__ = ["ACCENTS", "COMMANDS", "GREEK", "Atom", "cut_text", "is_latex", "name_text", "parse_name", "path_text"]
 
 
 class Atom(NamedTuple):
@@ -218,6 +219,15 @@ def name_text(name: str) -> str:
     """
     atoms = parse_name(name) if is_latex(name) or "'" in name else None
     return name if atoms is None else to_text(atoms)
+
+
+def path_text(path: Iterable[str]) -> str:
+    r"""Write the path of a scope, or of a node in one, as one line of Unicode.
+
+    >>> path_text([r"\theta", "fc1"])
+    'θ/fc1'
+    """
+    return "/".join(map(name_text, path))
 
 
 def cut_text(text: str, most: int) -> str:
