@@ -52,16 +52,18 @@ Its two means are the two sums of the first sweep of the backward kernel; the se
 
 ## 4. The source, in NumPy
 
-Without Numba, kernels are calls of NumPy on blocks that stay in the cache. Names are those of the function; `h` and
-`l` before a name are the high and the low part of a value in float64.
+Without Numba, kernels are calls of NumPy on blocks. Names are those of the function; `h` and `l` before a name are the
+high and the low part of a value in float64. A sum of squares is multiplied out about a pivot, a number that lies among
+the values, so that the variance needs no sweep of its own. A value that a later sweep wants again, as x − μ in the
+backward, waits in the array of the result.
 
 ```python
 {numpy}```
 
 ## 5. The source, for Numba
 
-A sum of squares is multiplied out about a pivot, the median of three values, so that the variance needs no sweep
-of its own. Threads take parts of the rows; between two sweeps one of them settles what belongs to a channel.
+The same sweeps, as loops; here the pivot is the median of three values. Threads take parts of the rows; between two
+sweeps one of them settles what belongs to a channel.
 
 ```python
 {numba}```

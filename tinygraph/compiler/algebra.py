@@ -5,7 +5,7 @@ along. What holds for any sum are the rules of `tinygraph.sums.rules`; here is w
 
 - what does not vary is multiplied together, and turned over once, before it meets what does;
 - a sum of squares is multiplied out (`multiplied_out`) where that saves a sweep, and only about a pivot: x is taken
-  less one of its values, the median of three, because E[x²] - E[x]² loses all digits far from 0.
+  less a number that lies among its values, because E[x²] - E[x]² loses all digits far from 0.
 
 The form keeps products and sums of two, in the order in which they were written: that is the order of rounding.
 """
@@ -310,15 +310,18 @@ def below(roots: Iterable[Node], done: Iterable[Node] = ()) -> list[Node]:
 
 
 def multiplied_out(
-    algebra: Algebra, clock: Callable[[Expression], Any], r: Expression, pivots: bool
+    algebra: Algebra, clock: Callable[[Expression], Any], r: Expression, exact: bool
 ) -> Expression | None:
     """Return a sum of what is known late as sums of what is known earlier; None where it is no polynomial of that.
 
-    (x - μ)² becomes (x - p)² + 2 (x - p) (p - μ) + (p - μ)², whose first two factors need no μ; without ``pivots`` only
-    sums are taken apart.
+    (x - μ)² becomes (x - p)² + 2 (x - p) (p - μ) + (p - μ)², whose first two factors need no μ. Where sums are not
+    ``exact``, (x w - μ)² stays: there is no pivot for what is no input.
     """
     late = clock(r.args[0])
     one = algebra.const(1)
+
+    def has_pivot(e: Expression) -> bool:
+        return e.op == "sub" and e.args[0].op == "in" and not e.args[1].axes & r.over
 
     def times(m: Expression | None, n: Expression | None) -> Expression | None:
         return n if m is None else m if n is None else algebra("mul", m, n)
@@ -329,14 +332,13 @@ def multiplied_out(
             return [(e, None)]
         if clock(e) < late:
             return [(one, e)]
-        if e.op == "sub" and e.args[0].op == "in" and not e.args[1].axes & r.over:
-            if not pivots:
-                return None
+        if has_pivot(e):
             pivot = algebra("pivot", info=(*e.args[0].info, r.over))
             return [(one, algebra("sub", e.args[0], pivot)), (algebra("sub", pivot, e.args[1]), None)]
         if e.op not in ("neg", "add", "sub", "mul"):
             return None
-        if not pivots and e.op == "mul" and all(a.axes & r.over for a in e.args):
+        is_product = e.op == "mul" and all(a.axes & r.over for a in e.args)
+        if is_product and not exact and not all(has_pivot(a) or clock(a) < late for a in e.args):
             return None
         sides = [terms(a) for a in e.args]
         if None in sides or sum(map(len, sides)) > TERMS:  # type: ignore[arg-type]
@@ -356,6 +358,27 @@ def multiplied_out(
         return algebra.const(algebra.count(r.over)) if m is None else algebra("sum", m, over=r.over)
 
     return functools.reduce(lambda a, b: algebra("add", a, b), [algebra("mul", c, total(m)) for c, m in found])
+
+
+def about_means(algebra: Algebra, order: Iterable[Expression]) -> dict[Expression, Expression]:
+    """Return sums of products with x - μ as sums with x - h, h being μ to the digits of x.
+
+    x - h takes one step, and x - μ two. What x cannot hold of μ is taken off the sum instead, if Σ f is there anyway:
+    Σ f (x - μ) = Σ f (x - h) - (μ - h) Σ f.
+    """
+    found, sums = {}, {r: algebra.factors_of(r.args[0]) for r in order if r.op == "sum"}
+    for r, (coefficient, factors) in sums.items():
+        for d in factors:
+            if d.op != "sub" or d.args[0].op != "in" or d.axes not in algebra.largest or d.args[1].axes & r.over:
+                continue
+            x, mean = d.args
+            f = algebra.product_of(coefficient, {e: n - (e is d) for e, n in factors.items()})
+            if mean.op in ("in", "const", "high", "pivot") or (total := algebra("sum", f, over=r.over)) not in sums:
+                continue
+            near = algebra("sub", x, algebra("high", mean))
+            about = algebra("sum", algebra("mul", f, near), over=r.over)
+            found[r] = algebra("sub", about, algebra("mul", algebra("low", mean), total))
+    return found
 
 
 def about_pivots(algebra: Algebra, order: Iterable[Expression]) -> dict[Expression, Expression]:

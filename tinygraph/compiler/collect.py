@@ -95,7 +95,8 @@ class Collector:
     def scaled(self, c: Expression, found: Terms) -> Terms:
         """Return terms times what is small."""
         a = self.algebra
-        return Terms({x: a("mul", c, d) for x, d in found.factors.items()}, a("mul", c, found.rest))
+        rest = a.zero if found.rest.info == 0 else a("mul", c, found.rest)
+        return Terms({x: a("mul", c, d) for x, d in found.factors.items()}, rest)
 
     def total(self, x: Terms, y: Terms) -> Terms:
         """Return the sum of terms."""

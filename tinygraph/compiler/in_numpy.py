@@ -6,12 +6,14 @@ All arrays come with one axis for each loop of the space, of length 1 where they
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygraph.compiler.algebra import TRUTHS, Expression
+from tinygraph.compiler.algebra import TRUTHS, Expression, below
 from tinygraph.compiler.kernel import Kernel, Step
+from tinygraph.compiler.loops import Loop
 from tinygraph.engine.registry import OPS
 from tinygraph.engine.types import Array
 
@@ -19,6 +21,7 @@ __all__ = ["NAMES", "write"]
 
 ROWS = 64  # as many rows are added up in their own precision
 LONG = 4096  # as many values of a row
+SAMPLES = 8  # values along an axis, of which a pivot is made
 CALLS = {  # ufuncs, which take out=
     "add": "np.add", "sub": "np.subtract", "mul": "np.multiply", "div": "np.divide", "neg": "np.negative",
     "abs": "np.absolute", "sqrt": "np.sqrt", "exp": "np.exp", "log": "np.log", "tanh": "np.tanh", "power": "np.power",
@@ -41,17 +44,24 @@ def total(x: Array, axes: tuple[int, ...]) -> Array:
         x = np.add.reduce(x, axis=-1, keepdims=True)
         return np.add.reduce(x, axis=axes, dtype=np.float64, keepdims=True)
     if max(axes) == x.ndim - 2:
-        parts = [np.add.reduce(part, axis=-2) for part in strips(x)]
-        return np.add.reduce(np.concatenate(parts, axis=-2), axis=axes, dtype=np.float64, keepdims=True)
+        return total_strips([np.add.reduce(part, axis=-2) for part in strips(x)], axes)
     return np.add.reduce(x, axis=axes, dtype=np.float64, keepdims=True)
 
 
 def strips(x: Array) -> list[Array]:
     """Return rows in strips of `ROWS`, (…, strips, rows, columns), and those that are left over as one more."""
     *lead, rows, columns = x.shape
+    if not rows % ROWS:
+        return [x.reshape(*lead, -1, ROWS, columns)]
     deep = rows // ROWS * ROWS
     parts = [x[..., :deep, :].reshape(*lead, -1, ROWS, columns), x[..., None, deep:, :]]
     return [part for part in parts if part.size]
+
+
+def total_strips(parts: list[Array], axes: tuple[int, ...]) -> Array:
+    """Add up in float64 what strips of rows came to."""
+    x = np.concatenate(parts, axis=-2) if len(parts) > 1 else parts[0]
+    return np.add.reduce(x, axis=axes, dtype=np.float64, keepdims=True)
 
 
 def total_products(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
@@ -61,9 +71,20 @@ def total_products(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
         if last in axes and x.shape[-1] <= LONG:
             return np.add.reduce(np.vecdot(x, y)[..., None], axis=axes, dtype=np.float64, keepdims=True)
         if last not in axes and max(axes) == last - 1:
-            parts = [np.einsum("...ij,...ij->...j", *pair) for pair in zip(strips(x), strips(y), strict=True)]
-            return np.add.reduce(np.concatenate(parts, axis=-2), axis=axes, dtype=np.float64, keepdims=True)
+            pairs = zip(strips(x), strips(y), strict=True)
+            return total_strips([np.einsum("...ij,...ij->...j", *pair) for pair in pairs], axes)
     return total(x * y, axes)
+
+
+def pivot(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return a number that lies among the values: the mean of some `SAMPLES` along each axis, as float32 has it."""
+    places, count = [slice(None)] * x.ndim, 1
+    for i in axes:
+        step = -(-x.shape[i] // SAMPLES)
+        places[i] = slice(step // 2, None, step)  # the first value is an outlier more often than others
+        count *= len(range(step // 2, x.shape[i], step))
+    near = rounded(np.add.reduce(x[tuple(places)], axis=axes, dtype=np.float64, keepdims=True) / count)
+    return np.where(np.isfinite(near), near, 0.0)
 
 
 def total_given(x: Array, axes: tuple[int, ...]) -> Array:
@@ -89,7 +110,8 @@ def rounded(x: Array) -> Array:
 
 def rest(x: Array) -> Array:
     """Return what float32 cannot hold of numbers of float64."""
-    return np.where(np.isfinite(rounded(x)), x - rounded(x), 0.0)
+    left = x - rounded(x)
+    return np.where(np.isfinite(left), left, 0.0)
 
 
 def erf(x: Array) -> Array:
@@ -100,6 +122,7 @@ def erf(x: Array) -> Array:
 
 NAMES: dict[str, Any] = {
     "np": np,
+    "pivot": pivot,
     "total": total,
     "total_given": total_given,
     "total_products": total_products,
@@ -119,14 +142,15 @@ class Writer:
         self.rank = len(kernel.space.order)
         self.place = {a: i for i, a in enumerate(kernel.space.order)}
         self.sweep = 0
+        self.stays = dict(self.find_stays())
 
     def w(self, line: str) -> None:
         """Write a line."""
         self.lines.append("    " * self.indent + line)
 
-    def axes(self, r: Expression) -> str:
+    def axes(self, over: Iterable[Loop]) -> str:
         """Return the axes that a reduction takes, as source."""
-        return repr(tuple(sorted(self.place[a] for a in r.over)))
+        return repr(tuple(sorted(self.place[a] for a in over)))
 
     def is_cut(self, e: Expression) -> bool:
         """Whether an expression varies along the loop that is cut into blocks."""
@@ -149,11 +173,16 @@ class Writer:
         """Compute the small values that are known after a pass: ``inside`` of a block, or when all are done."""
         for e in self.k.settled(step):
             name = self.k.name(e)
+            if e.op == "high" and self.is_only_met(e):
+                self.w(f"h{name} = np.asarray({self.small(e.args[0], inside)}, np.{self.k.float})")
+                continue
             if e.over and e not in self.k.direct:
                 if not inside:
-                    self.w(f"{name} = {JOIN[e.op]}.reduce(s{name})")
+                    self.w(f"{name} = {JOIN[e.op]}.reduce(s{name}) if count > 1 else s{name}[0]")
             elif e.over:
                 self.w(f"{name} = {self.reduced(e, inside)}")
+            elif e.op == "pivot":
+                self.w(f"{name} = pivot({self.leaf(e)}, {self.axes(e.info[2])})")
             else:
                 args = [self.small(a, inside) for a in e.args]
                 if e.op == "equal" and not self.k.wide:  # what was stored in float32 still equals itself
@@ -165,9 +194,14 @@ class Writer:
             if inside and self.k.is_carried(e):
                 self.w(f"{self.block('g' + name, True)}[...] = {name}")
 
+    def is_only_met(self, e: Expression) -> bool:
+        """Whether nothing wants a small value but full values of the same sweep."""
+        users = [*self.k.users[e], *(x for _, x in self.k.targets if x is e)]
+        return not self.k.is_carried(e) and all(u is not e and self.k.is_full(u) for u in users)
+
     def reduced(self, r: Expression, inside: bool) -> str:
         """Return the reduction of a small value, as source."""
-        return f"{REDUCE[r.op]}(np.asarray({self.small(r.args[0], inside)}, np.float64), {self.axes(r)})"
+        return f"{REDUCE[r.op]}(np.asarray({self.small(r.args[0], inside)}, np.float64), {self.axes(r.over)})"
 
     def keep_parts(self, e: Expression, name: str) -> None:
         """Split a small value into a high part and a low one, where full values meet it."""
@@ -207,36 +241,62 @@ class Writer:
 
     # Full values.
 
+    def find_stays(self) -> Iterator[tuple[Expression, Stay]]:
+        """Yield full values that are wanted in an earlier pass than that which stores a target, each with its stay.
+
+        What is stored last in its pass may have a guest: no other store comes after it.
+        """
+        steps = [(s, p) for s in range(self.k.sweeps) for p in self.k.passes(s)]
+        wanted = {step: [e for e in self.wanted(step, {}) if self.is_kept(e)] for step in steps}
+        for i, last in enumerate(steps):
+            if (target := self.last_store(last)) is None:
+                continue
+            for first in steps[:i]:
+                if both := [e for e in wanted[first] if e in wanted[last]]:
+                    dearest = max(both, key=lambda e: sum(map(self.k.is_full, below([e]))))
+                    yield dearest, Stay(target, first, last)
+                    break
+
+    def last_store(self, step: Step) -> int | None:
+        """Return the target that a pass stores last, if full values may lie in its array before."""
+        stores = self.k.work(step).stores
+        target = stores[-1][0] if self.rank and stores else None
+        return target if target is not None and self.k.targets[target][0].dtype == self.k.float else None
+
+    def is_kept(self, e: Expression) -> bool:
+        """Whether a full value may be kept in the array of a target: a ufunc makes it, and it is no target itself."""
+        return e.op in CALLS and self.is_float(e) and all(e is not x for _, x in self.k.targets)
+
+    def wanted(self, step: Step, there: Mapping[Expression, str]) -> dict[Expression, int]:
+        """Return how often a pass wants each full value, if some are there already."""
+        sums, stores = self.k.work(step)
+        stack = [r.args[0] for r in sums] + [e for _, e in stores]
+        left: dict[Expression, int] = defaultdict(int)
+        while stack:
+            e = stack.pop()
+            left[e] += 1
+            if left[e] == 1 and self.k.is_full(e) and e not in there:
+                stack += e.args
+        return left
+
     def work(self, step: Step) -> None:
         """Write a pass over a block."""
         sums, stores = self.k.work(step)
         if not sums and not stores:
             return
-        roots = [r.args[0] for r in sums] + [e for _, e in stores]
-        left: dict[Expression, int] = defaultdict(int)  # how often each full value is still wanted
-        seen: set[Expression] = set()
-        stack = list(roots)
-        for e in roots:
-            left[e] += 1
-        while stack:
-            e = stack.pop()
-            if e in seen or not self.k.is_full(e):
-                continue
-            seen.add(e)
-            for a in e.args:
-                left[a] += 1
-            stack += e.args
-        pool = Pool(left)
+        pool = Pool(self, step)
+        left = pool.left
         for r in sums:
-            if self.is_product(r.args[0]) and left[r.args[0]] == 1 and r.op == "sum" and r.args[0] not in pool.where:
+            product = self.is_product(r.args[0]) and r.op == "sum" and left[r.args[0]] == 1
+            if product and r.args[0] not in pool.where and not pool.home(r.args[0]):
                 factors = [self.full(a, pool) for a in r.args[0].args]
-                self.w(f"{self.spot(r)} = total_products({', '.join(factors)}, {self.axes(r)})")
+                self.w(f"{self.spot(r)} = total_products({', '.join(factors)}, {self.axes(r.over)})")
                 for a in r.args[0].args:
                     pool.used(a)
                 continue
             value = self.full(r.args[0], pool)
             given = "_given" if r.args[0].op == "in" and r.op == "sum" and not self.k.is_short(r) else ""
-            self.w(f"{self.spot(r)} = {REDUCE[r.op]}{given}({value}, {self.axes(r)})")
+            self.w(f"{self.spot(r)} = {REDUCE[r.op]}{given}({value}, {self.axes(r.over)})")
             pool.used(r.args[0])
         for k, e in stores:
             out = self.block(f"y{k}", True)
@@ -250,7 +310,8 @@ class Writer:
                 self.full(e, pool, out)
             else:
                 value = self.full(e, pool) if self.k.is_full(e) else self.met(e)
-                self.w(f"{out}[...] = {value}")
+                if value != out:
+                    self.w(f"{out}[...] = {value}")
             pool.used(e)
 
     def met(self, e: Expression) -> str:
@@ -286,7 +347,7 @@ class Writer:
             if missing:
                 pending += missing[::-1]
             else:
-                pool.where[e] = self.computed(e, pool, out if e is root else "")
+                pool.where[e] = self.computed(e, pool, out if out and e is root else pool.home(e))
         return pool.where[root]
 
     def assign(self, text: str, pool: Pool) -> str:
@@ -388,12 +449,31 @@ class Writer:
         return f"s{self.k.name(r)}[i]" if self.k.space.shared in r.over or not self.rank else self.k.name(r)
 
 
+class Stay(NamedTuple):
+    """How a full value stays from one pass to a later one: in the array of a target that is stored there."""
+
+    target: int
+    first: Step
+    last: Step
+
+
 class Pool:
     """Scratch arrays of one pass: which full value is where, and which arrays are free again."""
 
-    def __init__(self, left: dict[Expression, int]) -> None:
-        self.left, self.where = left, dict[Expression, str]()
-        self.free, self.foreign, self.count = list[str](), set[str](), 0
+    def __init__(self, writer: Writer, step: Step) -> None:
+        stays = {e: stay for e, stay in writer.stays.items() if stay.first <= step <= stay.last}
+        spots = {e: writer.block(f"y{stay.target}", True) for e, stay in stays.items()}
+        self.homes = {e: spot for e, spot in spots.items() if stays[e].first == step}
+        self.where = {e: spot for e, spot in spots.items() if stays[e].first < step}
+        self.scratch = set[str]()
+        if (last := writer.last_store(step)) is not None:  # its array holds nothing yet, or what is wanted till now
+            self.scratch.add(writer.block(f"y{last}", True))
+        self.left = writer.wanted(step, self.where)
+        self.free, self.foreign, self.count = sorted(self.scratch.difference(self.where.values())), set[str](), 0
+
+    def home(self, e: Expression) -> str:
+        """Return where a value stays that is made in this pass; nothing if it stays nowhere."""
+        return self.homes.get(e, "")
 
     def new(self) -> str:
         """Return a name that is not used."""
@@ -412,7 +492,8 @@ class Pool:
         """Count one use of a value; after the last, its array is free."""
         self.left[e] -= 1
         spot = self.where.get(e, "")
-        if not self.left[e] and spot.startswith("t") and spot not in self.foreign and spot not in self.free:
+        is_scratch = (spot.startswith("t") and spot not in self.foreign) or spot in self.scratch
+        if not self.left[e] and is_scratch and spot not in self.free:
             self.free.append(spot)
 
 

@@ -190,7 +190,7 @@ class Kernel:
         """
         if self.wide or e.op not in ("add", "sub") or not any(map(self.is_full, e.args)):
             return None
-        return next((a for a in e.args if not self.is_full(a) and a.op not in SHORT), None)
+        return next((a for a in e.args if not (self.is_full(a) or is_exact(a))), None)
 
     def small_targets(self, e: Expression) -> Iterator[tuple[int, Value]]:
         """Yield the targets that are this small value, not copied along the other loops."""
@@ -202,6 +202,12 @@ class Kernel:
         word = "".join(c for c in known if c.isascii() and (c.isalnum() or c == "_")) if known.isprintable() else ""
         word = word if word and not word[0].isdigit() else ""
         return f"{kind}{self.number[e]}" + f"_{word}" * bool(word)
+
+
+def is_exact(e: Expression) -> bool:
+    """Whether a small value has no more digits than a full one: the largest of inputs has not, a sum of them has."""
+    chosen = {"max": e.args, "min": e.args, "where": e.args[1:]}.get(e.op)
+    return e.op in SHORT if chosen is None else all(map(is_exact, chosen))
 
 
 LETTERS = {"μ": "mu", "σ": "sigma", "x̂": "x_hat", "γ": "gamma", "β": "beta", "ε": "eps", "v": "var"}  # as words

@@ -15,12 +15,12 @@ from tinygraph.compiler.cache import library
 from tinygraph.compiler.kernel import Kernel
 from tinygraph.compiler.loops import Order
 from tinygraph.compiler.values import Value
-from tinygraph.engine.types import Array
+from tinygraph.engine.types import Array, Shape
 from tinygraph.fused.normalization import marked_writable
 from tinygraph.kernels.cuda import module_of
 from tinygraph.kernels.threads import piece_count, run_on_all, share, split_evenly
 
-BLOCK = 1 << 16  # elements of a block of NumPy's calls: a few such arrays stay in the cache
+BLOCK = 1 << 19  # elements of a block of NumPy's calls: after short calls threads wait for the interpreter
 LARGE = 1 << 22  # elements that overflow the cache which cores share
 SPAN = 3072  # values that lie one after another in a part that fits into the cache of one core
 SHORT = 512  # a run of fewer values makes such parts worthwhile sooner
@@ -56,16 +56,18 @@ class NumpyLaunch(Launch):
         super().__init__(kernel)
         self.source = in_numpy.write(kernel)
         self.each, self.count = split_evenly(max(self.turns, 1), max(1, min(self.turns, -(-self.size // BLOCK))))
-        self.reads = [(v, *self.view(order)) for v, order in kernel.leaves]
-        self.makes = [(v, v.dtype, v.shape, *self.view(kernel.layouts[v])) for v, _ in kernel.targets]
+        self.reads = [(v, *self.view(order, v.shape)) for v, order in kernel.leaves]
+        self.makes = [(v, v.dtype, v.shape, *self.view(kernel.layouts[v], v.shape)) for v, _ in kernel.targets]
         self.run = compiled(self.source)
 
-    def view(self, order: Order) -> tuple[Any, Any, Any]:
-        """Return how an array becomes one with an axis for each loop: split, order of axes, and with ones between."""
+    def view(self, order: Order, shape: Shape) -> tuple[Any, Any, Any]:
+        """Return how an array gets an axis for each loop: split, order of axes, and shape with ones; None: as it is."""
         split = tuple(self.space.length[a] for a in order)
         turned = tuple(order.index(a) for a in self.space.order if a in order)
         ones = tuple(self.space.length[a] if a in order else 1 for a in self.space.order)
-        return split, turned, ones
+        if turned != tuple(range(len(order))):
+            return split, turned, ones
+        return None, None, None if shape == ones else ones
 
     def __call__(self, arrays: dict[Value, Array]) -> None:
         """Run the kernel."""
@@ -196,11 +198,11 @@ def stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype.char == "e" else dtype
 
 
-def laid_out(x: Array, split: Any, turned: Any, ones: Any) -> Array:
+def laid_out(x: Array, split: Shape | None, turned: Shape | None, ones: Shape | None) -> Array:
     """Return an array with an axis for each loop; a view, where it lies so in memory."""
-    x = x if x.shape == split else x.reshape(split)
-    x = x.transpose(turned)
-    return x if x.shape == ones else x.reshape(ones)
+    if turned is not None:
+        x = x.reshape(split).transpose(turned)
+    return x if ones is None else x.reshape(ones)
 
 
 LAUNCHES: dict[str, Callable[[Kernel], Launch]] = {"numpy": NumpyLaunch, "numba": NumbaLaunch, "cuda": CudaLaunch}

@@ -13,7 +13,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from tinygraph.compiler.algebra import TRUTHS, Algebra, Expression, Loops, about_pivots, below, multiplied_out
+from tinygraph.compiler.algebra import (
+    TRUTHS,
+    Algebra,
+    Expression,
+    Loops,
+    about_means,
+    about_pivots,
+    below,
+    multiplied_out,
+)
 from tinygraph.compiler.collect import Collector
 from tinygraph.compiler.loops import Axes, Finder, Loop, Order, flat
 from tinygraph.compiler.values import Value
@@ -100,13 +109,13 @@ class Plan(NamedTuple):
     layouts: dict[Value, Order]
 
 
-def plan_kernels(values: Sequence[Value], roots: Sequence[Value], pivots: bool) -> list[Plan]:
+def plan_kernels(values: Sequence[Value], roots: Sequence[Value], exact: bool) -> list[Plan]:
     """Return the kernels that compute ``roots``, of values that share arrays.
 
     Args:
         values: all that the roots are made of, operands first.
         roots: what has to lie in memory.
-        pivots: whether sums of squares may be multiplied out about pivots, for a sweep less.
+        exact: whether products of full values are added up in float64.
     """
     inside = list(dict.fromkeys(x for v in values for x in (*v.args, v) if x.op != "const"))
     finder = Finder(inside)
@@ -122,7 +131,7 @@ def plan_kernels(values: Sequence[Value], roots: Sequence[Value], pivots: bool) 
     spaces = find_spaces(found.values(), [flat(axes[v]) for v in arrays], layouts.values(), length)
     clock = Clock(spaces)
     wide = any(v.dtype.char == "d" and v.size > 1 for v in arrays)
-    save_sweeps(algebra, clock, found, not wide, pivots)
+    save_sweeps(algebra, clock, found, not wide, exact)
     reuse_dear(algebra, clock, found, layouts)
     return group(algebra, clock, found, layouts, wide)
 
@@ -155,9 +164,7 @@ def find_spaces(
     return [Space(a, next((o for o in orders if set(o) == a), tuple(sorted(a))), length) for a in largest]
 
 
-def save_sweeps(
-    algebra: Algebra, clock: Clock, found: dict[Value, Expression], polynomials: bool, pivots: bool
-) -> None:
+def save_sweeps(algebra: Algebra, clock: Clock, found: dict[Value, Expression], polynomials: bool, exact: bool) -> None:
     """Settle the spaces; multiply out sums that would need a sweep of their own."""
     largest = {s.loops for s in clock.spaces}
     while True:
@@ -167,9 +174,11 @@ def save_sweeps(
         clock.memo.clear()
         late = [r for r in order if r.over and clock(r.args[0])[1:] > (0, 0) and r.args[0].axes in largest]
         swap = next(
-            ({r: e} for r in late if polynomials and (e := multiplied_out(algebra, clock, r, pivots)) is not None), None
+            ({r: e} for r in late if polynomials and (e := multiplied_out(algebra, clock, r, exact)) is not None), None
         )
         swap = swap or about_pivots(algebra, order)
+        if polynomials:
+            swap = swap or about_means(algebra, order)
         if not swap:
             return
         memo: dict[Expression, Expression] = {}
@@ -215,7 +224,7 @@ def group(
             """Return the kernel that makes what this one only reads: a reduction, or what an earlier one settles."""
             if e.over:
                 return None if (other := key_of(e)) == key else other
-            if e.op in GIVEN or e.op in TRUTHS or any(e.axes == s.loops for s in clock.spaces):
+            if e.op in (*GIVEN, *TRUTHS, "high", "low") or any(e.axes == s.loops for s in clock.spaces):
                 return None
             other = waves.key(e, waves.space(e, e.axes))
             return other if other.depth < key.depth and e in settled.get(other, ()) else None
