@@ -6,18 +6,20 @@ calls of NumPy or of the op itself.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygraph.compiler.standin import Number, StandIn, astype, find, reduction_options, swap, take
+from tinygraph.compiler.standin import Number, StandIn, astype, find, swap, take
 from tinygraph.compiler.trace import BACK
 from tinygraph.engine.op import Op
-from tinygraph.engine.tensor import Leaf, Record, Tensor
-from tinygraph.engine.types import Array, Shape
+from tinygraph.engine.tensor import Leaf, Record, Tensor, array_of
+from tinygraph.engine.types import Array
 from tinygraph.kernels.arrays import backend_of
 
 ELEMENTWISE = {
@@ -29,14 +31,15 @@ VIEWS = {"reshape", "broadcast_to", "transpose"}
 PICKS = {"pick", "put"}
 FUSIBLE = ELEMENTWISE | REDUCTIONS | VIEWS | PICKS
 
-NAMES: dict[Any, str] = {  # NumPy's functions, as ops are called
+T = TypeVar("T")
+NAMES: dict[Any, str] = {  # of NumPy's functions, and of ops that are called otherwise here
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div", np.negative: "neg", np.square: "square",
     np.sqrt: "sqrt", np.exp: "exp", np.log: "log", np.absolute: "abs", np.sign: "sign", np.greater: "greater",
     np.equal: "equal", np.less: "less", np.maximum: "maximum", np.minimum: "minimum", np.where: "where",
     np.tanh: "tanh", np.power: "power", np.clip: "clip", astype: "astype", np.isfinite: "finite",
     np.sum: "sum", np.mean: "mean", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min",
     np.reshape: "reshape", np.transpose: "transpose", np.broadcast_to: "broadcast_to", np.squeeze: "reshape",
-    np.expand_dims: "reshape",
+    np.expand_dims: "reshape", take: "pick", "scatter": "put",
 }  # fmt: skip
 FULL = {np.ones_like: 1.0, np.zeros_like: 0.0}  # functions that return one number everywhere
 count = itertools.count().__next__
@@ -79,87 +82,55 @@ class Lowering:
 
     def __init__(self, given: dict[StandIn, tuple[str, Any]]) -> None:
         self.given = given
-        self.memo: dict[Any, Value] = {}
+        self.memo: dict[StandIn, Value] = {}
         self.nodes: dict[Record, Any] = {}
         self.made: dict[Any, Value] = {}
-        self.kept: list[Any] = []  # so that no id is given twice
-        self.captured: list[Value] = []  # inputs that are no arguments
-        self.checks: list[tuple[Value, int]] = []  # labels, and the number of classes
+        self.captured: dict[int, tuple[Array, Value]] = {}  # inputs that are no arguments, by the id of the array
+        self.checks: list[tuple[Value, Callable[[Array], bool]]] = []  # what must hold of values at each call
 
-    # Nodes. What ops made of captured parameters alone was computed for good: it is made again, of stand-ins.
-
-    def of_tensor(self, tensor: Tensor) -> Value:
-        """Return the value of a Tensor."""
-        pending = [tensor.node]
-        while pending:
-            node = pending[-1]
-            missing = [x for x in node.inputs if isinstance(x, Record) and x not in self.nodes]
-            if node in self.nodes or not missing:
-                self.nodes.setdefault(node, self.again(node))
-                pending.pop()
-            else:
-                pending += missing
-        return self.of(self.nodes[tensor.node])
+    def of(self, x: Any) -> Value:
+        """Return what a Tensor, a stand-in, an array or a number is as a value."""
+        if isinstance(x, Tensor):
+            resolve(x.node, lambda node: [i for i in node.inputs if isinstance(i, Record)], self.nodes, self.again)
+            return self.of(self.nodes[x.node])
+        if not isinstance(x, StandIn):
+            return self.of_constant(x)
+        resolve(x, lambda s: [] if is_given(s) else inside(s.made[1:]), self.memo, self.lowered)
+        return self.memo[x]
 
     def again(self, node: Record) -> Any:
-        """Return a stand-in for a node: of a leaf, for its array; of an op, made by the op of stand-ins."""
-        if isinstance(node, Leaf):
-            array = node.data
-            if not isinstance(array, StandIn):
-                array = self.capture(array, node)
-        else:
+        """Return a stand-in for a node: of a leaf, for its array; of an op, made by the op of stand-ins.
+
+        What ops made of captured parameters alone was computed for good: so it is made again, of stand-ins.
+        """
+        if not isinstance(node, Leaf):
             operands = [self.nodes[x] if isinstance(x, Record) else x for x in node.inputs]
             array = node.op.value(*operands, **node.params)  # type: ignore[union-attr]
+        elif isinstance(node.data, StandIn):
+            array = node.data
+        else:
+            array = StandIn(None, node.shape, node.data.dtype, None, node.name or "")  # type: ignore[arg-type]
+            self.memo[array] = self.capture(node.data, node)
         if node.name and isinstance(array, StandIn):
             value = self.of(array)
             value.name = value.name or node.name
         return array
 
-    def capture(self, array: Array, leaf: Leaf | None) -> Any:
-        """Return a stand-in for an array that the function found elsewhere than among its arguments."""
-        if id(array) not in self.memo:
+    def capture(self, array: Array, leaf: Leaf | None = None) -> Value:
+        """Return the value of an array that the function found elsewhere than among its arguments."""
+        if id(array) not in self.captured:
             source = ("leaf", leaf) if leaf else ("array", array)
-            value = Value("in", (), array.shape, array.dtype, 0, source=source)
-            self.captured.append(value)
-            self.memo[id(array)] = value
-            self.kept.append(array)
-        if leaf is None:
-            return array
-        stand_in = StandIn(None, array.shape, array.dtype, None, leaf.name or "")  # type: ignore[arg-type]
-        self.memo[stand_in] = self.memo[id(array)]
-        return stand_in
-
-    # Values.
-
-    def of(self, x: Any) -> Value:
-        """Return what a stand-in, an array or a number is as a value."""
-        if isinstance(x, Tensor):
-            return self.of_tensor(x)
-        if not isinstance(x, StandIn):
-            return self.of_constant(x)
-        pending = [x]
-        while pending:  # chains are long: no recursion
-            stand_in = pending[-1]
-            if stand_in in self.memo:
-                pending.pop()
-                continue
-            made = stand_in.made is not None and not isinstance(stand_in, Number)
-            missing = [s for s in inside(stand_in.made[1:]) if s not in self.memo] if made else []
-            if missing:
-                pending += missing
-            else:
-                self.memo[stand_in] = self.lowered(stand_in)
-        return self.memo[x]
+            self.captured[id(array)] = array, Value("in", (), array.shape, array.dtype, 0, source=source)
+        return self.captured[id(array)][1]
 
     def of_constant(self, x: Any) -> Value:
         """Return a number, or a captured array."""
-        is_plain = isinstance(x, np.ndarray) and (x.size != 1 or id(x) in self.memo or x.dtype.kind not in "fiub")
+        is_plain = isinstance(x, np.ndarray) and (x.size != 1 or id(x) in self.captured or x.dtype.kind not in "fiub")
         if is_plain or backend_of(x) == "cupy":
-            self.capture(x, None)
-            return self.memo[id(x)]
-        number = float(np.asarray(x).reshape(()))
-        shape = np.shape(x)
-        return self.cons("const", (), shape, np.asarray(x).dtype if hasattr(x, "dtype") else "f8", value=number)
+            return self.capture(x)
+        number = np.asarray(x)
+        dtype = number.dtype if hasattr(x, "dtype") else "f8"
+        return self.cons("const", (), number.shape, dtype, value=float(number.reshape(())))
 
     def cons(self, op: str, args: Sequence[Value], shape: Sequence[int], dtype: Any, **facts: Any) -> Value:
         """Return the value of an op, made once for equal operands and parameters."""
@@ -171,26 +142,21 @@ class Lowering:
 
     def lowered(self, x: StandIn) -> Value:
         """Return a stand-in, all of whose operands are known, as a value."""
-        if x.made is None or isinstance(x, Number):
+        if is_given(x):
             source: tuple[str, Any] = ("number", x) if isinstance(x, Number) else self.given[x]
-            kind, number = source
+            kind, what = source
             if kind == "leaf":
-                self.capture(number.data, number)
-                return self.memo[id(number.data)]
-            value = Value("in", (), x.shape, x.dtype, BACK * (number + 1) if kind == "seed" else 0, source=source)
+                return self.capture(what.data, what)
+            value = Value("in", (), x.shape, x.dtype, BACK * (what + 1) if kind == "seed" else 0, source=source)
             value.name = x.name
             return value
         function, args, kwargs = x.made
-        if isinstance(function, Op):
-            name = "put" if function.name == "scatter" else function.name
-        else:
-            name = "pick" if function is take else NAMES.get(function, "")
-        found = None
         if function in FULL:
             return self.cons("const", (), x.shape, x.dtype, value=FULL[function])
-        if name in FUSIBLE and x.dtype.kind in "fb":
-            found = self.fused(x, name, args, kwargs)
-        return found or self.call(x, function, args, kwargs)
+        called = getattr(function, "name", function)
+        name = NAMES.get(called, called)
+        is_fusible = name in FUSIBLE and x.dtype.kind in "fb"
+        return (self.fused(x, name, args, kwargs) if is_fusible else None) or self.call(x, function, args, kwargs)
 
     def fused(self, x: StandIn, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Value | None:
         """Return a value that loops can be written for; None if they cannot, after all."""
@@ -199,11 +165,9 @@ class Lowering:
         if name in REDUCTIONS:
             if set(kwargs) - {"axis", "keepdims"} or args[0].dtype.kind not in "fb" or not args[0].size:
                 return None
-            n, axis = args[0].ndim, reduction_options(args, kwargs)[0]
-            axes = range(n) if axis is None else axis if isinstance(axis, Sequence) else (axis,)
-            return self.cons(
-                name, [self.of(args[0])], x.shape, x.dtype, axes=tuple(sorted(a % n for a in axes)) if n else ()
-            )
+            n, axis = args[0].ndim, kwargs.get("axis", args[1] if len(args) > 1 else None)
+            axes = normalize_axis_tuple(range(n) if axis is None else axis, n) if n else ()
+            return self.cons(name, [self.of(args[0])], x.shape, x.dtype, axes=tuple(sorted(axes)))
         if name in VIEWS:
             facts = {}
             if name == "transpose":
@@ -230,54 +194,44 @@ class Lowering:
     def picked(self, x: StandIn, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Value | None:
         """Return indexing with a label for each example, and its derivative; None where the index is another."""
         key = args[1] if name == "pick" else kwargs["key"]
-        whole: Shape = args[0].shape if name == "pick" else x.shape
-        small: Shape = x.shape if name == "pick" else args[0].shape
-        if not isinstance(key, tuple) or len(key) != len(whole) or len(small) != len(whole) - 1:
+        whole, small = (args[0].shape, x.shape) if name == "pick" else (x.shape, args[0].shape)
+        if not isinstance(key, tuple) or len(key) != len(whole):
             return None
-        key = [k._data if isinstance(k, Tensor) else k for k in key]
-        if not all(hasattr(k, "dtype") and k.dtype.kind in "iu" for k in key):
-            return None
-        for at in range(len(whole)):
+        key = [array_of(k) for k in key]
+        for at, labels in enumerate(key):
             others = [i for i in range(len(whole)) if i != at]
-            if key[at].shape == small == whole[:at] + whole[at + 1 :] and all(
-                counts(key[i], whole[i], i - (i > at)) for i in others
+            if (
+                getattr(labels, "shape", None) == small == whole[:at] + whole[at + 1 :]
+                and labels.dtype.kind in "iu"
+                and all(counts(key[i], whole[i], i - (i > at)) for i in others)
             ):
-                labels = self.of(key[at])
-                self.checks.append((labels, whole[at]))
-                return self.cons(name, [self.of(args[0]), labels], x.shape, x.dtype, at=at)
+                v = self.of(labels)
+                self.checks.append((v, functools.partial(are_labels, whole[at])))
+                return self.cons(name, [self.of(args[0]), v], x.shape, x.dtype, at=at)
         return None
 
     def call(self, x: StandIn, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Value:
         """Return a value that NumPy computes, or the op itself; its operands are arrays of the program."""
-        operands = [self.of(a) for a in inside((args, tuple(kwargs.values())))]
-        value = self.cons(
-            "call",
-            operands,
-            x.shape,
-            x.dtype,
-            function=Call(function, args, kwargs, list(inside((args, tuple(kwargs.values()))))),
-        )
-        value.depth = max((a.depth for a in operands), default=0) + 1
-        return value
+        call = Call(function, args, kwargs)
+        operands = [self.of(a) for a in call.holes]
+        depth = max((a.depth for a in operands), default=0) + 1
+        return Value("call", operands, x.shape, x.dtype, depth, function=call)
 
 
 class Call:
     """A function of NumPy, or an op, with its arguments; stand-ins in them are holes for the program's arrays."""
 
-    def __init__(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any], holes: list[StandIn]) -> None:
-        self.function, self.args, self.kwargs, self.holes = function, args, kwargs, holes
+    def __init__(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        self.args, self.kwargs, self.holes = args, kwargs, inside((args, tuple(kwargs.values())))
         self.run = function.value if isinstance(function, Op) else function
         self.name = getattr(function, "name", getattr(function, "__name__", "call"))
-
-    def __repr__(self) -> str:
-        return f"{self.name}{id(self)}"
 
     def __call__(self, arrays: Sequence[Array]) -> Any:
         """Call the function with arrays in place of the stand-ins."""
         at = {s: x.item() if isinstance(s, Number) else x for s, x in zip(self.holes, arrays, strict=True)}
 
         def fill(x: Any) -> Any:
-            return swap(x._data if isinstance(x, Tensor) else x, at.__getitem__)
+            return swap(array_of(x), at.__getitem__)
 
         return self.run(*map(fill, self.args), **{k: fill(v) for k, v in self.kwargs.items()})
 
@@ -291,3 +245,27 @@ def counts(k: Any, n: int, axis: int) -> bool:
 def inside(x: Any) -> list[StandIn]:
     """Return the stand-ins in arguments, each once, in order."""
     return list(dict.fromkeys(find(x)))
+
+
+def is_given(x: StandIn) -> bool:
+    """Whether a program is given it; numbers are computed outside of it."""
+    return x.made is None or isinstance(x, Number)
+
+
+def are_labels(classes: int, labels: Array) -> bool:
+    """Whether all labels are those of a class; from the end, they may be negative."""
+    return not labels.size or bool(labels.min() >= -classes and labels.max() < classes)
+
+
+def resolve(root: T, parts: Callable[[T], list[T]], known: dict[T, Any], make: Callable[[T], Any]) -> None:
+    """Make something of an object, and before of all its parts that are not ``known`` yet; chains may be long."""
+    pending = [root]
+    while pending:
+        x = pending[-1]
+        missing = [p for p in parts(x) if p not in known] if x not in known else []
+        if missing:
+            pending += missing
+        else:
+            pending.pop()
+            if x not in known:
+                known[x] = make(x)

@@ -49,12 +49,12 @@ class Version:
         grads: for each output, the gradient in each operand.
         changes: where something is set, and to which value.
         leaves: tensors that the function closes over.
-        checks: conditions, with the answers that they must have.
-        labels: values that must be labels, and the number of classes.
+        checks: values, each with what must hold of it at each call.
     """
 
     facts: dict[str, str]  # what it is for
     reason: str  # why it was needed
+    checks: list[tuple[Value, Callable[[Any], bool]]]
 
     def __init__(
         self, function: Callable[..., Any], form: Any, arrays: Sequence[Any], backend: str, state: State
@@ -98,7 +98,7 @@ class Version:
         lowering = Lowering(trace.given)
         lowering.nodes.update(trace.nodes)
         for root in trace.roots:
-            lowering.of_tensor(root)
+            lowering.of(root)
         self.outs = [lowering.of(x) for x in trace.outs]
         for leaf in trace.leaves:
             lowering.capture(leaf.data, leaf)
@@ -107,16 +107,21 @@ class Version:
             (place, lowering.of(x) if isinstance(x, StandIn) and not isinstance(x, Number) else x)
             for place, x in trace.changes
         ]
-        for place, v in self.changes:
-            name_value(v, self.state.places[place].name if type(place) is int else "")
-        names = [self.names.get(i, f"x{i}") for i in range(self.count)] + [x.name or "tensor" for x in trace.leaves]
-        for row in self.grads:
-            for name, v in zip(names, row, strict=True):
-                name_value(v, f"d{name}")
-        self.checks, self.labels = [(lowering.of(c), answer) for c, answer in trace.tests], lowering.checks
-        captured = [v.facts["source"][1] for v in lowering.captured]
-        self.leaves = list(dict.fromkeys([*trace.leaves, *(x for x in captured if isinstance(x, Leaf))]))
-        return [x.data if isinstance(x, Leaf) else x for x in captured]
+        conditions = [(lowering.of(c), functools.partial(is_so, answer)) for c, answer in trace.tests]
+        self.checks = [*conditions, *lowering.checks]
+        captured = [(array, *v.facts["source"]) for array, v in lowering.captured.values()]
+        self.leaves = list(dict.fromkeys([*trace.leaves, *(what for _, kind, what in captured if kind == "leaf")]))
+        self.name_values()
+        return [array for array, *_ in captured]
+
+    def name_values(self) -> None:
+        """Name what is set, and gradients, where they have no name."""
+        found = [(v, self.state.places[place].name) for place, v in self.changes if type(place) is int]
+        names = [self.names.get(i, f"x{i}") for i in range(self.count)] + [x.name or "tensor" for x in self.leaves]
+        found += [(v, f"d{name}") for row in self.grads for v, name in zip(row, names, strict=False)]
+        for v, name in found:
+            if isinstance(v, Value):
+                v.name = v.name or name
 
     def run_traced(self, arrays: Sequence[Any], trace: Trace) -> None:
         """Run the function on stand-ins; note its outputs, and what follows from them."""
@@ -153,7 +158,7 @@ class Version:
 
     def wanted(self) -> list[Value]:
         """Return all values that the program computes."""
-        wanted = [*self.outs, *(v for v, _ in self.checks), *(v for v, _ in self.labels)]
+        wanted = [*self.outs, *(v for v, _ in self.checks)]
         wanted += [v for row in self.grads for v in row if v is not None]
         return wanted + [v for _, v in self.changes if isinstance(v, Value)]
 
@@ -217,9 +222,7 @@ class Version:
         """Compute the outputs, and what backward needs; set what changes once all checks are passed."""
         arrays = self.gather(operands)
         self.program.run(0, arrays)
-        if not all(bool(arrays[v]) == answer for v, answer in self.checks if v.op != "const"):
-            raise CheckFailed
-        if not all(labels_fit(arrays[v], n) for v, n in self.labels):
+        if not all(holds(self.program.array(v, arrays)) for v, holds in self.checks):
             raise CheckFailed
         for place, v in self.changes:
             self.set(place, self.program.array(v, arrays) if isinstance(v, Value) else v, operands)
@@ -288,15 +291,9 @@ class Version:
         return found + [None] * (len(operands) - len(found))
 
 
-def name_value(v: Any, name: str) -> None:
-    """Give a value a name, if it has none."""
-    if isinstance(v, Value):
-        v.name = v.name or name
-
-
-def labels_fit(labels: Any, classes: int) -> bool:
-    """Whether all labels are those of a class; from the end, they may be negative."""
-    return not labels.size or bool(labels.min() >= -classes and labels.max() < classes)
+def is_so(answer: bool, condition: Any) -> bool:
+    """Whether a condition has an answer."""
+    return bool(condition) is answer
 
 
 def captured_leaves(outs: Iterable[Tensor]) -> list[Leaf]:
