@@ -25,7 +25,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """A backend; small arrays are compiled for, too. Kernels for Numba run as Python: see `test_numba.py`."""
     monkeypatch.setattr(module, "SMALL", 0)
     monkeypatch.setattr(module, "load_numba", lambda: True)
-    with random_sums.numba_in_python():
+    with random_sums.numba_in_python(), random_sums.small_blocks():
         yield str(request.param)
 
 
@@ -156,7 +156,7 @@ def test_second_and_third_derivatives(function, arrays, backend):
         assert np.allclose(ours, theirs, rtol=1e-8, atol=1e-8 * np.abs(theirs).max())
 
 
-FAILED_ONCE = [183, 324, 210, 323, 347, 420, 10, 2, 71, 177, 282, 623, 162, 100, 11, 91]
+FAILED_ONCE = [4184, 4244, 183, 324, 210, 323, 347, 420, 10, 2, 71, 177, 282, 623, 162, 100, 11, 91]
 
 
 def test_random_graphs(backend):
