@@ -289,6 +289,7 @@ ODD: list[tuple[Callable[..., Any], np.ndarray]] = [
     (lambda x: tg.einsum("ij,ij->i", x, x) + 1, MATRIX),
     (lambda x: tg.argmax(x, 1), MATRIX),
     (lambda x: np.mean(tg.Tensor(x), 0) + np.var(tg.Tensor(x), 0), MATRIX),
+    (lambda x: np.add.reduce(x) - np.minimum.reduce(x, axis=0), MATRIX),
     (lambda x: abs(x) ** 1.7 + x**3 + 2.0**x, MATRIX),
     (lambda x: (x * (x > 0)).sum(), MATRIX),
     (lambda x: tg.logaddexp(x, 0.0) + tg.sort(x, 0), MATRIX),

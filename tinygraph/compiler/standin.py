@@ -122,8 +122,6 @@ class StandIn(NDArrayOperatorsMixin):
             return NotImplemented  # a Tensor, or a product that waits to be summed, has the word
         if "out" in kwargs:
             raise CompileError(f"compile: out={caller()}: a compiled function makes new arrays")
-        if method == "reduce" and ufunc in UFUNC_REDUCE:
-            return apply(UFUNC_REDUCE[ufunc], *inputs, **kwargs)
         return apply(getattr(ufunc, method) if method != "__call__" else ufunc, *inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -208,7 +206,6 @@ PYTHON: dict[Any, Callable[..., Any]] = {  # what NumPy's functions are for numb
     np.less: operator.lt, np.greater_equal: operator.ge, np.less_equal: operator.le, np.equal: operator.eq,
     np.not_equal: operator.ne, np.remainder: operator.mod, np.floor_divide: operator.floordiv,
 }  # fmt: skip
-UFUNC_REDUCE = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min, np.logical_and: np.all, np.logical_or: np.any}
 
 
 def zeros(x: StandIn) -> np.ndarray:
@@ -286,11 +283,6 @@ def wrapped(trace: Trace, found: Any, made: Any) -> Any:
         whole = StandIn(trace, (), np.float64, made)
         return type(found)(wrapped(trace, x, (take, (whole, i), {})) for i, x in enumerate(found))
     return StandIn(trace, found.shape, found.dtype, made) if hasattr(found, "dtype") else found
-
-
-def reduction_options(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, bool]:
-    """Return ``axis`` and ``keepdims`` of a reduction."""
-    return kwargs.get("axis", args[1] if len(args) > 1 else None), bool(kwargs.get("keepdims", False))
 
 
 def reduced(function: Any, x: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Shape, Any]:
