@@ -112,10 +112,9 @@ class Compiled:
         if found or key in self.unprinted:
             return found
         with self.lock:
-            found = self.known(key, arrays)  # another thread was first
-            if found is None and self.make(key, form, arrays, backend):
+            if (found := self.known(key, arrays)) is None and self.make(key, form, arrays, backend):
                 found = self.known(key, arrays)
-            return found
+            return found  # of this thread, or of one that was first
 
     def known(self, key: Any, arrays: Sequence[Any]) -> tuple[Version, list[Any]] | None:
         """Return the version for a key that fits what is around now, and all that it reads."""
@@ -140,8 +139,7 @@ class Compiled:
             return False
         recording = CONTEXT.get().recording
         version.facts = {name: describe(x, arrays, recording) for name, x in named(self.function, form)}
-        version.facts |= {"recording": str(recording)}
-        version.facts |= {name: str(what[-1]) for name, *what in self.surroundings.key()}
+        version.facts |= {"recording": str(recording)} | {n: str(what[-1]) for n, *what in self.surroundings.key()}
         version.reason = self.reason(version)
         self.every.append(version)
         self.versions.setdefault(key, []).append(version)

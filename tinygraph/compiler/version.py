@@ -172,7 +172,7 @@ class Version:
         return sources + [("draw", i) for i in range(len(self.trace.draws))]
 
     def place(self, kind: str, what: Any) -> Any:
-        """Return where an input is: the number of an operand, an array, or "seed" and the number of an output."""
+        """Return where an input is: the number of an operand, an array, or what it is called in a `Lowering`."""
         return self.program.on_device(what) if kind == "array" else self.at.get((kind, what), (kind, what))
 
     def kinds_of_leaves(self) -> list[Any]:

@@ -20,6 +20,7 @@ from tinygraph.compiler.keys import PLAIN
 from tinygraph.compiler.standin import CompileError, Number
 from tinygraph.compiler.state import Place, State, setting
 from tinygraph.compiler.trace import Trace
+from tinygraph.compiler.values import Value
 from tinygraph.compiler.version import Version, captured_leaves
 from tinygraph.engine.context import CONTEXT, WALK, within
 from tinygraph.engine.op import tensor_of
@@ -163,7 +164,6 @@ class WholeVersion(Version):
         """Trace; again, if the step goes on from the gradients that it finds, with those that there are."""
         super().trace_twice(arrays)
         sources = [v.facts["source"] for v in below(self.wanted()) if v.op == "in"]
-        self.inputs = [x for kind, x in sources if kind == "number"]
         reads = any(kind == "buffer" and self.state.places[i].kind == "grad" for kind, i in sources)
         if reads and not self.state.reads_gradients:
             self.state.reads_gradients = True
@@ -193,20 +193,18 @@ class WholeVersion(Version):
 
     # Running.
 
-    def sources(self) -> list[tuple[str, Any]]:
-        """Return what each operand of a call is: numbers come last, those that are read and those that are set."""
-        numbers = [("set", x) for _, x in self.changes if isinstance(x, Number)]
-        return [*super().sources(), *(("number", x) for x in self.inputs), *numbers]
-
     def operands(self, arrays: Sequence[Any]) -> list[Any] | None:
-        """Return all that a call depends on; None if what the step finds is of another kind than it was."""
+        """Return all that a call depends on, numbers last; None if the step finds what is of another kind."""
         found = self.state.get()
         if self.state.facts(found) != self.state.kinds or self.kinds_of_leaves() != self.kinds:
             return None
-        if (at := self.numbers(arrays, found)) is None:
-            return None
-        numbers = [np.float64(at[x]) for x in self.inputs] + [at[x] for _, x in self.changes if isinstance(x, Number)]
-        return self.with_places(arrays, found) + numbers
+        numbers = self.numbers(arrays, found)
+        return None if numbers is None else [*self.with_places(arrays, found), numbers]
+
+    def gather(self, operands: Sequence[Any], k: int = -1, seed: Any = None) -> dict[Value, Any]:
+        """Return the arrays and the numbers of the program's inputs."""
+        numbers = [(v, what[1]) for v, what in self.places.items() if type(what) is tuple]
+        return super().gather(operands, k, seed) | {v: np.float64(operands[-1][x]) for v, x in numbers}
 
     def numbers(self, arrays: Sequence[Any], found: Sequence[Any]) -> dict[Number, Any] | None:
         """Return what numbers are in this call, computed in the order of the trace; None where one decides otherwise.
@@ -233,7 +231,7 @@ class WholeVersion(Version):
 
     def set(self, place: Any, x: Any, operands: Sequence[Any]) -> None:
         """Set what lies in a place, or the array or the gradient of an argument."""
-        x = operands[self.at["set", x]] if isinstance(x, Number) else x
+        x = operands[-1][x] if isinstance(x, Number) else x
         if type(place) is int:
             super().set(place, x, operands)
         else:
