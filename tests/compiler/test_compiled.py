@@ -18,6 +18,7 @@ from tinygraph.compiler import in_numpy
 from tinygraph.compiler.compiled import Compiled
 from tinygraph.compiler.compiled import compile as compile_function
 from tinygraph.compiler.standin import CompileError
+from tinygraph.fused.fused_op import fused
 
 
 @pytest.fixture(params=["numpy", "numba"])
@@ -381,6 +382,17 @@ def test_names_of_values_are_in_the_source(backend):
 def test_what_cannot_be_compiled_is_named(function, message, backend):
     with pytest.raises(CompileError, match=message):
         compile_function(function, backend=backend)(tg.Tensor(MATRIX))
+
+
+def test_a_kernel_that_needs_elements_is_named(backend):
+    """A fused op of one's own, on arrays: nothing may be computed with what is there while tracing."""
+
+    @fused(r"$x^2", definition=lambda x: x * x, backward=lambda g, xs, extras: [2 * g * xs[0]])
+    def squared(x):
+        return (np.asarray(x) ** 2,)
+
+    with pytest.raises(RuntimeError, match=r"x.numpy\(\) at test_compiled.py:\d+ looks at a value"):
+        compile_function(lambda x: squared(x) + 1, backend=backend)(MATRIX)
 
 
 def test_checks_become_part_of_the_program(backend):

@@ -36,10 +36,10 @@ class Fork(BaseException):
 
 
 class Trace:
-    """One run of a function on stand-ins: what it was given, which conditions it met, and what it left."""
+    """One run of a function on stand-ins: what it was given, how conditions are answered, and what it left."""
 
     def __init__(self, answers: Sequence[bool] = ()) -> None:
-        self.answers, self.conditions, self.place = answers, list[StandIn](), ""
+        self.answers, self.left = answers, iter(answers)
         self.given: dict[StandIn, tuple[str, Any]] = {}  # what each stand-in is that the program is given
         self.tests: list[tuple[StandIn, bool]] = []  # what the program tests at each call
         self.numbers: list[Number] = []  # in the order in which they were made
@@ -69,11 +69,10 @@ class Trace:
 
     def decide(self, condition: StandIn) -> bool:
         """Answer a condition as was planned; stop at one that is new."""
-        self.conditions.append(condition)
-        if len(self.conditions) > len(self.answers):
-            self.place = caller()
-            raise Fork
-        return self.assume(condition, self.answers[len(self.conditions) - 1])
+        answer = next(self.left, None)
+        if answer is None:
+            raise Fork(f"bool({condition.text()}){caller()}")
+        return self.assume(condition, answer)
 
     def assume(self, condition: StandIn, answer: bool) -> bool:
         """Go on with an answer; where a call finds another one, the function itself is called."""
@@ -89,7 +88,7 @@ def explore(run: Callable[[Trace], None], known: Sequence[bool] = ()) -> Trace:
         try:
             run(trace)
             return trace
-        except Fork:
+        except Fork as fork:
             alive, errors = [], []
             for answer in (True, False):
                 try:
@@ -104,8 +103,8 @@ def explore(run: Callable[[Trace], None], known: Sequence[bool] = ()) -> Trace:
                 raise errors[0] from None
             if len(alive) == 2:
                 raise CompileError(
-                    f"compile: bool({trace.conditions[-1].text()}){trace.place} looks at a value, and the compiled "
-                    f"function would always take the branch that is taken now: {TO_WRITE}"
+                    f"compile: {fork} looks at a value, and the compiled function would always take the branch that "
+                    f"is taken now: {TO_WRITE}"
                 ) from None
             answers.append(alive[0])
 
