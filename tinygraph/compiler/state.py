@@ -51,8 +51,8 @@ class State:
         modules = [x for x in objects if hasattr(type(x), "named_modules")]
         tensors = [x for x in objects if isinstance(x, Tensor)]
         named = {p: name for module in modules for name, p in module.named_parameters()}
-        self.tensors = [t for t in dict.fromkeys([*tensors, *named]) if isinstance(t.node, Leaf)]
-        self.names = {t: t.node.name or "a tensor" for t in self.tensors} | named
+        self.names = {t: t.node.name or "a tensor" for t in tensors if isinstance(t.node, Leaf)} | named
+        self.leaves = [Place(t.node.name or "a tensor", t, "data", "data") for t in self.names]
         every = dict.fromkeys(m for module in modules for _, m in module.named_modules())
         self.places = [Place(n, m, n) for m in every for n in m._buffers if hasattr(getattr(m, n), "dtype")]
 
@@ -66,18 +66,11 @@ class State:
             place.set(x)
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """Set the places back afterwards."""
-        before = self.get()
-        try:
-            yield
-        finally:
-            self.set(before)
-
-    @contextlib.contextmanager
     def traced(self, trace: Trace) -> Iterator[None]:
         """Put stand-ins in all places, and for what is drawn; note what is set in the end."""
-        with self.kept(), setting(DRAWS, trace.draw), self.leaves(trace):
+        with kept([*self.places, *self.leaves]), setting(DRAWS, trace.draw):
+            for place in self.leaves:
+                place.set(trace.give("leaf", place.owner.node, place.get(), place.name))
             stand_ins = [self.stand_in(trace, i, x) for i, x in enumerate(self.get())]
             self.set(stand_ins)
             yield
@@ -94,18 +87,16 @@ class State:
             raise CompileError(f"compile: {place.name} is set to what does not depend on the arguments: {x!r}")
         return x
 
-    @contextlib.contextmanager
-    def leaves(self, trace: Trace) -> Iterator[None]:
-        """Put stand-ins in place of the tensors' arrays."""
-        leaves: list[Any] = [t.node for t in self.tensors]
-        arrays = [leaf.data for leaf in leaves]
-        try:
-            for t, leaf in zip(self.tensors, leaves, strict=True):
-                t._data = leaf.data = trace.give("leaf", leaf, leaf.data, leaf.name or "a tensor")
-            yield
-        finally:
-            for t, leaf, array in zip(self.tensors, leaves, arrays, strict=True):
-                t._data = leaf.data = array
+
+@contextlib.contextmanager
+def kept(places: Sequence[Place]) -> Iterator[None]:
+    """Set places back afterwards."""
+    before = [place.get() for place in places]
+    try:
+        yield
+    finally:
+        for place, x in zip(places, before, strict=True):
+            place.set(x)
 
 
 @contextlib.contextmanager

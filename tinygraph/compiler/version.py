@@ -19,7 +19,7 @@ from tinygraph.autodiff.grad import grad
 from tinygraph.compiler.keys import Slot, fill, flatten, named
 from tinygraph.compiler.program import Program
 from tinygraph.compiler.standin import CompileError, Number, StandIn
-from tinygraph.compiler.state import State, drawn_before
+from tinygraph.compiler.state import State, drawn_before, kept
 from tinygraph.compiler.trace import Trace, explore, with_ops
 from tinygraph.compiler.values import Lowering, Value
 from tinygraph.engine.context import CONTEXT
@@ -277,7 +277,7 @@ class Version:
                     "take higher derivatives before the optimizer's step"
                 )
         outs: list[Any] = []
-        with self.state.kept(), drawn_before(operands[self.first_draw :]):
+        with kept(self.state.places), drawn_before(operands[self.first_draw :]):
             self.state.set(operands[self.count + len(self.leaves) : self.first_draw])
             flatten(self.function_on(operands), outs)
         return outs[k]

@@ -76,6 +76,7 @@ class WholeState(State):
                     f"compile: {type(x).__name__} decides by values what it does next: call it outside of the step"
                 )
         super().__init__([*objects, *(p for _, group in self.groups for p in group["params"])])
+        self.leaves = []  # they are among the places
         for t, name in self.names.items():
             self.places.append(Place(name, t, "data", "data"))
             self.places += [Place(f"d{name}", t, "grad", "grad")] * t.requires_grad
@@ -90,7 +91,7 @@ class WholeState(State):
 
     def facts(self, found: Sequence[Any]) -> list[Any]:
         """Return all that a program for these places depends on, of what was ``found`` in them."""
-        facts: list[Any] = [t.requires_grad for t in self.tensors]
+        facts: list[Any] = [t.requires_grad for t in self.names]
         for place, x in zip(self.places, found, strict=True):
             if place.kind != "grad":
                 facts.append(kind(x))
@@ -121,13 +122,13 @@ class WholeState(State):
         return x if is_plain else super().checked(place, x)
 
     @contextlib.contextmanager
-    def leaves(self, trace: Trace) -> Iterator[None]:
-        """Carry gradients back by the walk that records; let optimizers be afterwards what they were."""
+    def traced(self, trace: Trace) -> Iterator[None]:
+        """Carry gradients back by the walk that records, too; let optimizers be afterwards what they were."""
         plain = [{k: v for k, v in vars(o).items() if isinstance(v, PLAIN)} for o in self.optimizers]
         known = [{p: dict(entries) for p, entries in o.state.items()} for o in self.optimizers]
-        passes = [t.node.passes for t in self.tensors]
+        passes = [t.node.passes for t in self.names]
         try:
-            with setting(WALK, functools.partial(walk, trace)):
+            with super().traced(trace), setting(WALK, functools.partial(walk, trace)):
                 yield
             for o, before, entries in zip(self.optimizers, plain, known, strict=True):
                 if changed := [k for k, v in before.items() if vars(o)[k] != v]:
@@ -144,7 +145,7 @@ class WholeState(State):
                     now.update(entries.get(p, {}))
                     if p not in entries:
                         del o.state[p]
-            for t, count in zip(self.tensors, passes, strict=True):
+            for t, count in zip(self.names, passes, strict=True):
                 t.node.passes = count
 
 
