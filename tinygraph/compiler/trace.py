@@ -22,7 +22,6 @@ from tinygraph.engine.types import Shape
 
 T = TypeVar("T")
 BACK = 1 << 20  # depth of what depends on the upstream gradient
-SMALL_CONSTANT = 1 << 16  # elements of an array made inside of a function, above which contents are compared by digest
 
 # Ops whose forward is a ufunc, or does with stand-ins what it does with arrays: it needs no help.
 FRIENDLY = {

@@ -65,9 +65,12 @@ class Version:
         self.trace_twice(arrays)
         self.kinds = self.kinds_of_leaves()
         self.program = Program([v for v in self.wanted() if v.op != "const"], backend)
-        sources = self.sources()
+        sources: list[tuple[str, Any]] = [("argument", i) for i in range(self.count)]  # of the operands of a call
+        sources += [("leaf", x) for x in self.leaves]
+        sources += [("buffer", i) for i in range(len(state.places))]
+        self.first_draw = len(sources)
+        sources += [("draw", i) for i in range(len(self.trace.draws))]
         self.at = {source: i for i, source in enumerate(sources)}
-        self.first_draw = sources.index(("draw", 0)) if self.trace.draws else len(sources)
         self.places = {v: self.place(*v.facts["source"]) for v in self.program.inputs}
         around = [*(x.data for x in self.leaves), *(x for x in state.get() if getattr(x, "shape", ()))]
         self.is_mixed = any((backend_of(x) == "cupy") != (backend == "cuda") for x in around)
@@ -163,13 +166,6 @@ class Version:
         return wanted + [v for _, v in self.changes if isinstance(v, Value)]
 
     # Running.
-
-    def sources(self) -> list[tuple[str, Any]]:
-        """Return what each operand of a call is, as `Lowering` names it."""
-        sources: list[tuple[str, Any]] = [("argument", i) for i in range(self.count)]
-        sources += [("leaf", x) for x in self.leaves]
-        sources += [("buffer", i) for i in range(len(self.state.places))]
-        return sources + [("draw", i) for i in range(len(self.trace.draws))]
 
     def place(self, kind: str, what: Any) -> Any:
         """Return where an input is: the number of an operand, an array, or what it is called in a `Lowering`."""

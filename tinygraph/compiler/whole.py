@@ -81,12 +81,12 @@ class WholeState(State):
             self.places.append(Place(name, t, "data", "data"))
             self.places += [Place(f"d{name}", t, "grad", "grad")] * t.requires_grad
         for o, group in self.groups:
-            pairs = [key for key, x in group.items() if type(x) in (tuple, list) and NUMBERS.issuperset(map(type, x))]
-            numbers = [key for key, x in group.items() if type(x) in NUMBERS]
-            self.places += [Place(key, group, key, "option") for key in (*numbers, *pairs)]
+            each = {key: x if type(x) in (tuple, list) else [x] for key, x in group.items()}
+            numbers = [key for key, x in each.items() if NUMBERS.issuperset(map(type, x))]
+            self.places += [Place(key, group, key, "option") for key in numbers]
             for p in group["params"]:
-                found = [(key, x) for key, x in o.state.get(p, {}).items() if hasattr(x, "dtype") or type(x) in NUMBERS]
-                self.places += [Place(f"{key} of {self.names[p]}", o.state[p], key, "entry") for key, _ in found]
+                found = [key for key, x in o.state.get(p, {}).items() if hasattr(x, "dtype") or type(x) in NUMBERS]
+                self.places += [Place(f"{key} of {self.names[p]}", o.state[p], key, "entry") for key in found]
         self.kinds = self.facts(self.get())
 
     def facts(self, found: Sequence[Any]) -> list[Any]:
