@@ -46,8 +46,8 @@ class Version:
     Attributes:
         trace: what the function did.
         outs: its outputs, as values.
-        grads: for each output, the gradient in each operand.
-        changes: where something is set, and to which value.
+        grads: for each output, the gradient in each operand; of a whole step there are none.
+        changes: where something is set, and to what: in a numbered place, or at an argument ("data", i) or ("grad", i).
         leaves: tensors that the function closes over.
         checks: values, each with what must hold of it at each call.
     """
@@ -75,7 +75,7 @@ class Version:
         around = [*(x.data for x in self.leaves), *(x for x in state.get() if getattr(x, "shape", ()))]
         self.is_mixed = any((backend_of(x) == "cupy") != (backend == "cuda") for x in around)
         self.ready = threading.local()
-        self.ops = [self.make_op(k) if t else None for k, t in enumerate(self.trace.tensors)]
+        self.ops = [self.make_op(k) if t and self.grads else None for k, t in enumerate(self.trace.tensors)]
 
     def about(self) -> str:
         """Say what this version is for."""
@@ -205,11 +205,13 @@ class Version:
         return self.function(*args, **kwargs)
 
     def gather(self, operands: Sequence[Any], k: int = -1, seed: Any = None) -> dict[Value, Any]:
-        """Return the arrays of the program's inputs; of the upstream gradients, that of output ``k``."""
+        """Return the arrays and numbers of the program's inputs; of the upstream gradients, that of output ``k``."""
         arrays: dict[Value, Any] = {}
         for v, x in self.places.items():
             if type(x) is not tuple:
                 arrays[v] = array_of(operands[x]) if type(x) is int else x
+            elif x[0] == "number":
+                arrays[v] = np.float64(operands[-1][x[1]])
             elif x[1] == k:
                 arrays[v] = seed
         return arrays
@@ -221,24 +223,28 @@ class Version:
         if not all(holds(self.program.array(v, arrays)) for v, holds in self.checks):
             raise CheckFailed
         for place, v in self.changes:
-            self.set(place, self.program.array(v, arrays) if isinstance(v, Value) else v, operands)
+            if isinstance(v, Value):
+                x = self.program.array(v, arrays)
+            else:
+                x = operands[-1][v] if isinstance(v, Number) else v
+            if type(place) is int:
+                self.state.places[place].set(x)
+            else:
+                setattr(operands[place[1]], place[0], x)
         return [self.program.array(v, arrays) for v in self.outs], [arrays[v] for v in self.program.extras]
 
-    def set(self, place: Any, x: Any, operands: Sequence[Any]) -> None:
-        """Set what lies in a place."""
-        self.state.places[place].set(x)
-
     def recorded(self, found: tuple[list[Any], list[Any]], operands: Sequence[Any]) -> list[Any]:
-        """Return the outputs, each recorded by its op."""
+        """Return the outputs, each recorded by its op; of a whole step, as constants."""
         self.ready.found = found
         try:
-            return [op.call(*operands) if op else out for op, out in zip(self.ops, found[0], strict=True)]
+            outs = zip(self.ops, self.trace.tensors, found[0], strict=True)
+            return [op.call(*operands) if op else Tensor(x, requires_grad=False) if t else x for op, t, x in outs]
         finally:
             self.ready.found = None
 
     # The op of each output, whose operands are the arrays given, leaves captured, buffers and what is drawn.
 
-    def make_op(self, k: int) -> Fused | None:
+    def make_op(self, k: int) -> Fused:
         """Return the op that computes output ``k``."""
 
         def run(*operands: Any) -> tuple[Any, ...]:

@@ -12,15 +12,12 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinygraph.autodiff.backward import order_of, walk_recorded
 from tinygraph.compiler.algebra import below
 from tinygraph.compiler.keys import PLAIN
 from tinygraph.compiler.standin import CompileError, Number
 from tinygraph.compiler.state import Place, State, setting
 from tinygraph.compiler.trace import Trace
-from tinygraph.compiler.values import Value
 from tinygraph.compiler.version import Version, captured_leaves
 from tinygraph.engine.context import CONTEXT, WALK, within
 from tinygraph.engine.op import tensor_of
@@ -202,11 +199,6 @@ class WholeVersion(Version):
         numbers = self.numbers(arrays, found)
         return None if numbers is None else [*self.with_places(arrays, found), numbers]
 
-    def gather(self, operands: Sequence[Any], k: int = -1, seed: Any = None) -> dict[Value, Any]:
-        """Return the arrays and the numbers of the program's inputs."""
-        numbers = [(v, what[1]) for v, what in self.places.items() if type(what) is tuple]
-        return super().gather(operands, k, seed) | {v: np.float64(operands[-1][x]) for v, x in numbers}
-
     def numbers(self, arrays: Sequence[Any], found: Sequence[Any]) -> dict[Number, Any] | None:
         """Return what numbers are in this call, computed in the order of the trace; None where one decides otherwise.
 
@@ -229,18 +221,3 @@ class WholeVersion(Version):
     def are_apart(self, arrays: Sequence[Any]) -> bool:
         """Whether no argument has a gradient that another one would be added to."""
         return all(arrays[place[1]].grad is None for place, _ in self.changes if type(place) is tuple)
-
-    def set(self, place: Any, x: Any, operands: Sequence[Any]) -> None:
-        """Set what lies in a place, or the array or the gradient of an argument."""
-        x = operands[-1][x] if isinstance(x, Number) else x
-        if type(place) is int:
-            super().set(place, x, operands)
-        else:
-            setattr(operands[place[1]], place[0], x)
-
-    def make_op(self, k: int) -> None:
-        """Make none: what a step returns is not differentiated."""
-
-    def recorded(self, found: tuple[list[Any], list[Any]], operands: Sequence[Any]) -> list[Any]:
-        """Return the outputs, as constants."""
-        return [Tensor(x, requires_grad=False) if t else x for t, x in zip(self.trace.tensors, found[0], strict=True)]
