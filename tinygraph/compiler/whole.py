@@ -16,7 +16,7 @@ from tinygraph.autodiff.backward import order_of, walk_recorded
 from tinygraph.compiler.algebra import below
 from tinygraph.compiler.keys import PLAIN
 from tinygraph.compiler.standin import CompileError, Number
-from tinygraph.compiler.state import Place, State, setting
+from tinygraph.compiler.state import Place, State, kept, setting
 from tinygraph.compiler.trace import Trace
 from tinygraph.compiler.version import Version, captured_leaves
 from tinygraph.engine.context import CONTEXT, WALK, within
@@ -123,9 +123,9 @@ class WholeState(State):
         """Carry gradients back by the walk that records, too; let optimizers be afterwards what they were."""
         plain = [{k: v for k, v in vars(o).items() if isinstance(v, PLAIN)} for o in self.optimizers]
         known = [{p: dict(entries) for p, entries in o.state.items()} for o in self.optimizers]
-        passes = [t.node.passes for t in self.names]
+        passes = [Place(name, t.node, "passes") for t, name in self.names.items()]
         try:
-            with super().traced(trace), setting(WALK, functools.partial(walk, trace)):
+            with kept(passes), super().traced(trace), setting(WALK, functools.partial(walk, trace)):
                 yield
             for o, before, entries in zip(self.optimizers, plain, known, strict=True):
                 if changed := [k for k, v in before.items() if vars(o)[k] != v]:
@@ -142,8 +142,6 @@ class WholeState(State):
                     now.update(entries.get(p, {}))
                     if p not in entries:
                         del o.state[p]
-            for t, count in zip(self.names, passes, strict=True):
-                t.node.passes = count
 
 
 class WholeVersion(Version):
