@@ -42,6 +42,11 @@ def test_backward_of_batch_norm_reads_what_forward_settled(backend):  # noqa: F8
     assert "sqrt" not in backward
 
 
+def test_softmax_takes_each_exponential_once(backend):  # noqa: F811 - the fixture
+    forward, backward = kernels(tg.softmax, (40, 24))
+    assert [way.count("exp") for way in (forward, backward)] == [1, 0]
+
+
 def wrong_count(self: Algebra, loops: Any) -> int:
     return 1 + COUNT(self, loops)
 
@@ -84,6 +89,11 @@ def wrong_means(made: Algebra, order: Any) -> Any:
     return {r: e.args[0] for r, e in MEANS(made, order).items()}
 
 
+def wrong_maxima(made: Algebra, order: Any) -> Any:
+    """exp(a - (m + log Σ)) = exp(a - m)."""
+    return {e: next(a for a in found.args if a.op == "exp") for e, found in MAXIMA(made, order).items()}
+
+
 def wrong_shift(self: collect.Collector, op: str, full: Any, small: Any) -> Any:
     """What float32 cannot hold of a mean is left out."""
     found = SHIFTED(self, op, full, small)
@@ -96,6 +106,7 @@ def wrong_scaled(self: collect.Collector, c: Any, found: Any) -> Any:
 
 COUNT, GATHERED = Algebra.count, Algebra.gathered
 POLYNOMIAL, PIVOTS, MEANS = algebra.multiplied_out, algebra.about_pivots, algebra.about_means
+MAXIMA = algebra.about_maxima
 SHIFTED, SCALED = collect.Collector.shifted, collect.Collector.scaled
 MUTANTS = [
     (Algebra, "count", wrong_count),
@@ -107,6 +118,7 @@ MUTANTS = [
     (schedule, "multiplied_out", wrong_polynomial),
     (schedule, "about_pivots", wrong_pivots),
     (schedule, "about_means", wrong_means),
+    (schedule, "about_maxima", wrong_maxima),
     (collect.Collector, "shifted", wrong_shift),
     (collect.Collector, "scaled", wrong_scaled),
     (elementary, "median", lambda x, y, z: x),
@@ -119,7 +131,7 @@ def copied(x):
 
 def is_right(which: str = "numba") -> bool:
     """Whether norms are right in float32, far from 0 and beside an outlier."""
-    for function, arrays in [*CASES[:4], (copied, CASES[0][1][:1])]:
+    for function, arrays in [*CASES[:4], (copied, CASES[0][1][:1]), (tg.softmax, CASES[0][1][:1])]:
         given = [a.astype(np.float32) for a in arrays]
         given[0] = given[0] + np.float32(1e4)
         found = results(compile_function(function, backend=which), given, np.float32)

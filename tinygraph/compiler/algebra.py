@@ -13,6 +13,7 @@ The form keeps products and sums of two, in the order in which they were written
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
@@ -358,6 +359,21 @@ def multiplied_out(
         return algebra.const(algebra.count(r.over)) if m is None else algebra("sum", m, over=r.over)
 
     return functools.reduce(lambda a, b: algebra("add", a, b), [algebra("mul", c, total(m)) for c, m in found])
+
+
+def about_maxima(algebra: Algebra, order: Iterable[Expression]) -> dict[Expression, Expression]:
+    """Return exponentials that add up to 1, as softmax has them, as quotients: the sum has their numerators already.
+
+    exp(a - (m + log Σ exp(a - m))) = exp(a - m) / Σ exp(a - m).
+    """
+    found = {}
+    for e in order:
+        x = e.args[0] if e.op == "exp" else e
+        for m, log in itertools.permutations(x.args[1].args) if x.op == "sub" and x.args[1].op == "add" else ():
+            above = algebra("exp", algebra("sub", x.args[0], m))
+            if e.op == "exp" and log.op == "log" and log.args[0] is algebra.reduce("sum", above, log.args[0].over):
+                found[e] = algebra("div", above, log.args[0])
+    return found
 
 
 def about_means(algebra: Algebra, order: Iterable[Expression]) -> dict[Expression, Expression]:

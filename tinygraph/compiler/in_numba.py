@@ -14,6 +14,7 @@ from tinygraph.compiler.algebra import Expression
 from tinygraph.compiler.in_numba_loop import BEGIN, Innermost, joined, spelled
 from tinygraph.compiler.kernel import Kernel, Step
 from tinygraph.compiler.loops import Loop
+from tinygraph.compiler.schedule import DEAR
 
 ROWS = 64  # so many vectors are added up in their own precision, in a sweep whose rows are finished one by one
 
@@ -32,6 +33,8 @@ class Writer:
         self.own: dict[str, tuple[list[str], str]] = {}
         self.shared: dict[str, tuple[list[str], str]] = {}
         self.met = [kernel.met(s) for s in range(kernel.sweeps)]
+        stays = kernel.find_stays(lambda e: e.op in DEAR)
+        self.stays = {e: stay for e, stay in stays.items() if stay.first[0] == stay.last[0]}  # while it is in the cache
         self.lines, self.indent = list[str](), 1
 
     def w(self, line: str) -> None:
@@ -188,7 +191,7 @@ class Writer:
             return
         loops = [a for a in self.space.order if a not in self.space.front]
         if not loops:  # one number
-            Innermost(self, step[0], None, "", 1).write(sums, stores)
+            Innermost(self, step, None, "", 1).write(sums, stores)
             return
         *outer, j = loops
         start, rows = self.indent, [r for r in sums if j not in r.over]
@@ -199,12 +202,12 @@ class Writer:
                 self.w(f"fours = {last} - ({last} - {first}) % 4")
                 self.w(f"for i{a} in range({first}, fours, 4):")
                 self.indent += 1
-                Innermost(self, step[0], j, f"i{a}", 4).write(sums, stores)
+                Innermost(self, step, j, f"i{a}", 4).write(sums, stores)
                 self.indent -= 1
                 first = "fours"
             self.w(f"for i{a} in range({first}, {last}):")
             self.indent += 1
-        Innermost(self, step[0], j, "", 1).write(sums, stores)
+        Innermost(self, step, j, "", 1).write(sums, stores)
         self.indent = start
 
     # The whole.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tinygraph.compiler.algebra import Expression
-from tinygraph.compiler.kernel import GIVEN
+from tinygraph.compiler.kernel import GIVEN, Step
 from tinygraph.compiler.loops import Loop
 
 if TYPE_CHECKING:
@@ -48,14 +48,16 @@ class Innermost:
 
     Args:
         writer: of the kernel.
-        sweep: the number of the sweep.
+        step: the numbers of the sweep and of the pass.
         j: the loop; None where a space has no loops.
         four: the variable of the loop around it, of which ``times`` turns are taken at once; "" for none.
         times: how many turns.
     """
 
-    def __init__(self, writer: Writer, sweep: int, j: Loop | None, four: str, times: int) -> None:
-        self.writer, self.k, self.sweep, self.j, self.four, self.times = writer, writer.k, sweep, j, four, times
+    def __init__(self, writer: Writer, step: Step, j: Loop | None, four: str, times: int) -> None:
+        self.writer, self.k, self.sweep, self.j, self.four, self.times = writer, writer.k, step[0], j, four, times
+        self.stays = {e: stay for e, stay in writer.stays.items() if stay.first <= step <= stay.last}
+        self.step = step
         self.before, self.begin = list[str](), list[str]()  # what is looked up, and where numbers begin
         self.body, self.after = list[str](), list[str]()
         self.rows: dict[tuple[str, ...], str] = {}
@@ -96,13 +98,21 @@ class Innermost:
             e = pending[-1]
             if (e, u) not in self.values and self.k.is_full(e) and e.op not in GIVEN:
                 missing = [a for a in e.args if self.k.is_full(a) and (a, u) not in self.values and a.op != "iota"]
-                if missing:
+                if missing and not self.is_waiting(e):
                     pending += missing[::-1]
                     continue
             pending.pop()
             if self.k.is_full(e) and e.op != "iota":
                 self.full(e, u)
         return self.operand(root, u)
+
+    def is_waiting(self, e: Expression) -> bool:
+        """Whether an earlier pass has left a full value in the array of a result."""
+        return e in self.stays and self.stays[e].first < self.step
+
+    def stored(self, k: int, u: int) -> str:
+        """Return an element of a result, as source."""
+        return self.row(f"y{k}", [f"i{a}" for a in self.k.layouts[self.k.targets[k][0]]] or ["0"], u)
 
     def operand(self, e: Expression, u: int) -> str:
         """Return an operand whose value is there, as source."""
@@ -125,6 +135,8 @@ class Innermost:
         if e.op == "in":
             text = self.row(f"x{k.leaves.index(e.info[:2])}", [f"i{a}" for a in e.info[1]] or ["0"], u)
             text = f"{F}({text})" if e.info[0].dtype.kind == "f" and e.info[0].dtype != k.float else text
+        elif self.is_waiting(e):
+            text = self.stored(self.stays[e].target, u)
         else:
             args = [self.operand(a, u) for a in e.args]
             if small := k.in_two_parts(e):  # a + b = b - -a, and a - b = -(b - a)
@@ -136,6 +148,8 @@ class Innermost:
                 text = spelled(e, args, k.wide)
         name = k.name(e, "w") + f"_{u}" * (self.times > 1)
         self.body.append(f"{name} = {text}")
+        if e in self.stays and not self.is_waiting(e):
+            self.body.append(f"{self.stored(self.stays[e].target, u)} = {name}")
         self.values[e, u] = name
         return name
 
@@ -185,9 +199,8 @@ class Innermost:
         for r in sums:
             self.add_up(r)
         for (k, e), u in itertools.product(stores, range(self.times)):
-            v = self.k.targets[k][0]
             value = self.value(e, u)
-            self.body.append(f"{self.row(f'y{k}', [f'i{a}' for a in self.k.layouts[v]] or ['0'], u)} = {value}")
+            self.body.append(f"{self.stored(k, u)} = {value}")
         if j is None:
             for line in self.before + self.begin + self.body + self.after:
                 w(line)

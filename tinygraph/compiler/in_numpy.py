@@ -5,13 +5,12 @@ All arrays come with one axis for each loop of the space, of length 1 where they
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from tinygraph.compiler.algebra import TRUTHS, Expression, below
+from tinygraph.compiler.algebra import TRUTHS, Expression
 from tinygraph.compiler.kernel import Kernel, Step
 from tinygraph.compiler.loops import Loop
 from tinygraph.engine.registry import OPS
@@ -142,7 +141,7 @@ class Writer:
         self.rank = len(kernel.space.order)
         self.place = {a: i for i, a in enumerate(kernel.space.order)}
         self.sweep = 0
-        self.stays = dict(self.find_stays())
+        self.stays = kernel.find_stays(self.is_kept)
 
     def w(self, line: str) -> None:
         """Write a line."""
@@ -241,43 +240,9 @@ class Writer:
 
     # Full values.
 
-    def find_stays(self) -> Iterator[tuple[Expression, Stay]]:
-        """Yield full values that are wanted in an earlier pass than that which stores a target, each with its stay.
-
-        What is stored last in its pass may have a guest: no other store comes after it.
-        """
-        steps = [(s, p) for s in range(self.k.sweeps) for p in self.k.passes(s)]
-        wanted = {step: [e for e in self.wanted(step, {}) if self.is_kept(e)] for step in steps}
-        for i, last in enumerate(steps):
-            if (target := self.last_store(last)) is None:
-                continue
-            for first in steps[:i]:
-                if both := [e for e in wanted[first] if e in wanted[last]]:
-                    dearest = max(both, key=lambda e: sum(map(self.k.is_full, below([e]))))
-                    yield dearest, Stay(target, first, last)
-                    break
-
-    def last_store(self, step: Step) -> int | None:
-        """Return the target that a pass stores last, if full values may lie in its array before."""
-        stores = self.k.work(step).stores
-        target = stores[-1][0] if self.rank and stores else None
-        return target if target is not None and self.k.targets[target][0].dtype == self.k.float else None
-
     def is_kept(self, e: Expression) -> bool:
-        """Whether a full value may be kept in the array of a target: a ufunc makes it, and it is no target itself."""
-        return e.op in CALLS and self.is_float(e) and all(e is not x for _, x in self.k.targets)
-
-    def wanted(self, step: Step, there: Mapping[Expression, str]) -> dict[Expression, int]:
-        """Return how often a pass wants each full value, if some are there already."""
-        sums, stores = self.k.work(step)
-        stack = [r.args[0] for r in sums] + [e for _, e in stores]
-        left: dict[Expression, int] = defaultdict(int)
-        while stack:
-            e = stack.pop()
-            left[e] += 1
-            if left[e] == 1 and self.k.is_full(e) and e not in there:
-                stack += e.args
-        return left
+        """Whether a full value may wait in the array of a result: a ufunc makes it."""
+        return e.op in CALLS and self.is_float(e)
 
     def work(self, step: Step) -> None:
         """Write a pass over a block."""
@@ -449,14 +414,6 @@ class Writer:
         return f"s{self.k.name(r)}[i]" if self.k.space.shared in r.over or not self.rank else self.k.name(r)
 
 
-class Stay(NamedTuple):
-    """How a full value stays from one pass to a later one: in the array of a target that is stored there."""
-
-    target: int
-    first: Step
-    last: Step
-
-
 class Pool:
     """Scratch arrays of one pass: which full value is where, and which arrays are free again."""
 
@@ -466,9 +423,9 @@ class Pool:
         self.homes = {e: spot for e, spot in spots.items() if stays[e].first == step}
         self.where = {e: spot for e, spot in spots.items() if stays[e].first < step}
         self.scratch = set[str]()
-        if (last := writer.last_store(step)) is not None:  # its array holds nothing yet, or what is wanted till now
+        if (last := writer.k.last_store(step)) is not None:  # its array holds nothing yet, or what is wanted till now
             self.scratch.add(writer.block(f"y{last}", True))
-        self.left = writer.wanted(step, self.where)
+        self.left = writer.k.wanted(step, self.where)
         self.free, self.foreign, self.count = sorted(self.scratch.difference(self.where.values())), set[str](), 0
 
     def home(self, e: Expression) -> str:

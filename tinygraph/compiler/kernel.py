@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from tinygraph.compiler.algebra import Expression, Loops, below
@@ -28,6 +28,14 @@ class Pass(NamedTuple):
 
     sums: list[Expression]
     stores: list[tuple[int, Expression]]
+
+
+class Stay(NamedTuple):
+    """How a full value waits from one pass for a later one: in the array of a target that is stored there."""
+
+    target: int
+    first: Step
+    last: Step
 
 
 class Kernel:
@@ -167,6 +175,43 @@ class Kernel:
                 seen.add(e)
                 stack += e.args if self.is_full(e) else ()
         return seen
+
+    def find_stays(self, is_kept: Callable[[Expression], bool]) -> dict[Expression, Stay]:
+        """Return which of the full values that may be kept wait for a later pass.
+
+        They are wanted again where a target is stored; it is the last one stored there, so that nothing comes after it.
+        """
+        steps = [(s, p) for s in range(self.sweeps) for p in self.passes(s)]
+        stored = {e for _, e in self.targets}
+        wanted = {step: [e for e in self.wanted(step) if e not in stored and is_kept(e)] for step in steps}
+        stays = {}
+        for i, last in enumerate(steps):
+            if (target := self.last_store(last)) is None:
+                continue
+            for first in steps[:i]:
+                if both := [e for e in wanted[first] if e in wanted[last]]:
+                    dearest = max(both, key=lambda e: sum(map(self.is_full, below([e]))))
+                    stays[dearest] = Stay(target, first, last)
+                    break
+        return stays
+
+    def last_store(self, step: Step) -> int | None:
+        """Return the target that a pass stores last, if full values may lie in its array before."""
+        stores = self.work(step).stores
+        target = stores[-1][0] if self.space.order and stores else None
+        return target if target is not None and self.targets[target][0].dtype == self.float else None
+
+    def wanted(self, step: Step, there: Container[Expression] = ()) -> dict[Expression, int]:
+        """Return how often a pass wants each value, if some are there already."""
+        sums, stores = self.work(step)
+        stack = [r.args[0] for r in sums] + [e for _, e in stores]
+        left: dict[Expression, int] = defaultdict(int)
+        while stack:
+            e = stack.pop()
+            left[e] += 1
+            if left[e] == 1 and self.is_full(e) and e not in there:
+                stack += e.args
+        return left
 
     def is_carried(self, e: Expression) -> bool:
         """Whether a small value of a block is wanted again after its sweep."""

@@ -18,6 +18,7 @@ from tinygraph.compiler.algebra import (
     Algebra,
     Expression,
     Loops,
+    about_maxima,
     about_means,
     about_pivots,
     below,
@@ -133,6 +134,7 @@ def plan_kernels(values: Sequence[Value], roots: Sequence[Value], exact: bool) -
     wide = any(v.dtype.char == "d" and v.size > 1 for v in arrays)
     save_sweeps(algebra, clock, found, not wide, exact)
     reuse_dear(algebra, clock, found, layouts)
+    replace(algebra, found, about_maxima(algebra, below(found.values())))
     return group(algebra, clock, found, layouts, wide)
 
 
@@ -181,8 +183,13 @@ def save_sweeps(algebra: Algebra, clock: Clock, found: dict[Value, Expression], 
             swap = swap or about_means(algebra, order)
         if not swap:
             return
-        memo: dict[Expression, Expression] = {}
-        found.update({v: algebra.swapped(e, swap, memo) for v, e in found.items()})
+        replace(algebra, found, swap)
+
+
+def replace(algebra: Algebra, found: dict[Value, Expression], swap: dict[Expression, Expression]) -> None:
+    """Swap some parts of all expressions for others."""
+    memo: dict[Expression, Expression] = {}
+    found.update({v: algebra.swapped(e, swap, memo) for v, e in found.items()})
 
 
 def reuse_dear(algebra: Algebra, clock: Clock, found: dict[Value, Expression], layouts: dict[Value, Order]) -> None:
