@@ -18,6 +18,7 @@ from tinygraph.compiler import in_numpy
 from tinygraph.compiler.compiled import Compiled
 from tinygraph.compiler.compiled import compile as compile_function
 from tinygraph.compiler.standin import CompileError
+from tinygraph.engine.registry import OPS
 from tinygraph.fused.fused_op import fused
 
 
@@ -393,6 +394,29 @@ def test_a_kernel_that_needs_elements_is_named(backend):
 
     with pytest.raises(RuntimeError, match=r"x.numpy\(\) at test_compiled.py:\d+ looks at a value"):
         compile_function(lambda x: squared(x) + 1, backend=backend)(MATRIX)
+    del OPS["squared"]
+
+
+def test_an_op_of_ones_own_is_not_taken_for_ours(backend):
+    """Two that are called as what kernels have words for: one in place of an op of ours, one where there is none."""
+    before = tg.square.op
+
+    @tg.op(r"\mathrm{square}($x)", x=(r"2$x", lambda g, x: g * 2 * x), replace=True)
+    def square(x):
+        return np.asarray(x) ** 2 + 1
+
+    @tg.op(r"\mathrm{finite}($x)", x=("3", lambda g, x: g * 3))
+    def finite(x):
+        return 3 * x
+
+    try:
+        for f in (square, finite, lambda x: square(finite(x)) * 2):
+            made = compile_function(f, backend=backend)
+            assert error(results(made, [MATRIX], np.float64), results(f, [MATRIX], np.float64)) < 1e-12
+            assert np.allclose(made(MATRIX), f(MATRIX))
+    finally:
+        del OPS["finite"]
+        OPS["square"] = before
 
 
 def test_checks_become_part_of_the_program(backend):

@@ -126,7 +126,8 @@ def with_ops(run: Callable[[], T]) -> T:
 def lift_ops() -> None:
     """Let ops that compute in steps of their own return a stand-in when they are given one."""
     for op in OPS.values():
-        if op.name not in FRIENDLY and not isinstance(op.forward, np.ufunc | Lifted) and op.definition is None:
+        is_friendly = (op.builtin and op.name in FRIENDLY) or isinstance(op.forward, np.ufunc | Lifted)
+        if not is_friendly and op.definition is None:
             op.forward = Lifted(op)
 
 

@@ -18,6 +18,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from tinygraph.compiler.standin import Number, StandIn, astype, find, swap, take
 from tinygraph.compiler.trace import BACK
 from tinygraph.engine.op import Op
+from tinygraph.engine.registry import NUMPY
 from tinygraph.engine.tensor import Leaf, Record, Tensor, array_of
 from tinygraph.engine.types import Array
 from tinygraph.kernels.arrays import backend_of
@@ -32,14 +33,9 @@ PICKS = {"pick", "put"}
 FUSIBLE = ELEMENTWISE | REDUCTIONS | VIEWS | PICKS
 
 T = TypeVar("T")
-NAMES: dict[Any, str] = {  # of NumPy's functions, and of ops that are called otherwise here
-    np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div", np.negative: "neg", np.square: "square",
-    np.sqrt: "sqrt", np.exp: "exp", np.log: "log", np.absolute: "abs", np.sign: "sign", np.greater: "greater",
-    np.equal: "equal", np.less: "less", np.maximum: "maximum", np.minimum: "minimum", np.where: "where",
-    np.tanh: "tanh", np.power: "power", np.clip: "clip", astype: "astype", np.isfinite: "finite",
-    np.sum: "sum", np.mean: "mean", np.max: "max", np.min: "min", np.amax: "max", np.amin: "min",
-    np.reshape: "reshape", np.transpose: "transpose", np.broadcast_to: "broadcast_to", np.squeeze: "reshape",
-    np.expand_dims: "reshape", take: "pick", "scatter": "put",
+NAMES: dict[Any, str] = {  # of NumPy's functions that mean no op, and of what is called otherwise here
+    np.greater: "greater", np.equal: "equal", np.less: "less", np.isfinite: "finite", np.squeeze: "reshape",
+    np.expand_dims: "reshape", astype: "astype", take: "pick", "scatter": "put",
 }  # fmt: skip
 FULL = {np.ones_like: 1.0, np.zeros_like: 0.0}  # functions that return one number everywhere
 count = itertools.count().__next__
@@ -153,8 +149,7 @@ class Lowering:
         function, args, kwargs = x.made
         if function in FULL:
             return self.cons("const", (), x.shape, x.dtype, value=FULL[function])
-        called = getattr(function, "name", function)
-        name = NAMES.get(called, called)
+        name = name_of(function)
         is_fusible = name in FUSIBLE and x.dtype.kind in "fb"
         return (self.fused(x, name, args, kwargs) if is_fusible else None) or self.call(x, function, args, kwargs)
 
@@ -245,6 +240,13 @@ def counts(k: Any, n: int, axis: int) -> bool:
 def inside(x: Any) -> list[StandIn]:
     """Return the stand-ins in arguments, each once, in order."""
     return list(dict.fromkeys(find(x)))
+
+
+def name_of(function: Any) -> str:
+    """Return what an op, or a function of NumPy, is called here; nothing if it is an op of somebody else."""
+    op = function if isinstance(function, Op) else getattr(NUMPY.get(function), "op", None)
+    name = op.name if op and op.builtin else ""
+    return NAMES.get(function) or NAMES.get(name, name)
 
 
 def is_given(x: StandIn) -> bool:
