@@ -218,9 +218,10 @@ def swap(x: Any, make: Callable[[StandIn], Any]) -> Any:
 
 def mapped(x: Any, change: Callable[[Any], Any]) -> Any:
     """Return tuples, lists and dicts, in one another, with what is in them changed."""
-    if type(x) in (tuple, list):
-        return type(x)(mapped(item, change) for item in x)
-    if type(x) is dict:
+    kind = type(x)
+    if kind is tuple or kind is list:
+        return kind([mapped(item, change) for item in x])
+    if kind is dict:
         return {name: mapped(item, change) for name, item in x.items()}
     return change(x)
 

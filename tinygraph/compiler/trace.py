@@ -110,7 +110,8 @@ def explore(run: Callable[[Trace], None], known: Sequence[bool] = ()) -> Trace:
 
 def with_ops(run: Callable[[], T]) -> T:
     """Return what ``run`` does, once all ops that it needs are lifted: others may be loaded on the way."""
-    while True:
+    known = 0
+    while known < len(OPS):
         lift_ops()
         known = len(OPS)
         try:
@@ -118,9 +119,7 @@ def with_ops(run: Callable[[], T]) -> T:
         except Exception:
             if len(OPS) == known:
                 raise
-        else:
-            if len(OPS) == known:
-                return found
+    return found
 
 
 def lift_ops() -> None:
