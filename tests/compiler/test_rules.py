@@ -74,8 +74,8 @@ def wrong_gathered(self: Algebra, x: Any, y: Any) -> Any:
     return None if found is None else self("neg", found)
 
 
-def wrong_polynomial(made: Algebra, clock: Any, r: Any, exact: bool) -> Any:
-    found = POLYNOMIAL(made, clock, r, exact)
+def wrong_polynomial(made: Algebra, clock: Any, r: Any) -> Any:
+    found = POLYNOMIAL(made, clock, r)
     return None if found is None else made("mul", found, made.const(1.001))
 
 

@@ -310,13 +310,11 @@ def below(roots: Iterable[Node], done: Iterable[Node] = ()) -> list[Node]:
     return list(order)
 
 
-def multiplied_out(
-    algebra: Algebra, clock: Callable[[Expression], Any], r: Expression, exact: bool
-) -> Expression | None:
+def multiplied_out(algebra: Algebra, clock: Callable[[Expression], Any], r: Expression) -> Expression | None:
     """Return a sum of what is known late as sums of what is known earlier; None where it is no polynomial of that.
 
-    (x - μ)² becomes (x - p)² + 2 (x - p) (p - μ) + (p - μ)², whose first two factors need no μ. Where sums are not
-    ``exact``, (x w - μ)² stays: there is no pivot for what is no input.
+    (x - μ)² becomes (x - p)² + 2 (x - p) (p - μ) + (p - μ)², whose first two factors need no μ. What has no pivot is
+    not multiplied: (x w - μ)² stays, because Σ (x w)² loses all digits far from 0.
     """
     late = clock(r.args[0])
     one = algebra.const(1)
@@ -339,7 +337,7 @@ def multiplied_out(
         if e.op not in ("neg", "add", "sub", "mul"):
             return None
         is_product = e.op == "mul" and all(a.axes & r.over for a in e.args)
-        if is_product and not exact and not all(has_pivot(a) or clock(a) < late for a in e.args):
+        if is_product and not all(has_pivot(a) or clock(a) < late for a in e.args):
             return None
         sides = [terms(a) for a in e.args]
         if None in sides or sum(map(len, sides)) > TERMS:  # type: ignore[arg-type]

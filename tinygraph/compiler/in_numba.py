@@ -16,7 +16,7 @@ from tinygraph.compiler.kernel import Kernel, Step
 from tinygraph.compiler.loops import Loop
 from tinygraph.compiler.schedule import DEAR
 
-ROWS = 64  # so many vectors are added up in their own precision, in a sweep whose rows are finished one by one
+ROWS = 64  # so many rows are added up in their own precision
 
 
 class Writer:
@@ -69,8 +69,9 @@ class Writer:
         return name, ["part", *(f"i{a}" for a in loops)]
 
     def is_buffered(self, r: Expression) -> bool:
-        """Whether a sum over rows that are finished one by one has a vector for some of them."""
-        return self.k.is_short(r) and self.space.shared in r.over and bool(self.space.front) and bool(r.axes)
+        """Whether a sum over rows has a vector for some of them: where rows are finished one by one, or are all."""
+        is_of_rows = self.k.is_short(r) and self.space.shared in r.over and bool(r.axes)
+        return is_of_rows and (bool(self.space.front) or len(self.space.order) == 2)
 
     def buffer(self, r: Expression) -> tuple[str, list[str]]:
         """Return that vector, and how it is indexed."""
@@ -198,6 +199,11 @@ class Writer:
         four = outer[-1] if outer and rows and all(outer[-1] in r.over for r in rows) else None
         for a in outer:
             first, last = ("start", "stop") if a == self.space.shared else ("0", f"n{a}")
+            if a == four and len(self.space.order) == 2:
+                self.w(f"for strip in range({first}, {last}, {ROWS}):")
+                self.indent += 1
+                self.w(f"end = min(strip + {ROWS}, {last})")
+                first, last = "strip", "end"
             if a == four:
                 self.w(f"fours = {last} - ({last} - {first}) % 4")
                 self.w(f"for i{a} in range({first}, fours, 4):")
@@ -208,6 +214,9 @@ class Writer:
             self.w(f"for i{a} in range({first}, {last}):")
             self.indent += 1
         Innermost(self, step, j, "", 1).write(sums, stores)
+        if four is not None and len(self.space.order) == 2:
+            self.indent = start + 1
+            self.empty_buffers([r for r in rows if self.is_buffered(r)])
         self.indent = start
 
     # The whole.
@@ -266,29 +275,28 @@ class Writer:
             if passes or k.early:
                 self.settle((s, passes), not passes)
             self.write_pass((s, passes))
-        self.empty_buffers([r for r in totals if self.is_buffered(r) and k.is_full(r.args[0])])
+        if buffered := [r for r in totals if self.is_buffered(r) and k.is_full(r.args[0]) and self.space.front]:
+            last = self.space.front[-1]
+            end = "stop" if last == p else f"n{last}"
+            self.w(f"if i{last} % {ROWS} == {ROWS - 1} or i{last} == {end} - 1:")
+            self.indent += 1
+            self.empty_buffers(buffered)
+            self.indent -= 1
         if len(self.lines) and self.lines[-1].endswith(":"):
             self.w("pass")
         self.indent = start
 
     def empty_buffers(self, sums: Sequence[Expression]) -> None:
         """Write that vectors of some rows are added to those of the part."""
-        if not sums:
-            return
-        last, start = self.space.front[-1], self.indent
-        end = "stop" if last == self.space.shared else f"n{last}"
-        self.w(f"if i{last} % {ROWS} == {ROWS - 1} or i{last} == {end} - 1:")
-        self.indent += 1
+        start = self.indent
         for r in sums:
             (name, index), (total, _) = self.buffer(r), self.total(r)
-            inner = self.indent
             for i in index:
                 self.w(f"for {i} in range(n{i[1:]}):")
                 self.indent += 1
             self.w(f"{total}[part, {', '.join(index)}] += np.float64({name}[{', '.join(index)}])")
             self.w(f"{name}[{', '.join(index)}] = 0.0")
-            self.indent = inner
-        self.indent = start
+            self.indent = start
 
 
 def alike(arrays: Mapping[str, tuple[Sequence[str], str]]) -> dict[tuple[tuple[str, ...], str], list[str]]:

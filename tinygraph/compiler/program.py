@@ -99,7 +99,7 @@ class Program:
                     fusible[x] = None
                     inner += x.args
         for values in sharing(fusible):
-            for plan in plan_kernels(values, [v for v in values if v in roots], self.backend != "numpy"):
+            for plan in plan_kernels(values, [v for v in values if v in roots]):
                 kernel = Kernel(plan)
                 reads, makes = [v for v, _ in kernel.leaves], [v for v, _ in kernel.targets]
                 steps.append(Step(plan.depth, reads, makes, "kernel", LAUNCHES[self.backend](kernel)))

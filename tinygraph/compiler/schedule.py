@@ -110,13 +110,12 @@ class Plan(NamedTuple):
     layouts: dict[Value, Order]
 
 
-def plan_kernels(values: Sequence[Value], roots: Sequence[Value], exact: bool) -> list[Plan]:
+def plan_kernels(values: Sequence[Value], roots: Sequence[Value]) -> list[Plan]:
     """Return the kernels that compute ``roots``, of values that share arrays.
 
     Args:
         values: all that the roots are made of, operands first.
         roots: what has to lie in memory.
-        exact: whether products of full values are added up in float64.
     """
     inside = list(dict.fromkeys(x for v in values for x in (*v.args, v) if x.op != "const"))
     finder = Finder(inside)
@@ -132,7 +131,7 @@ def plan_kernels(values: Sequence[Value], roots: Sequence[Value], exact: bool) -
     spaces = find_spaces(found.values(), [flat(axes[v]) for v in arrays], layouts.values(), length)
     clock = Clock(spaces)
     wide = any(v.dtype.char == "d" and v.size > 1 for v in arrays)
-    save_sweeps(algebra, clock, found, not wide, exact)
+    save_sweeps(algebra, clock, found, not wide)
     reuse_dear(algebra, clock, found, layouts)
     replace(algebra, found, about_maxima(algebra, below(found.values())))
     return group(algebra, clock, found, layouts, wide)
@@ -166,7 +165,7 @@ def find_spaces(
     return [Space(a, next((o for o in orders if set(o) == a), tuple(sorted(a))), length) for a in largest]
 
 
-def save_sweeps(algebra: Algebra, clock: Clock, found: dict[Value, Expression], polynomials: bool, exact: bool) -> None:
+def save_sweeps(algebra: Algebra, clock: Clock, found: dict[Value, Expression], polynomials: bool) -> None:
     """Settle the spaces; multiply out sums that would need a sweep of their own."""
     largest = {s.loops for s in clock.spaces}
     while True:
@@ -176,7 +175,7 @@ def save_sweeps(algebra: Algebra, clock: Clock, found: dict[Value, Expression], 
         clock.memo.clear()
         late = [r for r in order if r.over and clock(r.args[0])[1:] > (0, 0) and r.args[0].axes in largest]
         swap = next(
-            ({r: e} for r in late if polynomials and (e := multiplied_out(algebra, clock, r, exact)) is not None), None
+            ({r: e} for r in late if polynomials and (e := multiplied_out(algebra, clock, r)) is not None), None
         )
         swap = swap or about_pivots(algebra, order)
         if polynomials:
