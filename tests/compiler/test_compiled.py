@@ -292,6 +292,7 @@ ODD: list[tuple[Callable[..., Any], np.ndarray]] = [
     (lambda x: tg.argmax(x, 1), MATRIX),
     (lambda x: np.mean(tg.Tensor(x), 0) + np.var(tg.Tensor(x), 0), MATRIX),
     (lambda x: np.add.reduce(x) - np.minimum.reduce(x, axis=0), MATRIX),
+    (lambda x: np.sum(x, 0, where=x > 0) + np.minimum(x, 0, dtype=np.float64), MATRIX),
     (lambda x: abs(x) ** 1.7 + x**3 + 2.0**x, MATRIX),
     (lambda x: (x * (x > 0)).sum(), MATRIX),
     (lambda x: tg.logaddexp(x, 0.0) + tg.sort(x, 0), MATRIX),

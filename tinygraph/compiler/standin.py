@@ -234,7 +234,7 @@ def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
         return Number(trace, number(*swap(args, one_of)), (number, args, {}))
     if function is np.matmul:
         shape, dtype = shape_of_product(*(np.shape(a) for a in args)), np.result_type(*(a.dtype for a in args))
-    elif function in REDUCE:
+    elif function in REDUCE and "where" not in kwargs:
         shape, dtype = reduced(function, args[0], args[1:], kwargs)
     elif function in SAME_SHAPE or (isinstance(function, np.ufunc) and function.nout == 1):
         shape, dtype = broadcast(function, args, kwargs)
@@ -245,7 +245,8 @@ def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
 
 def broadcast(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Shape, Any]:
     """Return the shape and the dtype of what an elementwise function makes of stand-ins, from one element."""
-    shape = np.broadcast_shapes(*(getattr(a, "shape", ()) for a in (*args, *kwargs.values())))
+    arrays = [a for a in (*args, *kwargs.values()) if hasattr(a, "shape") and not isinstance(a, type)]
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
     with np.errstate(all="ignore"):
         return shape, np.asarray(function(*map(one_of, args), **{k: one_of(a) for k, a in kwargs.items()})).dtype
 
