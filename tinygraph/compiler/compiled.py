@@ -130,10 +130,8 @@ class Compiled:
             version = make(self.function, form, arrays, backend, state(self.surroundings.objects(form)))
         except FirstStep:
             return False
-        except CompileError:
-            raise
-        except Exception:
-            if backend != "cuda":
+        except Exception as error:
+            if backend != "cuda" or isinstance(error, CompileError):
                 raise
             self.unprinted.add(key)  # CuPy's arrays among stand-ins, or a type that CUDA C has not
             return False
