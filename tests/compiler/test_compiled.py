@@ -158,7 +158,7 @@ def test_second_and_third_derivatives(function, arrays, backend):
         assert np.allclose(ours, theirs, rtol=1e-8, atol=1e-8 * np.abs(theirs).max())
 
 
-FAILED_ONCE = [4184, 4244, 183, 324, 210, 323, 347, 420, 10, 2, 71, 177, 282, 623, 162, 100, 11, 91]
+FAILED_ONCE = [2567, 5634, 4184, 4244, 183, 324, 210, 323, 347, 420, 10, 2, 71, 177, 282, 623, 162, 100, 11, 91]
 
 
 def test_random_graphs(backend):

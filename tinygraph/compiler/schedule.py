@@ -230,6 +230,8 @@ def group(
             """Return the kernel that makes what this one only reads: a reduction, or what an earlier one settles."""
             if e.over:
                 return None if (other := key_of(e)) == key else other
+            if e.op == "pivot" and not key.space.loops.issuperset(e.info[1]):
+                return waves.key(e, clock.space(e.info[1]))
             if e.op in (*GIVEN, *TRUTHS, "high", "low") or any(e.axes == s.loops for s in clock.spaces):
                 return None
             other = waves.key(e, waves.space(e, e.axes))
@@ -251,6 +253,9 @@ def group(
         if not wide:
             collect = Collector(algebra, key.space.loops)
             swapped = {v: collect(e) for v, e in swapped.items()}
+        for v, e in swapped.items():
+            if e.op in GIVEN and set(layouts[v]) != key.space.loops:  # small, and nothing computes it
+                swapped[v] = algebra("copy", e)
         plans.append(Plan(key.depth, key.space, swapped, layouts))
     return plans
 
