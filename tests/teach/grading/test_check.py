@@ -143,7 +143,7 @@ def test_the_error_that_stops_a_loop_is_not_lost_in_a_callback(monkeypatch):
 
     lost, every = [], gc.get_threshold()
     monkeypatch.setattr(sys, "unraisablehook", lost.append)
-    gc.set_threshold(10)
+    gc.set_threshold(10, 10, 10**6)  # the youngest are enough: to look at all that lives takes seconds
     try:
         for _ in range(3):
             assert not check_backward(back, lambda x: np.maximum(x, 0), {"x": (2, 3)}, seconds=0.2).passed
