@@ -262,7 +262,9 @@ def test_ctrl_c_saves_and_resume_ends_at_the_same_numbers(tmp_path):
     """Interrupted as often as it takes, wherever that is; the end is that of a run that was left alone."""
     tinygraph = [sys.executable, "-m", "tinygraph", "train", "mlp"]
     options = ["--data", "digits", "--examples", "1500", "--epochs", "8", "--batch", "25"]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError")  # curves take as long as all steps
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths}
     subprocess.run([*tinygraph, *options, "--out", tmp_path / "a"], check=True, capture_output=True, env=environment)
     again, codes = options, []
     for _ in range(40):

@@ -21,6 +21,7 @@ from tinygraph.drawing.formats.svg_found import svg_diff
 from tinygraph.graph.data import Graph
 
 ALL = {**gallery.GALLERY, **MORE}
+made = functools.cache(lambda make: make())  # a graph is drawn many times, and never changed
 LETTERS = {"letter under 12 px on a slide", "letter under 6 pt"}
 
 
@@ -45,7 +46,7 @@ def illegible(name: str, picture: str, asked: str | None) -> Iterable[str]:
 @pytest.mark.parametrize("width", [None, "506pt", "245pt"])
 def test_every_picture_can_be_read_and_has_no_defect(width: str | None) -> None:
     """On a slide, across a page and in a column of a paper; Chromium looks for the defects, where there is one."""
-    pictures = {name: svg(make(), width=width) for name, make in ALL.items()}
+    pictures = {name: svg(made(make), width=width) for name, make in ALL.items()}
     assert [fault for name, picture in pictures.items() for fault in illegible(name, picture, width)] == []
     if CHROMIUM is not None:
         has_no_defects(pictures)
@@ -55,7 +56,7 @@ def test_every_picture_can_be_read_and_has_no_defect(width: str | None) -> None:
 @pytest.mark.parametrize("options", [{"detail": 0, "theme": "dark"}, {"detail": 1}, {"detail": 2, "theme": "print"}])
 def test_no_picture_of_a_detail_that_is_asked_for_has_a_defect(options: dict[str, Any]) -> None:
     """Letters may be small there. `python tests/drawing/defects.py --detail 2` looks at more than the gallery."""
-    pictures = {name: svg(make(), title=name, **options) for name, make in gallery.GALLERY.items()}
+    pictures = {name: svg(made(make), title=name, **options) for name, make in gallery.GALLERY.items()}
     hostile = {"hostile": svg(hostile_graph(), **options)}  # its names have brackets and slashes
     judged_by = {"part out of page", "text out of its part"}
     has_no_defects(pictures | hostile, dict.fromkeys(pictures, LETTERS) | {"hostile": set(KINDS) - judged_by})
@@ -68,7 +69,7 @@ def test_the_pictures_of_the_gallery_and_what_had_a_defect_once_have_none() -> N
     small = set(pictures)
     for make, options in HARD:
         name = f"{make.__name__} {options}"
-        pictures[name] = svg(make(), **options)
+        pictures[name] = svg(made(make), **options)
         small |= {name} if "detail" in options else set()
     has_no_defects(pictures, dict.fromkeys(small, LETTERS))
 

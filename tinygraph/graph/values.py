@@ -45,28 +45,29 @@ def summarize(array: ArrayLike | None, values: int = 64, masks: bool = False) ->
         return Summary(mean=None, std=None, min=None, max=None, zeros=0, nans=0, infs=0, **common)
     wide = flat.astype(np.float64)
     finite = wide[np.isfinite(wide)]
-    if masks:
-        finite = without_masked(finite)
-    nans = int(np.isnan(wide).sum())
-    infs = int(np.isinf(wide).sum())
-    common |= {"zeros": int((wide == 0).sum()), "nans": nans, "infs": infs}
-    common |= {"masked": wide.size - finite.size - nans - infs}
-    if not finite.size:
+    nans = int(np.count_nonzero(np.isnan(wide)))
+    common |= {"zeros": wide.size - int(np.count_nonzero(wide))}
+    common |= {"nans": nans, "infs": wide.size - finite.size - nans}
+    shown = without_masked(finite) if masks else finite
+    common |= {"masked": finite.size - shown.size}
+    if not shown.size:
         return Summary(mean=None, std=None, min=None, max=None, **common)
-    low, high = float(finite.min()), float(finite.max())
+    low, high = float(shown.min()), float(shown.max())
+    histogram: tuple[int, ...] = ()
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = high - low
-        place = np.zeros(finite.size, int) if not 0 < spread < np.inf else ((finite - low) / spread * BINS).astype(int)
-        mean, std, norm = float(finite.mean()), float(finite.std()), float(np.linalg.norm(finite))
-    histogram = np.bincount(np.minimum(place, BINS - 1), minlength=BINS).tolist() if listed is None else ()
-    return Summary(mean=mean, std=std, min=low, max=high, norm=norm, histogram=tuple(histogram), **common)
+        mean, std, norm = float(shown.mean()), float(shown.std()), math.sqrt(shown @ shown)
+        if listed is None:
+            spread = high - low
+            place = (shown - low) / spread * BINS if 0 < spread < np.inf else np.zeros(shown.size)
+            histogram = tuple(np.bincount(np.minimum(place.astype(int), BINS - 1), minlength=BINS).tolist())
+    return Summary(mean=mean, std=std, min=low, max=high, norm=norm, histogram=histogram, **common)
 
 
 def without_masked(finite: Array) -> Array:
     """Return the elements but for those that a mask has put below -1e8: several of about one size, far off the rest."""
     low = finite <= MASKED
     rest = finite[~low]
-    if low.sum() < 2 or not rest.size or np.abs(rest).max() > -MASKED / 100:
+    if np.count_nonzero(low) < 2 or not rest.size or np.abs(rest).max() > -MASKED / 100:
         return finite
     least, most = float(finite[low].min()), float(finite[low].max())
     return rest if most - least <= 1e-3 * -least else finite
