@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from tinygraph.compiler.loops import Axes, Loop, flat
@@ -310,6 +310,17 @@ def below(roots: Iterable[Node], done: Iterable[Node] = ()) -> list[Node]:
     return list(order)
 
 
+def about_pivot(algebra: Algebra, e: Expression, over: Loops) -> tuple[Expression, Expression] | None:
+    """Take x + b - μ, of an input x and what does not vary, as x - p and p + b - μ; None of anything else."""
+    if e.op == "in" and e.axes & over:
+        pivot = algebra("pivot", info=(*e.info, over))
+        return algebra("sub", e, pivot), pivot
+    for x, other in itertools.permutations(e.args) if e.op in ("add", "sub") else ():
+        if (e.op == "add" or x is e.args[0]) and not other.axes & over and (found := about_pivot(algebra, x, over)):
+            return found[0], algebra(e.op, found[1], other)
+    return None
+
+
 def multiplied_out(algebra: Algebra, clock: Callable[[Expression], Any], r: Expression) -> Expression | None:
     """Return a sum of what is known late as sums of what is known earlier; None where it is no polynomial of that.
 
@@ -318,9 +329,6 @@ def multiplied_out(algebra: Algebra, clock: Callable[[Expression], Any], r: Expr
     """
     late = clock(r.args[0])
     one = algebra.const(1)
-
-    def has_pivot(e: Expression) -> bool:
-        return e.op == "sub" and e.args[0].op == "in" and not e.args[1].axes & r.over
 
     def times(m: Expression | None, n: Expression | None) -> Expression | None:
         return n if m is None else m if n is None else algebra("mul", m, n)
@@ -331,13 +339,12 @@ def multiplied_out(algebra: Algebra, clock: Callable[[Expression], Any], r: Expr
             return [(e, None)]
         if clock(e) < late:
             return [(one, e)]
-        if has_pivot(e):
-            pivot = algebra("pivot", info=(*e.args[0].info, r.over))
-            return [(one, algebra("sub", e.args[0], pivot)), (algebra("sub", pivot, e.args[1]), None)]
+        if found := about_pivot(algebra, e, r.over):
+            return [(one, found[0]), (found[1], None)]
         if e.op not in ("neg", "add", "sub", "mul"):
             return None
         is_product = e.op == "mul" and all(a.axes & r.over for a in e.args)
-        if is_product and not all(has_pivot(a) or clock(a) < late for a in e.args):
+        if is_product and not all(clock(a) < late or about_pivot(algebra, a, r.over) for a in e.args):
             return None
         sides = [terms(a) for a in e.args]
         if None in sides or sum(map(len, sides)) > TERMS:  # type: ignore[arg-type]
@@ -395,13 +402,12 @@ def about_means(algebra: Algebra, order: Iterable[Expression]) -> dict[Expressio
     return found
 
 
-def about_pivots(algebra: Algebra, order: Iterable[Expression]) -> dict[Expression, Expression]:
-    """Return sums of inputs that have a pivot as sums about it: Σ x = Σ (x - p) + n p."""
-    pivots = {(*e.info[:2], e.info[2]): e for e in order if e.op == "pivot"}
-    found = {}
+def about_pivots(algebra: Algebra, order: Sequence[Expression]) -> dict[Expression, Expression]:
+    """Return sums of inputs that have a pivot as sums about it: Σ (x + b) = Σ (x - p) + n (p + b)."""
+    pivots, replaced = {e for e in order if e.op == "pivot"}, {}
     for r in order:
-        x = r.args[0] if r.op == "sum" else r
-        if x.op == "in" and (p := pivots.get((*x.info, r.over))):
-            about = algebra("sum", algebra("sub", x, p), over=r.over)
-            found[r] = algebra("add", about, algebra("mul", p, algebra.const(algebra.count(r.over))))
-    return found
+        found = about_pivot(algebra, r.args[0], r.over) if r.op == "sum" else None
+        if found and found[0].args[1] in pivots and found[0] is not r.args[0]:
+            rest = algebra("mul", found[1], algebra.const(algebra.count(r.over)))
+            replaced[r] = algebra("add", algebra("sum", found[0], over=r.over), rest)
+    return replaced
