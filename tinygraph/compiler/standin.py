@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tinygraph.engine.errors import caller, clean, library_of
-from tinygraph.engine.tensor import Tensor, serial
+from tinygraph.engine.tensor import array_of, serial
 from tinygraph.engine.types import Shape
 
 if TYPE_CHECKING:
@@ -200,20 +200,21 @@ def zeros(x: StandIn) -> np.ndarray:
     return np.broadcast_to(np.zeros((), x.dtype), x.shape)
 
 
-def find(x: Any) -> Any:
-    """Yield all stand-ins in arguments, in tuples and lists too."""
-    if isinstance(x, StandIn):
-        yield x
-    elif isinstance(x, Tensor):
-        yield from find(x._data)
-    elif isinstance(x, tuple | list):
-        for item in x:
-            yield from find(item)
+def find(x: Any) -> list[StandIn]:
+    """Return the stand-ins in arguments, each once, in order."""
+    found: dict[StandIn, Any] = {}
+    swap(x, found.setdefault)
+    return list(found)
 
 
 def swap(x: Any, make: Callable[[StandIn], Any]) -> Any:
-    """Return arguments with an array in place of each stand-in."""
-    return mapped(x, lambda item: make(item) if isinstance(item, StandIn) else item)
+    """Return arguments with an array in place of each stand-in, and of each Tensor."""
+
+    def change(item: Any) -> Any:
+        item = array_of(item)
+        return make(item) if isinstance(item, StandIn) else item
+
+    return mapped(x, change)
 
 
 def mapped(x: Any, change: Callable[[Any], Any]) -> Any:
@@ -228,7 +229,7 @@ def mapped(x: Any, change: Callable[[Any], Any]) -> Any:
 
 def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Return the stand-in for what a function of NumPy makes of stand-ins."""
-    trace, made = next(find((*args, *kwargs.values()))).trace, (function, args, kwargs)
+    trace, made = find((args, kwargs))[0].trace, (function, args, kwargs)
     if function in PYTHON and all(isinstance(x, Number | int | float) for x in args):
         number = PYTHON[function]
         return Number(trace, number(*swap(args, one_of)), (number, args, {}))

@@ -144,10 +144,10 @@ class Lifted:
 
     def __call__(self, *arrays: Any, **params: Any) -> Any:
         """Compute."""
-        found = next(find((*arrays, *params.values())), None)
-        if found is None:
+        found = find((arrays, params))
+        if not found:
             return self.forward(*arrays, **params)
-        return StandIn(found.trace, *self.shape_of(arrays, params), (self.op, arrays, params))
+        return StandIn(found[0].trace, *self.shape_of(arrays, params), (self.op, arrays, params))
 
     def shape_of(self, arrays: Sequence[Any], params: dict[str, Any]) -> tuple[Shape, Any]:
         """Return the shape and the dtype of the result; images are taken one at a time, as all ops on them do."""

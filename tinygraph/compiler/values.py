@@ -91,7 +91,7 @@ class Lowering:
             return self.of(self.nodes[x.node])
         if not isinstance(x, StandIn):
             return self.of_constant(x)
-        resolve(x, lambda s: [] if is_given(s) else inside(s.made[1:]), self.memo, self.lowered)
+        resolve(x, lambda s: [] if is_given(s) else find(s.made[1:]), self.memo, self.lowered)
         return self.memo[x]
 
     def again(self, node: Record) -> Any:
@@ -217,29 +217,20 @@ class Call:
     """A function of NumPy, or an op, with its arguments; stand-ins in them are holes for the program's arrays."""
 
     def __init__(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        self.args, self.kwargs, self.holes = args, kwargs, inside((args, tuple(kwargs.values())))
+        self.args, self.kwargs, self.holes = args, kwargs, find((args, kwargs))
         self.run = function.value if isinstance(function, Op) else function
         self.name = getattr(function, "name", getattr(function, "__name__", "call"))
 
     def __call__(self, arrays: Sequence[Array]) -> Any:
         """Call the function with arrays in place of the stand-ins."""
         at = {s: x.item() if isinstance(s, Number) else x for s, x in zip(self.holes, arrays, strict=True)}
-
-        def fill(x: Any) -> Any:
-            return swap(array_of(x), at.__getitem__)
-
-        return self.run(*map(fill, self.args), **{k: fill(v) for k, v in self.kwargs.items()})
+        return self.run(*swap(self.args, at.__getitem__), **swap(self.kwargs, at.__getitem__))
 
 
 def counts(k: Any, n: int, axis: int) -> bool:
     """Whether an index counts from 0 to n along one axis."""
     along = isinstance(k, np.ndarray) and k.size == n and all(m == 1 for j, m in enumerate(k.shape) if j != axis)
     return along and np.array_equal(k.ravel(), np.arange(n))
-
-
-def inside(x: Any) -> list[StandIn]:
-    """Return the stand-ins in arguments, each once, in order."""
-    return list(dict.fromkeys(find(x)))
 
 
 def name_of(function: Any) -> str:
