@@ -144,7 +144,7 @@ class Lifted:
 
     def __call__(self, *arrays: Any, **params: Any) -> Any:
         """Compute."""
-        found = find((arrays, params))
+        found = find((*arrays, *params.values()))
         if not found:
             return self.forward(*arrays, **params)
         return StandIn(found[0].trace, *self.shape_of(arrays, params), (self.op, arrays, params))
