@@ -155,8 +155,11 @@ class StandIn(NDArrayOperatorsMixin):
         if self.made is None or self.name:
             return clean(self.name or "an array")
         function, args, _ = self.made
+        name = getattr(function, "__name__", "") or function.name
+        if not depth:
+            return f"{name}(…)"
         parts = [a.text(depth - 1) if isinstance(a, StandIn) else repr(a) if np.isscalar(a) else "…" for a in args]
-        return f"{getattr(function, '__name__', '') or function.name}({', '.join(parts) if depth else '…'})"
+        return f"{name}({', '.join(parts)})"
 
 
 class Number(StandIn):
