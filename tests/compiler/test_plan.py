@@ -34,6 +34,15 @@ def test_batch_norm(backend):  # noqa: F811 - the fixture
     assert "var" in "".join(forward.results) or forward.results
 
 
+def test_a_bias_before_batch_norm_takes_no_sweep(backend):  # noqa: F811 - the fixture
+    """A product of two inputs does: its squares have no pivot."""
+    x = np.random.default_rng(0).standard_normal((300, 50)).astype(np.float32)
+    for function, sweeps in (lambda x, b: tg.batch_norm(x + b), 2), (lambda x, b: tg.batch_norm(x * b), 3):
+        made = tg.compile(function, backend=backend)
+        np.testing.assert_allclose(made(x, x[0]), function(x.astype(float), x[0]), atol=2e-6)
+        assert [step.sweeps for step in made.plan()[0].steps] == [sweeps]
+
+
 def test_calls_are_steps(backend):  # noqa: F811 - the fixture
     w = tg.Parameter(np.ones((50, 7)))
     made = tg.compile(lambda x: tg.relu(x @ w), backend=backend)
