@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygraph.compiler.keys import PLAIN, Slot, Surroundings, describe, differences, flatten, frozen, named
+from tinygraph.compiler.keys import Slot, Surroundings, describe, differences, flatten, frozen, is_plain, named
 from tinygraph.compiler.standin import CompileError
 from tinygraph.compiler.state import State
 from tinygraph.compiler.version import Version
@@ -69,7 +69,7 @@ class Compiled:
         arrays: list[Any] = list(args)
         form = FORMS.get(len(args))
         if kwargs:
-            form = (form[0], kwargs) if form and all(type(x) in PLAIN for x in kwargs.values()) else None
+            form = (form[0], kwargs) if form and all(map(is_plain, kwargs.values())) else None
         if form is None or self.whole or not all(isinstance(x, Tensor) or type(x) is np.ndarray for x in args):
             arrays = []
             form = flatten((args, kwargs), arrays, self.whole)

@@ -25,6 +25,11 @@ from tinygraph.kernels.arrays import backend_of
 PLAIN = (int, float, str, bool, bytes, type(None))
 
 
+def is_plain(x: Any) -> bool:
+    """Whether a value has no arrays in it: a number, a text, or a tuple of them."""
+    return type(x) in PLAIN or (type(x) is tuple and all(map(is_plain, x)))
+
+
 class Slot(int):
     """The place of an array among those that a call was given."""
 
