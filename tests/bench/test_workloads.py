@@ -15,6 +15,7 @@ PEERS = [
         ("compiled batch_norm", (32, 6)), ("compiled layer_norm", (32, 6)), ("compiled softmax", (1200, 6)),
         ("compiled cross_entropy", (1200, 6)), ("compiled gelu", (1200, 6)), ("lenet step", (8, 1, 16, 16)),
     )),
+    ("fused", "compiled batch_norm", (1200, 6)), ("fused", "compiled layer_norm", (1200, 6)),
     ("fused", "compiled batch_norm, relu", (1200, 6)),
     ("fused", "compiled batch_norm, sigmoid, residual", (1200, 6)),
     ("jax", "composed", (4, 3, 5, 5)), ("jax", "mlp step", (16, 12)),

@@ -18,7 +18,7 @@ from tinygraph.compiler import compiled as module
 from tinygraph.compiler import in_numpy
 from tinygraph.compiler.compiled import Compiled
 from tinygraph.compiler.compiled import compile as compile_function
-from tinygraph.compiler.standin import CompileError
+from tinygraph.compiler.standin import CompileError, StandIn
 from tinygraph.engine.registry import OPS
 from tinygraph.fused.fused_op import fused
 
@@ -415,6 +415,22 @@ def test_an_op_of_ones_own_is_not_taken_for_ours(backend):
             made = compile_function(f, backend=backend)
             assert error(results(made, [MATRIX], np.float64), results(f, [MATRIX], np.float64)) < 1e-12
             assert np.allclose(made(MATRIX), f(MATRIX))
+
+
+def test_a_condition_is_told_no_deeper_than_is_written(backend, monkeypatch):
+    """Each value is used twice: told down to the input, the text would double at each step."""
+    calls, text = [], StandIn.text
+    monkeypatch.setattr(StandIn, "text", lambda self, depth=3: calls.append(depth) or text(self, depth))
+
+    def grown(x):
+        for _ in range(12):
+            x = x + 0.5 * x
+        if not x.data.max() < np.inf:
+            raise ValueError("too large")
+        return x
+
+    compile_function(grown, backend=backend)(tg.Tensor(MATRIX))
+    assert 0 < len(calls) < 100
 
 
 def test_checks_become_part_of_the_program(backend):

@@ -42,7 +42,7 @@ class Row:
         work: what `tinygraph.bench.workloads` calls it.
         shape: of x.
         must: the greatest figure that is good enough.
-        peer: the library on the other side; "fused" is ours, with the fused op and then the next one.
+        peer: the library on the other side; "fused" is ours, with the fused op written by hand, and then the next one.
         threads: how many each library may use.
         route: which fused kernels are used, "numpy" or "numba".
         measure: "time" (ours ÷ the peer's), "peak" (greatest memory ÷ bytes of x) or "accuracy" (greatest
@@ -125,13 +125,17 @@ ROWS = [
     *(Row("compiled BN, Numba", "compiled batch_norm", shape, 0.5, route="numba") for shape in IMAGES),
     *(
         Row("compiled BN, Numba", "compiled batch_norm", shape, must, peer=peer, route="numba")
-        for peer, must in (("torch_compile", 0.6), ("jax", 0.5))
+        for peer, must in (("torch_compile", 0.6), ("jax", 0.5), ("fused", 1.15))
         for shape in [*FLAT, *IMAGES]
     ),
     Row("MLP + BN + Adam, whole step", "mlp step", (256, 784), 0.75, route="numba"),
     Row("MLP + BN + Adam, whole step", "mlp step", (256, 784), 1.2, peer="jax", route="numba"),
     Row("LeNet + BN + SGD, whole step", "lenet step", (256, 1, 28, 28), 1.2, route="numba"),
-    *(Row("compiled LN, Numba", "compiled layer_norm", shape, 1.0, route="numba") for shape in FLAT),
+    *(
+        Row("compiled LN, Numba", "compiled layer_norm", shape, must, peer=peer, route="numba")
+        for peer, must in (("torch", 1.0), ("fused", 1.15))
+        for shape in FLAT
+    ),
     *(
         Row(f"compiled BN{after}, Numba", f"compiled batch_norm{after}", shape, 0.75, peer="fused", route="numba")
         for after in (", relu", ", sigmoid, residual")

@@ -125,11 +125,15 @@ def tinygraph(work: str, shape: Shape) -> Step:
 
 
 def fused(work: str, shape: Shape) -> Step:
-    """Return a step in tinygraph, of the fused batch norm and then of the op that a compiled kernel has in it."""
+    """Return a step in tinygraph, of the fused norm, and then of the op that a compiled kernel has in it."""
     import tinygraph as tg
 
-    *operands, w = arrays(shape)
-    leaves, axes, function = [tg.Tensor(a) for a in operands], axes_of(shape), FOLLOWED[work](tg, tg.fused.batch_norm)
+    x, gamma, beta, w = arrays(shape)
+    if work.endswith("layer_norm"):
+        leaves = [tg.Tensor(a) for a in layer_arrays(x)]
+        return step_of(lambda: tg.fused.layer_norm(*leaves), leaves, w)
+    leaves, axes = [tg.Tensor(a) for a in (x, gamma, beta)], axes_of(shape)
+    function = FOLLOWED[work](tg, tg.fused.batch_norm) if work in FOLLOWED else tg.fused.batch_norm
     return step_of(lambda: function(*leaves, axis=axes), leaves, w)
 
 
