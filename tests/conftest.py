@@ -33,7 +33,7 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.enable()
         gc.freeze()
-        gc.set_threshold(20_000, 20, 20)  # Python's own, (700, 10, 10), takes a twentieth of the time of the tests
+        gc.set_threshold(20_000, 20, 20)  # Python's own, (700, 10, 10), takes up to a twentieth of the time
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
