@@ -20,7 +20,7 @@ from tinygraph.fused.normalization import marked_writable
 from tinygraph.kernels.cuda import module_of
 from tinygraph.kernels.threads import piece_count, run_on_all, share, split_evenly
 
-BLOCK = 1 << 19  # elements of a block of NumPy's calls: after short calls threads wait for the interpreter
+BLOCK = 1 << 18  # elements of a block of NumPy's calls: after short calls threads wait for the interpreter
 LARGE = 1 << 22  # elements that overflow the cache which cores share
 SPAN = 3072  # values that lie one after another in a part that fits into the cache of one core
 SHORT = 512  # a run of fewer values makes such parts worthwhile sooner
@@ -55,7 +55,8 @@ class NumpyLaunch(Launch):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         self.source = in_numpy.write(kernel)
-        self.each, self.count = split_evenly(max(self.turns, 1), max(1, min(self.turns, -(-self.size // BLOCK))))
+        block = BLOCK << any(p for _, p in kernel.at.values())  # larger, where small values are settled inside
+        self.each, self.count = split_evenly(max(self.turns, 1), max(1, min(self.turns, -(-self.size // block))))
         self.reads = [(v, *self.view(order, v.shape)) for v, order in kernel.leaves]
         self.makes = [(v, v.dtype, v.shape, *self.view(kernel.layouts[v], v.shape)) for v, _ in kernel.targets]
         self.run = compiled(self.source)
