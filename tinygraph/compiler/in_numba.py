@@ -132,6 +132,8 @@ class Writer:
             if r.over and r.args[0] in found and r not in self.k.direct:
                 name, index = self.total(r)
                 self.w(joined(r, f"{name}[{', '.join(index)}]", names[r.args[0]]))
+        if self.lines[-1].endswith(":"):
+            self.w("pass")
         self.indent = start
 
     def write_direct(self, e: Expression, names: dict[Expression, str], found: list[Expression], step: Step) -> None:
