@@ -373,10 +373,12 @@ def about_maxima(algebra: Algebra, order: Iterable[Expression]) -> dict[Expressi
     """
     found = {}
     for e in order:
-        x = e.args[0] if e.op == "exp" else e
-        for m, log in itertools.permutations(x.args[1].args) if x.op == "sub" and x.args[1].op == "add" else ():
-            above = algebra("exp", algebra("sub", x.args[0], m))
-            if e.op == "exp" and log.op == "log" and log.args[0] is algebra.reduce("sum", above, log.args[0].over):
+        if e.op != "exp" or e.args[0].op != "sub" or e.args[0].args[1].op != "add":
+            continue
+        a, total = e.args[0].args
+        for m, log in itertools.permutations(total.args):
+            above = algebra("exp", algebra("sub", a, m))
+            if log.op == "log" and log.args[0] is algebra.reduce("sum", above, log.args[0].over):
                 found[e] = algebra("div", above, log.args[0])
     return found
 

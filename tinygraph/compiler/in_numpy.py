@@ -195,8 +195,8 @@ class Writer:
 
     def is_only_met(self, e: Expression) -> bool:
         """Whether nothing wants a small value but full values of the same sweep."""
-        users = [*self.k.users[e], *(x for _, x in self.k.targets if x is e)]
-        return not self.k.is_carried(e) and all(u is not e and self.k.is_full(u) for u in users)
+        stored = any(x is e for _, x in self.k.targets)
+        return not stored and not self.k.is_carried(e) and all(map(self.k.is_full, self.k.users[e]))
 
     def reduced(self, r: Expression, inside: bool) -> str:
         """Return the reduction of a small value, as source."""

@@ -165,16 +165,7 @@ class Kernel:
 
     def seen(self, sweep: int) -> set[Expression]:
         """Return all that the passes of a sweep compute with: full values, and what they meet."""
-        stack: list[Expression] = []
-        for p in self.passes(sweep):
-            sums, stores = self.work((sweep, p))
-            stack += [r.args[0] for r in sums] + [e for _, e in stores]
-        seen: set[Expression] = set()
-        while stack:
-            if (e := stack.pop()) not in seen:
-                seen.add(e)
-                stack += e.args if self.is_full(e) else ()
-        return seen
+        return {e for p in self.passes(sweep) for e in self.wanted((sweep, p))}
 
     def find_stays(self, is_kept: Callable[[Expression], bool]) -> dict[Expression, Stay]:
         """Return which of the full values that may be kept wait for a later pass.
