@@ -36,6 +36,11 @@ def pytest_collection() -> Iterator[None]:
         gc.set_threshold(20_000, 20, 20)  # Python's own, (700, 10, 10), takes up to a twentieth of the time
 
 
+def pytest_unconfigure() -> None:
+    """Look for no garbage at the end: pytest would do so five times, and Python again, among all that tests left."""
+    gc.freeze()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     sources = {"op_cases": [cases], "composites": [composites], "all_cases": [cases, composites]}
     for name in sources.keys() & set(metafunc.fixturenames):
