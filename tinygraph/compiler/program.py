@@ -7,7 +7,7 @@ reductions gave.
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,8 +19,7 @@ from tinygraph.compiler.launch import LAUNCHES, Launch
 from tinygraph.compiler.loops import Conflict
 from tinygraph.compiler.schedule import plan_kernels
 from tinygraph.compiler.trace import BACK
-from tinygraph.compiler.values import REDUCTIONS, VIEWS, Value
-from tinygraph.engine.registry import OPS
+from tinygraph.compiler.values import VIEWS, Value
 from tinygraph.engine.types import Array
 from tinygraph.kernels.arrays import asarray
 
@@ -145,33 +144,21 @@ def viewed(v: Value, array: Array) -> Array:
 
 
 def part(v: Value, k: int, results: Sequence[Value]) -> None:
-    """Let a value read its operand ``k`` from memory; where all are there already, let its users read the value so.
+    """Let a value read its operand ``k`` from memory, as the only one that reads it there.
 
-    Where that does not help either, it is a call.
+    If it reads all its operands so, let its users read the value itself from memory.
     """
     if v.op in VIEWS:
         view = Value(v.op, v.args, v.shape, v.dtype, v.depth, **v.facts)
         v.op, v.facts = "call", {"function": lambda arrays: viewed(view, arrays[0])}
         return note_depths(results)
-    free = [i for i, x in enumerate(v.args) if x.facts.get("function") is not itself]
-    if not free and v.facts.get("is_apart"):  # its operands have loops that it cannot: NumPy computes it
-        v.op, v.facts = "call", {"function": function_of(v)}
-        return note_depths(results)
-    if not free:
-        v.facts["is_apart"] = True
-    x = v if not free else v.args[k if k in free else free[0]]
+    readers = Counter(x for u in below(results) for x in set(u.args))
+    shared = [i for i, x in enumerate(v.args) if x.facts.get("function") is not itself or readers[x] > 1]
+    x = v.args[k if k in shared else shared[0]] if shared else v
     alone = Value("call", [x], x.shape, x.dtype, x.depth + 1, function=itself)
-    for u in [v] if free else below(results):
+    for u in [v] if shared else below(results):
         u.args = tuple(alone if a is x else a for a in u.args)
     return note_depths(results)
-
-
-def function_of(v: Value) -> Callable[[Sequence[Array]], Any]:
-    """Return a value as a function of its operands' arrays."""
-    op, params = OPS[v.op], dict[str, Any]()
-    if v.op in REDUCTIONS:
-        params = {"axis": v.facts["axes"], "keepdims": len(v.shape) == len(v.args[0].shape)}
-    return lambda arrays: op.value(*arrays, **params)
 
 
 def note_depths(results: Sequence[Value]) -> None:
