@@ -289,19 +289,33 @@ def gradients(case: Case, xs: Sequence[Any], g: Any, **options: Any) -> tuple[An
     return grad(y, xs, g, materialize_grads=True, **options)
 
 
-def check_first(case: Case) -> None:
-    """Compare every gradient of a case with finite differences."""
-    if getattr(getattr(case.function, "op", None), "name", "") in FREE:
-        return
+def is_free(case: Case) -> bool:
+    """Whether differences of the value say nothing: it is not determined."""
+    return getattr(getattr(case.function, "op", None), "name", "") in FREE
+
+
+def slopes(case: Case) -> list[np.ndarray | None]:
+    """Every gradient of a case by finite differences; None where there is none to compare."""
     xs = case.arrays()
     y = case(*xs)
     g = case.cotangent(y)
-    step, tolerance = (1e-2, 2e-4) if np.asarray(y).dtype == np.float32 else (5e-6, 1e-7)
-    for i, found in enumerate(gradients(case, xs, g)):
-        if xs[i].dtype.kind != "f":
-            continue
-        at = lambda x, i=i: inner(g, case(*xs[:i], x, *xs[i + 1 :]))
-        close(found, differences(at, xs[i], step), tolerance, f"{case.name}: gradient {i}")
+    step = 1e-2 if np.asarray(y).dtype == np.float32 else 5e-6
+
+    def slope(i: int) -> np.ndarray:
+        return differences(lambda x: inner(g, case(*xs[:i], x, *xs[i + 1 :])), xs[i], step)
+
+    return [None if x.dtype.kind != "f" or is_free(case) else slope(i) for i, x in enumerate(xs)]
+
+
+def check_first(case: Case, wanted: Sequence[np.ndarray | None] | None = None) -> None:
+    """Compare every gradient of a case with finite differences, or with those that are given."""
+    xs = case.arrays()
+    y = case(*xs)
+    tolerance = 2e-4 if np.asarray(y).dtype == np.float32 else 1e-7
+    found = gradients(case, xs, case.cotangent(y))
+    for i, (gradient, slope) in enumerate(zip(found, slopes(case) if wanted is None else wanted, strict=True)):
+        if slope is not None:
+            close(gradient, slope, tolerance, f"{case.name}: gradient {i}")
 
 
 def check_second(case: Case) -> None:
@@ -318,15 +332,37 @@ def check_second(case: Case) -> None:
     if not outputs:
         return
     found = grad([t for t, _ in outputs], leaves, [w for _, w in outputs], materialize_grads=True)
-    for i, second in enumerate(found):
-        if not leaves[i].requires_grad:
-            continue
+    by_element = is_free(case) or np.asarray(y).dtype == np.float32
+    wanted = (curvatures_by_element if by_element else curvatures)(case, xs, g, weights)
+    for i, (second, curvature) in enumerate(zip(found, wanted, strict=True)):
+        if leaves[i].requires_grad:
+            close(second, curvature, 1e-6, f"{case.name}: second derivative in {i}")
 
-        def at(x: np.ndarray, i: int = i) -> float:
-            *operands, upstream = [x if k == i else leaf.data for k, leaf in enumerate(leaves)]
-            return sum(map(inner, weights, gradients(case, operands, upstream)))
 
-        close(second, differences(at, leaves[i].data, 5e-6), 1e-6, f"{case.name}: second derivative in {i}")
+def curvatures(case: Case, xs: list[np.ndarray], g: np.ndarray, weights: list[np.ndarray]) -> list[np.ndarray]:
+    """The derivatives of Σ weights · gradients in each operand and in ``g``, by two steps along the weights.
+
+    The gradients of ⟨g, y⟩ have a symmetric derivative H: that of ⟨w, gradients⟩ is Hᵀw = Hw, and ∂y/∂x w in ``g``.
+    """
+
+    def at(step: float) -> list[np.ndarray]:
+        moved = [x + step * w if x.dtype.kind == "f" else x for x, w in zip(xs, weights, strict=True)]
+        return [*gradients(case, moved, g), case(*moved)]
+
+    return [(np.asarray(above, np.float64) - below) / 1e-5 for above, below in zip(at(5e-6), at(-5e-6), strict=True)]
+
+
+def curvatures_by_element(
+    case: Case, xs: list[np.ndarray], g: np.ndarray, weights: list[np.ndarray]
+) -> list[np.ndarray]:
+    """The same by a step in each element, for a value that is rounded or not determined: it itself is not asked."""
+    leaves = [*xs, g]
+
+    def at(i: int, x: np.ndarray) -> float:
+        *operands, upstream = [*leaves[:i], x, *leaves[i + 1 :]]
+        return sum(map(inner, weights, gradients(case, operands, upstream)))
+
+    return [differences(functools.partial(at, i), x, 5e-6) for i, x in enumerate(leaves)]
 
 
 def against_torch(
