@@ -380,6 +380,10 @@ def test_names_of_values_are_in_the_source(backend):
         (lambda x: x + len(x.tolist()), r"x.tolist\(\) at test_compiled"),
         (lambda x: x * np.random.default_rng().random(x.shape), "is made inside of <lambda>, and is another"),
         (lambda x: x.data.__setitem__(0, 1.0) or x, r"x is written into at test_compiled"),
+        (lambda x: x.data[x.data > 0].size * x, r"x\[greater\(x, 0\)\] at test_compiled.py:\d+ has a shape that"),
+        (lambda x: x.data[:, x.data[0] > 0].size * x, r"x\[…\] at test_compiled.py:\d+ has a shape that"),
+        (lambda x: x[np.where(x.data > 0)], r"where\(greater\(x, 0\)\) at test_compiled.py:\d+ has a shape that"),
+        (lambda x: x * len(np.unique(x.data)), r"unique\(x\) at test_compiled.py:\d+ has a shape that"),
         (lambda x: 3, "returns no array: 3"),
     ],
 )

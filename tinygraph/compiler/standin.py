@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 REDUCE = {np.sum, np.mean, np.max, np.min, np.amax, np.amin, np.any, np.all, np.argmax, np.argmin, np.prod}
 SAME_SHAPE = {np.where, np.clip}  # functions that broadcast, and are no ufuncs
+SHAPED_BY_VALUES = {
+    np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress, np.bincount, np.trim_zeros,
+    np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d,
+}  # fmt: skip
 TO_WRITE = "use tg.where, or leave this part outside of the compiled function"
 
 
@@ -159,7 +163,7 @@ class StandIn(NDArrayOperatorsMixin):
         if not depth:
             return f"{name}(…)"
         parts = [a.text(depth - 1) if isinstance(a, StandIn) else repr(a) if np.isscalar(a) else "…" for a in args]
-        return f"{name}({', '.join(parts)})"
+        return "{}[{}]".format(*parts) if function is take else f"{name}({', '.join(parts)})"
 
 
 class Number(StandIn):
@@ -230,9 +234,19 @@ def mapped(x: Any, change: Callable[[Any], Any]) -> Any:
     return change(x)
 
 
+def is_shaped_by_values(function: Any, args: Sequence[Any]) -> bool:
+    """Whether the shape of a result depends on elements, as that of ``x[x > 0]`` does."""
+    if function is take:
+        return any(mask.dtype.kind == "b" for mask in find(args[1]))
+    return function in SHAPED_BY_VALUES or (function is np.where and len(args) == 1)
+
+
 def apply(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Return the stand-in for what a function of NumPy makes of stand-ins."""
     trace, made = find((args, kwargs))[0].trace, (function, args, kwargs)
+    if is_shaped_by_values(function, args):
+        text = StandIn(trace, (), bool, made).text()
+        raise CompileError(f"compile: {text}{caller()} has a shape that depends on values: {TO_WRITE}")
     if function in PYTHON and all(isinstance(x, Number | int | float) for x in args):
         number = PYTHON[function]
         return Number(trace, number(*swap(args, one_of)), (number, args, {}))
