@@ -17,7 +17,7 @@ from tinygraph.graph.data import Node
 from tinygraph.graph.values import parameters_of
 from tinygraph.teach.printer import Line, Printer
 from tinygraph.teach.spelling import copied_axes
-from tinygraph.teach.workshop import DUST, Workshop, draw_values
+from tinygraph.teach.workshop import DUST, Workshop
 
 __all__ = ["Mutant", "Question", "mutants_of", "questions_of"]
 
@@ -103,7 +103,7 @@ def mutants_of(
     """
     workshop = workshop or Workshop(printer.program)
     drafts = [list(Mistakes(workshop, printer, q).all()) for q in questions]
-    draws = [draw_values(workshop.nodes, seed) for seed in SEEDS]
+    draws = [workshop.draw(seed) for seed in SEEDS]
     found = []
     for question, mutants in zip(questions, drafts, strict=True):
         told_apart: dict[tuple[int, ...], list[Any]] = {}  # by shape: the values of the answer and of what is kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import keyword
 import re
 import unicodedata
@@ -25,6 +26,7 @@ ACCENTS = {
 GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)$")
 
 
+@functools.lru_cache(maxsize=1024)
 def to_ascii(name: str) -> str:
     r"""Return a name in ASCII: ``μ`` is ``mu``, ``x̂`` is ``x_hat``, ``h'`` is ``h_prime``, ``W₁`` is ``W1``.
 

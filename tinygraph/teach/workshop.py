@@ -32,6 +32,13 @@ class Workshop:
         self.nodes: list[Node] = list(program.graph.nodes)
         self.values: list[Any] = [leaf_value(node) for node in self.nodes]
         self.made: dict[tuple[Any, ...], int] = {}
+        self.drawn: dict[int, list[Any]] = {}
+
+    def draw(self, seed: int) -> list[Any]:
+        """Return the values of all nodes for other leaves, as `draw_values` does; each is computed once."""
+        if seed not in self.drawn:
+            self.drawn[seed] = draw_values(self.nodes, seed)
+        return compute(self.nodes, {}, self.drawn[seed])  # a leaf that was added since is a number
 
     def number(self, value: float) -> int:
         """Return the id of a number."""

@@ -86,6 +86,7 @@ class Editor:
 
     def __init__(self, source: Instrumented, arrays: Mapping[str, int], counts: Sequence[str]) -> None:
         self.source, self.arrays, self.counts = source, arrays, counts
+        self.seen: set[tuple[ast.stmt, str]] = set()
         self.statements = [
             node for tree in (source.tree, *source.helpers) for node in ast.walk(tree)
             if (isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return) and node.value
@@ -147,8 +148,11 @@ class Editor:
         for kind, facts, node in list(options):
             place.put(ast.copy_location(node, before))
             try:
-                compiled = self.source.compile(statement)
                 edit = Edit(statement.lineno, kind, facts, self.text(statement))
+                if (statement, edit.code) in self.seen:
+                    continue
+                self.seen.add((statement, edit.code))
+                compiled = self.source.compile(node)
             except (SyntaxError, ValueError, TypeError):
                 continue
             finally:

@@ -52,6 +52,7 @@ class Instrumented:
     Attributes:
         file: where it is written.
         line: of its ``def``.
+        loops: of the function and of its helpers.
     """
 
     def __init__(self, function: Any, for_tensors: bool = False) -> None:
@@ -72,7 +73,9 @@ class Instrumented:
         self.name = tree.name
         self.parameters = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args)]
         self.helpers = helpers_of(self.function, tree)
-        self.has_while = any(isinstance(node, ast.While) for node in self.loops())
+        trees = (tree, *self.helpers)
+        self.loops = [node for t in trees for node in ast.walk(t) if isinstance(node, ast.For | ast.While)]
+        self.has_while = any(isinstance(node, ast.While) for node in self.loops)
         free = self.function.__code__.co_freevars
         self.cells = [cell.cell_contents if filled(cell) else None for cell in self.function.__closure__ or ()]
         factory = ast.parse(f"def {FACTORY}({', '.join((CHECK, BACK, *free))}):\n    return None").body[0]
@@ -88,7 +91,7 @@ class Instrumented:
         """Return the code of the function as its tree is now.
 
         Args:
-            changed: the statement that has new parts, which stand where it stands.
+            changed: what is new in it, which stands where something else stood.
         """
         ast.fix_missing_locations(changed or self.module)
         return compile(self.module, self.file, "exec")
@@ -99,7 +102,7 @@ class Instrumented:
 
     def block_of(self, statement: ast.stmt) -> tuple[list[ast.stmt], int] | None:
         """Return the block of a loop that a statement stands in, and its place there; None outside of loops."""
-        for loop in self.loops():
+        for loop in self.loops:
             for block in (getattr(n, f, None) for n in ast.walk(loop) for f in ("body", "orelse")):
                 if isinstance(block, list) and statement in block:
                     return block, block.index(statement)
@@ -107,13 +110,8 @@ class Instrumented:
 
     def rounds_of(self, statement: ast.stmt) -> list[str]:
         """Return the variables that count the rounds of the loops that a statement stands in."""
-        around = [loop for loop in self.loops() if statement in ast.walk(loop)]
+        around = [loop for loop in self.loops if statement in ast.walk(loop)]
         return [loop.target.id for loop in around if isinstance(loop, ast.For) and isinstance(loop.target, ast.Name)]
-
-    def loops(self) -> list[ast.For | ast.While]:
-        """Return the loops of the function and of its helpers."""
-        trees = (self.tree, *self.helpers)
-        return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)]
 
     def bind(self, check: Hook, back: Callable[[int, Any], Any], code: Any = None) -> Any:
         """Return the function with its hooks.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ class Key:
         self.what, self.names, self.given = forward, tuple(names), given
         self.printers: dict[Shapes, tuple[Printer, list[Question]]] = {}
         self.functions: dict[tuple[Shapes, Wrong | None], Callable[..., Any]] = {}
+        self.known: dict[Shapes, list[tuple[Question, Mutant, Workshop]]] = {}
 
     def printer(self, shapes: Shapes) -> tuple[Printer, list[Question]]:
         """Return what writes the program for inputs of some shapes, and the questions about its lines."""
@@ -83,6 +84,10 @@ class Key:
             self.printers[shapes] = printer, questions_of(printer)
         return self.printers[shapes]
 
+    def mutants(self, shapes: Shapes) -> Iterable[tuple[Question, Mutant, Workshop]]:
+        """Return the mutants with one mistake of each line, for inputs of some shapes."""
+        return self.known.get(shapes) or mutants(*self.printer(shapes))
+
     def forward(self, *inputs: Any) -> tuple[Any, tuple[Any, ...]]:
         """Return the output, and the inputs as the cache."""
         arrays = tuple(np.array(x, float) for x in inputs)
@@ -96,8 +101,8 @@ class Key:
     def function(self, shapes: Shapes, wrong: Wrong | None) -> Callable[..., Any]:
         """Return the program for inputs of some shapes as a function of (dout, inputs): output and gradients."""
         if (shapes, wrong) not in self.functions:
-            printer, questions = self.printer(shapes)
-            found = next((p for p in mutants(printer, questions) if wrong and wrong.is_like(*p[:2])), None)
+            printer, _ = self.printer(shapes)
+            found = next((p for p in self.mutants(shapes) if wrong.is_like(*p[:2])), None) if wrong else None
             lines = with_mutant(printer, *found) if found else printer.lines  # on these shapes, it makes no difference
             space: dict[str, Any] = {}
             exec(self.code(printer, lines), space)  # noqa: S102 - what the printer has written
@@ -137,7 +142,7 @@ def with_mutant(printer: Printer, question: Question, mutant: Mutant, shop: Work
     """Return the lines of a key in which one is as a mutant has it."""
     graph, pieces, named = printer.graph, dict(printer.pieces), dict(printer.name)
     count = len(printer.lines)
-    printer.graph = dataclasses.replace(graph, nodes=tuple(shop.nodes))
+    printer.graph = dataclasses.replace(graph, nodes=tuple(shop.nodes[: max(mutant.result + 1, len(graph))]))
     printer.pieces.pop(question.answer, None)  # its own line is not there yet
     value = printer.piece(mutant.result).text
     lines, extra = printer.lines[:count], printer.lines[count:]
@@ -157,10 +162,11 @@ def wrong_backwards(key: Key, shapes: Shapes, count: int) -> list[Wrong]:
     Raises:
         ValueError: there are not so many.
     """
-    printer, questions = key.printer(shapes)
+    printer, _ = key.printer(shapes)
+    key.known[shapes] = [*key.mutants(shapes)]  # each is looked for below
     asked = [f"d{name}" for name in key.names]
     by_kind: dict[str, list[Wrong]] = {kind: [] for kind in KINDS}
-    for question, mutant, shop in mutants(printer, questions):
+    for question, mutant, shop in key.mutants(shapes):
         kind, facts = mutant.mistakes[0]
         if kind in by_kind and facts.get("value") != "out":  # all of the backward pass is none
             lines = [ln for ln in with_mutant(printer, question, mutant, shop) if ln not in printer.lines]

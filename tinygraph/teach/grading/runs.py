@@ -163,7 +163,7 @@ class Subject:
         Args:
             arguments: dout and cache, or others.
             fixes: what is assigned in the place of some values.
-            code: of a changed function; its own unless given.
+            code: of a changed function; its own unless given. Where that stops is not looked for.
         """
         given = copy.deepcopy(list(arguments))
         before = [] if fixes or code else [(a, a.copy()) for a in arrays_in(given)]  # seen the first time
@@ -204,7 +204,7 @@ class Subject:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a student's code may end in any way, exit() too
-                run.crash = self.crash(error)
+                run.crash = Crash(type(error).__name__, "", 0, {}) if code else self.crash(error)
         watch(run.line, "return")
         run.printed = kept.getvalue()[:PRINTED]
         return run
