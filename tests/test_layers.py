@@ -7,7 +7,6 @@ import functools
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import tinygraph
@@ -29,6 +28,7 @@ ALIASES = (
     "moved",
 )  # public paths of modules in `train`, and old paths
 ENGINE_LINES = 1300
+BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)  # what statements lie in
 
 
 def name_of(file: Path) -> str:
@@ -60,26 +60,26 @@ def syntax(module: str) -> ast.Module:
 def imports(module: str) -> list[tuple[str, int]]:
     """The modules of the package that a module imports, with line numbers; what only type checkers see is left out."""
 
-    def visit(node: ast.AST) -> Iterator[tuple[str, int]]:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            return
+    modules: list[tuple[str, int]] = []
+    left: list[ast.AST] = [syntax(module)]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", getattr(node.test, "attr", "")) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"tinygraph.{module}, line {node.lineno}: write the import in full"
             found = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
-            found = []
+            left += [child for child in ast.iter_child_nodes(node) if isinstance(child, BLOCKS)]
+            continue
         for name in found:
             path = name.split(".")
             if path[0] == "tinygraph":
                 inside = [".".join(path[1:n]) for n in range(len(path), 0, -1)]
-                yield next(m for m in inside if m in MODULES), node.lineno
-        for child in ast.iter_child_nodes(node):
-            if not isinstance(child, ast.expr):
-                yield from visit(child)
-
-    return list(visit(syntax(module)))
+                modules.append((next(m for m in inside if m in MODULES), node.lineno))
+    return modules
 
 
 def test_imports_run_down():
