@@ -261,7 +261,7 @@ sys.exit(main(["train", "mlp", "--data", "digits", "--out", {str(tmp_path / "run
 def test_ctrl_c_saves_and_resume_ends_at_the_same_numbers(tmp_path):
     """Interrupted as often as it takes, wherever that is; the end is that of a run that was left alone."""
     tinygraph = [sys.executable, "-m", "tinygraph", "train", "mlp"]
-    options = ["--data", "digits", "--examples", "1500", "--epochs", "8", "--batch", "25"]
+    options = ["--data", "digits", "--examples", "750", "--epochs", "5", "--batch", "25"]
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError")  # curves take as long as all steps
     paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths}

@@ -124,7 +124,7 @@ SAVER = """
     package = os.path.dirname(checkpoint.__file__)
     broken = newer = last = lines = 0
 
-    def save(i, size=200_000):
+    def save(i, size=100_000):
         state = {"a": np.full(size, float(i)), "i": i}
         if careful:
             checkpoint.save(state, path)
@@ -178,6 +178,8 @@ SAVER = """
         before = newer
         is_killed(save_one_after_the_other, 0.001 + (longest - 0.001) * k / kills)
         longest = longest if newer > before else min(1.1 * longest, 0.5)  # a busy machine needs longer still
+    last += 1
+    save(last, 100)
     while careful and is_killed(die_at_a_line):
         lines += 1
     print(broken, newer, lines, len(list(path.parent.iterdir())))
