@@ -67,6 +67,20 @@ def test_masks_are_drawn_at_each_call(backend):  # noqa: F811 - the fixture
     assert set(np.unique(first)) == {0, 2}
 
 
+def test_an_option_of_a_layer_counts(backend):  # noqa: F811 - the fixture
+    """Also in a net that the function closes over; and what it was before has its kernels still."""
+    net = make()
+    made, x = tg.compile(lambda x: net(x), backend=backend), np.ones((40, 12))
+    net.compile(backend=backend)
+    for p in (0.0, 1.0, 0.0):
+        net[3].p = p
+        for y in (made(x), net(x)):
+            expected = net[2](net[1](net[0](x))).data / (1 - p) if p < 1 else np.zeros((40, 9))
+            assert np.allclose(y.data, net[4](expected).data, atol=1e-5)
+    assert "an option of a module" in made.explain()
+    assert len(made.every) == 2
+
+
 @pytest.mark.parametrize("name", ["alpha_dropout", "feature_alpha_dropout", "rrelu", "gumbel_softmax"])
 def test_what_draws_gives_what_it_gives_in_eager(name, backend):  # noqa: F811 - the fixture
     """From the same generator the same numbers, others at the next call, and the gradient of those."""

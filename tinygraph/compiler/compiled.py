@@ -149,7 +149,7 @@ class Compiled:
             return f"the first call: {version.about()}"
         found = min((differences(version.facts, other.facts) for other in self.every), key=len)
         return "; ".join(found) or (
-            "what is found around it is of another kind: a tensor's shape, dtype or requires_grad"
+            "another is found around it: a tensor's shape, dtype or requires_grad, an option of a module"
             + ", what an optimizer remembers, or a condition on its options" * self.whole
         )
 

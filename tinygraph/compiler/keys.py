@@ -89,7 +89,7 @@ def frozen(x: Any) -> Any:
     if type(x) is dict:
         return ("dict", *((name, frozen(item)) for name, item in x.items()))
     if hasattr(type(x), "named_modules"):
-        return (id(x), mode_of(x))
+        return (id(x), *state_of(x))
     try:
         hash(x)
     except TypeError:
@@ -124,13 +124,13 @@ class Surroundings:
             yield name, x
 
     def key(self) -> tuple[Any, ...]:
-        """Return the plain values that are around now, and the modes of modules."""
+        """Return the plain values that are around now, and the options and modes of modules."""
         key: list[Any] = []
         for name, x in self.found():
             if isinstance(x, PLAIN):
                 key.append((name, type(x).__name__, repr(x)))
             elif hasattr(type(x), "named_modules"):
-                key.append((name, mode_of(x)))
+                key.append((name, *state_of(x)))
         return tuple(key)
 
     def objects(self, form: Any) -> list[Any]:
@@ -141,10 +141,13 @@ class Surroundings:
         return objects
 
 
-def mode_of(module: Any) -> Any:
-    """Return in which mode a module and those below it are."""
-    modes = tuple(m.training for _, m in module.named_modules())
-    return "training" if all(modes) else modes if any(modes) else "evaluation"
+def state_of(module: Any) -> tuple[tuple[Any, ...], Any]:
+    """Return the numbers and texts of a module and those below it, such as the ``p`` of a dropout, and their mode."""
+    modes, options = list[bool](), list[Any]()
+    for _, m in module.named_modules():
+        modes.append(m.training)
+        options += [x for x in vars(m).values() if type(x) in PLAIN]
+    return tuple(options), "training" if all(modes) else tuple(modes) if any(modes) else "evaluation"
 
 
 def around(function: Any, seen: set[Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -204,7 +207,7 @@ def describe(x: Any, arrays: Sequence[Any], recording: bool) -> str:
         of_cupy = " of CuPy" * (backend_of(array_of(array)) == "cupy")
         return f"{array.dtype}[{','.join(map(str, array.shape))}]{of_cupy}" + " with gradient" * wanted
     if hasattr(x, "named_modules"):
-        return f"{type(x).__name__} in {mode_of(x)}"
+        return f"{type(x).__name__} in {state_of(x)[-1]}"
     return x.name or "a parameter" if isinstance(x, Tensor) else type(x).__name__ if "\n" in repr(x) else repr(x)
 
 
