@@ -13,7 +13,7 @@ import numpy as np
 from tinygraph.engine.types import Array
 from tinygraph.fused.batch.formulas import FAR, coefficients, statistics
 from tinygraph.fused.batch.tiling import Tiling
-from tinygraph.fused.normalization import centre_where_far, is_far
+from tinygraph.fused.normalization import centre_where_far
 from tinygraph.kernels.jit import Kernel
 from tinygraph.kernels.llvm import prefetch
 from tinygraph.kernels.threads import (
@@ -85,21 +85,19 @@ def sum_channels(sums: Array, c: int, repeats: int) -> Array:
 def spread(p: Array, repeats: int, out: Array) -> None:
     """Repeat values of channels (k, C) for each column of a row."""
     for k in range(p.shape[0]):
-        if p.shape[1] == out.shape[1]:
-            out[k] = p[k]
-        else:
-            for j in range(out.shape[1]):
-                out[k, j] = p[k, j // repeats % p.shape[1]]
+        for j in range(out.shape[1]):
+            out[k, j] = p[k, j if p.shape[1] == out.shape[1] else j // repeats % p.shape[1]]
 
 
 def settle(p: Array, sums: Array, n: int, parameters: Parameters, start: int, found: Array) -> bool:
     """Write what follows from the sums of x, of channels from ``start`` on; return whether x is far from 0."""
-    gamma, beta, eps = parameters
+    (gamma, beta, eps), far = parameters, False
     for c in range(found.shape[1]):
         found[0, c], found[1, c], p[0, c], p[1, c] = statistics(
             sums[0, c], sums[1, c], n, gamma[start + c], beta[start + c], eps
         )
-    return is_far(found[0], found[1], FAR)
+        far |= not (abs(found[0, c] * found[1, c]) <= FAR and found[1, c] != 0)
+    return far
 
 
 def resolve(p: Array, sums: Array, n: int, gamma: Array, found: Array, out: Array) -> None:
