@@ -21,7 +21,15 @@ from typing import Any
 from tinygraph.compiler import elementary
 from tinygraph.compiler.kernel import digest
 from tinygraph.kernels import threads
-from tinygraph.kernels.jit import OPTIONS, Kernel, announce_compiling, load_numba, register_callees, version
+from tinygraph.kernels.jit import (
+    OPTIONS,
+    Kernel,
+    announce_compiling,
+    compile_for,
+    load_numba,
+    register_callees,
+    version,
+)
 
 EXACT = {"error_model": "numpy", "fastmath": {"contract", "nsz"}}  # of Numba: nothing in another order
 ELEMENTARY = [x for x in vars(elementary).values() if inspect.isfunction(x)]
@@ -90,7 +98,7 @@ class Library:
                 timer = threading.Timer(Kernel.patience, announce_compiling)
                 timer.start()
                 try:
-                    self.compiled.compile(tuple(map(load_numba().typeof, args)))
+                    compile_for(self.compiled, args)
                 finally:
                     timer.cancel()
                 self.is_ready = True

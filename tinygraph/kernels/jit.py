@@ -1,23 +1,33 @@
 """Kernels are plain functions that Numba compiles when they are first called, and keeps on disk.
 
-A kernel calls other plain functions by their names; those are compiled along with it.
+A kernel calls other plain functions by their names; those are compiled along with it. Of processes that need the same
+kernel at the same time, one compiles it, and the others wait for its file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import inspect
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CellType, FunctionType
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 from tinygraph.kernels import llvm
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: each process compiles
+    fcntl = None  # type: ignore[assignment]
+
 OPTIONS = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}  # of Numba; NaN stays NaN
+LOOK = 0.02  # seconds from one look at another process's lock to the next
+LOOKS = 3000  # then its process has been stopped, or lost with its machine, and we compile ourselves
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -77,8 +87,40 @@ def compile_function(function: Function, args: tuple[Any, ...], cache: bool) -> 
     numba = load_numba()
     compiled: Function = numba.njit(with_version(function), nogil=True, cache=cache, **OPTIONS)
     register_callees(function)
-    compiled.compile(tuple(map(numba.typeof, args)))  # type: ignore[attr-defined]
+    compile_for(compiled, args)
     return compiled
+
+
+def compile_for(dispatcher: Any, args: tuple[Any, ...]) -> None:
+    """Compile a function of Numba's for the types of these arguments, or load what another process has compiled."""
+    with lock_of(dispatcher):
+        dispatcher.compile(tuple(map(load_numba().typeof, args)))
+
+
+@contextlib.contextmanager
+def lock_of(dispatcher: Any) -> Iterator[None]:
+    """Be the only process that compiles a function that Numba keeps on disk, where the file system has locks."""
+    folder = dispatcher.stats.cache_path
+    with contextlib.ExitStack() as stack:
+        if folder and fcntl:
+            with contextlib.suppress(OSError):
+                name = f"{dispatcher.__module__}.{dispatcher.__name__}.lock"
+                wait_for_lock(stack.enter_context(open(os.path.join(folder, name), "a")))
+        yield
+
+
+def wait_for_lock(file: TextIO) -> None:
+    """Take the lock of a file, which ends with this process or when the file is closed; give up after a minute.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    for _ in range(LOOKS):
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(LOOK)
 
 
 def with_version(function: Function) -> Function:
