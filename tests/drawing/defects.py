@@ -137,6 +137,15 @@ class Picture:
         ]
         self.heads = [(head["rect"], edge["id"], head["ink"]) for edge in self.edges for head in edge["heads"]]
 
+    def segments_in(self, rect: Rect) -> list[Segment]:
+        """Return the pieces of lines that run through the inside of a rectangle."""
+        left, top, right, bottom = rect
+        return [
+            s
+            for s in self.segments
+            if s.rect[0] < right and s.rect[2] > left and s.rect[1] < bottom and s.rect[3] > top and crosses(s, rect)
+        ]
+
     @property
     def all_texts(self) -> Iterator[dict[str, Any]]:
         """Every text of the picture."""
@@ -189,9 +198,6 @@ def meets(a: Sequence[float], b: Sequence[float]) -> bool:
 
 def crosses(segment: Segment, rect: Sequence[float]) -> bool:
     """Whether a straight piece runs through the inside of a rectangle (Liang and Barsky's clipping)."""
-    left, top, right, bottom = segment.rect
-    if left >= rect[2] or right <= rect[0] or top >= rect[3] or bottom <= rect[1]:
-        return False
     (x0, y0), (x1, y1) = segment.a, segment.b
     low, high = 0.0, 1.0
     for start, by, least, most in ((x0, x1 - x0, rect[0], rect[2]), (y0, y1 - y0, rect[1], rect[3])):
@@ -240,7 +246,7 @@ def lines_through_cards(p: Picture) -> Iterator[str]:
     """A line runs through a card."""
     for card in p.cards:
         inside = shrunk(card["rect"], 1.5)
-        for edge in {s.edge for s in p.segments if crosses(s, inside)}:
+        for edge in {s.edge for s in p.segments_in(inside)}:
             yield f"{edge} through {card['id']}"
 
 
@@ -318,7 +324,7 @@ def inks_of(chip: dict[str, Any]) -> set[str]:
 def lines_under(p: Picture) -> Iterator[tuple[dict[str, Any], set[tuple[tuple[int, int, int], str]]]]:
     """Yield each label with the lines that it covers."""
     for chip in p.chips:
-        yield chip, {(s.edge, s.ink) for s in p.segments if crosses(s, shrunk(chip["rect"], 0.8))}
+        yield chip, {(s.edge, s.ink) for s in p.segments_in(shrunk(chip["rect"], 0.8))}
 
 
 def chips_on_other_lines(p: Picture) -> Iterator[str]:
@@ -474,7 +480,7 @@ def lines_through_names(p: Picture) -> Iterator[str]:
     """A line runs through the name of a lane or of a box."""
     names = [t for t in p.texts if t["text"].strip()]
     for text in names:
-        for edge in {s.edge for s in p.segments if crosses(s, shrunk(text["rect"], 1.5))}:
+        for edge in {s.edge for s in p.segments_in(shrunk(text["rect"], 1.5))}:
             yield f"{edge} through {text['text']}"
 
 

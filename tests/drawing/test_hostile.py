@@ -92,6 +92,7 @@ def is_picture(text: str) -> None:
     root = ET.fromstring(text)
     known = {"svg", "title", "desc", "style", "rect", "g", "text", "tspan", "path", "circle", "line", "animate", "set"}
     assert {e.tag.rpartition("}")[2] for e in root.iter()} <= known
+    assert float(root.attrib["viewBox"].split()[2]) < 4000
     assert not [name for e in root.iter() for name in e.attrib if name.rpartition("}")[2].startswith(("on", "href"))]
 
 

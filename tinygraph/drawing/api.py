@@ -287,10 +287,6 @@ def print_picture(picture: str, form: str) -> bytes:
     Raises:
         EngineMissing: typst is not installed.
     """
-    try:
-        import typst
-    except ImportError:
-        raise EngineMissing(f"a .{form} is printed by typst: {install_hint('draw')}; .svg needs nothing") from None
     size = [72 / 96 * pixels(x) for x in re.findall(r' (?:width|height)="([^"]+)"', picture.partition(">")[0])]
     options = {}
     if form == "png":  # whole dots, so that none is lost when the drawing is laid on the page
@@ -298,12 +294,49 @@ def print_picture(picture: str, form: str) -> bytes:
         size, options = [round(x * dots / 72) * 72 / dots for x in size], {"ppi": float(dots)}
     title = picture.partition("<title")[2].partition(">")[2].partition("</title>")[0]
     inputs = {"svg": printable(picture), "title": unescape(title), "width": str(size[0]), "height": str(size[1])}
-    try:
-        compiled: Any = typst.compile
-        printed = bytes(compiled(SHEET, sys_inputs=inputs, format=form, **options))
-    except typst.TypstError as error:
-        raise RuntimeError(f"typst could not print the picture: {error}") from None
+    printed = bytes(run_typst(SHEET, inputs, form, f"a .{form}", ".svg", **options))
     return with_density(printed, dots) if form == "png" else printed
+
+
+def run_typst(source: bytes, inputs: Mapping[str, str], form: str, what: str, other: str, **options: float) -> Any:
+    """Return what typst prints: a PDF, or the PNG of the one page, or a list with one of each page.
+
+    Args:
+        source: the document.
+        inputs: what it finds in ``sys.inputs``.
+        form: "pdf" or "png".
+        what: is printed, for the message.
+        other: the ending that needs no typst.
+        options: of ``typst.compile``.
+
+    Raises:
+        EngineMissing: typst is not installed.
+        RuntimeError: it could not print the document.
+    """
+    typst, fonts = find_typst(what, other)
+    try:
+        return typst.compile(source, sys_inputs=inputs, format=form, font_paths=fonts, **options)
+    except typst.TypstError as error:
+        raise RuntimeError(f"typst could not print {what}: {error}") from None
+
+
+def find_typst(what: str, other: str) -> tuple[Any, Any]:
+    """Return the package typst and the fonts that it finds; ``what`` and ``other`` are for the message.
+
+    Raises:
+        EngineMissing: typst is not installed.
+    """
+    try:
+        import typst
+    except ImportError:
+        raise EngineMissing(f"{what} is printed by typst: {install_hint('draw')}; {other} needs nothing") from None
+    return typst, fonts_of(typst)
+
+
+@functools.cache
+def fonts_of(typst: Any) -> Any:
+    """Return the fonts that typst finds: it takes longer to look for them than to print a picture."""
+    return typst.Fonts()
 
 
 def with_density(png: bytes, dots: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinygraph.drawing.api import EngineMissing, print_picture, write
+from tinygraph.drawing.api import EngineMissing, print_picture, run_typst, write
 from tinygraph.drawing.formats.frames import SECONDS, Frames
 from tinygraph.drawing.formats.printing import printable
 from tinygraph.drawing.style.palette import LIGHT
@@ -123,20 +123,11 @@ def print_all(frames: Frames, form: str) -> Any:
     Raises:
         EngineMissing: typst is not installed.
     """
-    try:
-        import typst
-    except ImportError:
-        name = "a .gif" if form == "png" else "a .pdf"
-        raise EngineMissing(f"{name} is printed by typst: {install_hint('draw')}; .svg needs nothing") from None
     paper = THEMES.get(frames.theme, LIGHT)["paper"]
     inputs = {"title": frames.name(), "count": str(len(frames)), "paper": paper}
     for frame in frames:
         inputs[f"svg{frame.number}"] = printable(frame.svg())
         inputs[f"alt{frame.number}"] = f"{frame.title}. {frame.caption}"
-    compiled: Any = typst.compile
-    options = {"ppi": GIF_WIDTH / SLIDE[0] * 72} if form == "png" else {}
-    try:
-        found = compiled(SLIDES, sys_inputs=inputs, format=form, **options)
-    except typst.TypstError as error:
-        raise RuntimeError(f"typst could not print the pictures: {error}") from None
+    what, options = ("a .gif", {"ppi": GIF_WIDTH / SLIDE[0] * 72}) if form == "png" else ("a .pdf", {})
+    found = run_typst(SLIDES, inputs, form, what, ".svg", **options)
     return [found] if form == "png" and isinstance(found, bytes) else found

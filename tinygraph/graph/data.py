@@ -161,11 +161,14 @@ class Node:
         """
         tags = target if tags is None else tags
         edges = tuple(
-            e if target[e.source] == e.source else dataclasses.replace(e, source=target[e.source]) for e in self.inputs
+            e if target[e.source] == e.source else Edge(target[e.source], e.operand, e.partial, e.copies, e.grad)
+            for e in self.inputs
         )
         derives = (tags[self.derives[0]], self.derives[1]) if self.derives and self.derives[0] in tags else None
         of = tuple((tags[i], number) for i, number in self.gradient_of if i in tags)
         parts = self.parts if place != self.id or self.members else ()
+        if (place, edges, derives, of) == (self.id, self.inputs, self.derives, self.gradient_of):
+            return self
         return dataclasses.replace(self, id=place, inputs=edges, derives=derives, gradient_of=of, members=parts)
 
 

@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tinygraph.engine.errors import clean
@@ -156,7 +156,7 @@ def collapse(graph: Graph, groups: Iterable[Scope], about: Sequence[dict[str, An
     last = {g: max(group.members) for g, group in enumerate(groups)}
     order = sorted([*(n.id for n in graph.nodes if n.id not in group_of), *last.values()])
     place = {i: k for k, i in enumerate(order)}
-    target = [place[last[group_of[i]]] if i in group_of else place[i] for i in range(len(graph.nodes))]
+    target = {i: place[last[group_of[i]] if i in group_of else i] for i in range(len(graph.nodes))}
     place_of_single = {i: k for i, k in place.items() if i not in group_of}
     once = {place[last[g]] for g, facts in enumerate(about) if facts.get("parallel")}
     nodes = []
@@ -165,7 +165,7 @@ def collapse(graph: Graph, groups: Iterable[Scope], about: Sequence[dict[str, An
             g = group_of[i]
             nodes.append(card_node(graph, groups[g], k, target, about[g] if about else {}))
         else:
-            node = graph.nodes[i].moved(k, dict(enumerate(target)), place_of_single)
+            node = graph.nodes[i].moved(k, target, place_of_single)
             nodes.append(dataclasses.replace(node, inputs=without_repeats(node.inputs, once)) if once else node)
     return Graph(tuple(nodes), tuple(dict.fromkeys(target[i] for i in graph.outputs)), graph.notes)
 
@@ -206,7 +206,7 @@ def names_of_results(graph: Graph, members: Iterable[int]) -> list[str | None]:
     return [result_name(n) or None if n.kind == "scope" else n.name for n in found]
 
 
-def card_node(graph: Graph, group: Scope, place: int, target: Sequence[int], about: dict[str, Any]) -> Node:
+def card_node(graph: Graph, group: Scope, place: int, target: Mapping[int, int], about: dict[str, Any]) -> Node:
     """Return the node that stands for a group; ``target`` has the new id of each old node."""
     inside = set(group.members)
     result = graph.nodes[results_of(graph, inside)[-1]]

@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygraph.drawing.api import EngineMissing, write
+from tinygraph.drawing.api import EngineMissing, find_typst, fonts_of, run_typst, write
 from tinygraph.drawing.formats.printing import printable
 from tinygraph.drawing.style.numbers import short_number
-from tinygraph.engine.lazy_import import install_hint
 from tinygraph.engine.tensor import Tensor
 from tinygraph.graph.data import Graph, Node
 from tinygraph.graph.gradients import passes, values_of
@@ -439,24 +438,17 @@ def print_sheets(data: dict[str, Any]) -> bytes:
     Raises:
         EngineMissing: typst is not installed, or no font with the letters of the sheet.
     """
-    try:
-        import typst
-    except ImportError:
-        raise EngineMissing(
-            f"a worksheet as .pdf is printed by typst: {install_hint('draw')}; .html needs nothing"
-        ) from None
+    what, other = "a worksheet as .pdf", ".html"
+    known = find_typst(what, other)[1]
     sheets = [sheet | {"svg": printable(sheet["svg"])} for sheet in data["sheets"]]
     text = json.dumps(data | {"sheets": sheets}, ensure_ascii=False)
     fonts = []
     if any(unicodedata.name(c, "").startswith(("CJK", "FULLWIDTH")) for c in set(text)):
-        fonts = [name for name in CHINESE if name in typst.Fonts().families()]
+        fonts = [name for name in CHINESE if name in known.families()]
         if not fonts:
+            fonts_of.cache_clear()  # one may be there at the next try
             raise EngineMissing(
                 "no font with Chinese letters is installed: install one, such as fonts-noto-cjk; .html needs none here"
             )
     template = files("tinygraph.teach").joinpath("worksheet.typ").read_bytes()
-    compiled: Any = typst.compile
-    try:
-        return bytes(compiled(template, sys_inputs={"data": text, "fonts": json.dumps(fonts[:1])}, format="pdf"))
-    except typst.TypstError as error:
-        raise RuntimeError(f"typst could not print the worksheet: {error}") from None
+    return bytes(run_typst(template, {"data": text, "fonts": json.dumps(fonts[:1])}, "pdf", what, other))

@@ -17,7 +17,9 @@ from tinygraph.drawing.style.formula import SPACE, UP, Runs, clip_runs, join_run
 from tinygraph.graph.batch_axis import reduced_axes
 from tinygraph.graph.data import Edge, Graph
 
-__all__ = ["chip_height", "chip_labels", "chip_width", "label_places"]
+__all__ = ["WIDEST", "chip_height", "chip_labels", "chip_width", "label_places"]
+
+WIDEST = 210.0  # pixels: a longer label is cut off
 
 
 def chip_labels(graph: Graph, plan: CellPlan, show: str, space: Spacing = NORMAL) -> dict[tuple[int, str], Runs]:
@@ -37,7 +39,8 @@ def chip_labels(graph: Graph, plan: CellPlan, show: str, space: Spacing = NORMAL
         reduces = show != "backward" and crossed < 0 and space is not COMPACT
         if reduces and node.family == "reduction" and "," not in (node.op or ""):
             over = axes_words(reduced_axes(dict(node.params), len(source.shape)), len(source.shape))
-            found[link.k, "value"] = words(f"{node.op} over {over} ↓")
+            label = words(f"{node.op} over {over} ↓")
+            found[link.k, "value"] = clip_runs(label, space.letters, WIDEST)
         if show == "forward" or not link.back or not link.edge.partial:
             continue
         number = [e for _, e in contributions(graph, link.edge.source)]
@@ -48,7 +51,7 @@ def chip_labels(graph: Graph, plan: CellPlan, show: str, space: Spacing = NORMAL
         )
         arrow = f"{SPACE}↓" if crossed > 0 else f"{SPACE}↑" if crossed < 0 else ""
         found[link.k, "grad"] = clip_runs(
-            join_runs((*words(mark), *factor_runs(graph, link, copied), *words(arrow))), space.letters, 210
+            join_runs((*words(mark), *factor_runs(graph, link, copied), *words(arrow))), space.letters, WIDEST
         )
     return found
 

@@ -109,27 +109,32 @@ def axes_words(axes: Sequence[int], ndim: int) -> str:
 
 
 def fact_runs(graph: Graph, i: int, edge: Edge | None = None) -> dict[str, Runs]:
-    """Return what fills the holes in the templates of node ``i``, as runs.
+    """Return what fills the holes in the definition of node ``i``, or in its local derivative on ``edge``, as runs.
 
     In a definition the one unnamed operand is an empty bracket, for an arrow shows which it is. In the
     local derivative on ``edge`` it is ``in``, and an unnamed result ``out``.
     """
     node = graph.nodes[i]
+    tex = edge.partial if edge else node.tex
+    if "$" not in tex:
+        return {}
     found: dict[str, Runs] = {
         name: (Run(re.sub(r"array\[.*?\]", "…", write_param(value)), "roman"),) for name, value in node.params
     }
     unnamed = {e.source for e in node.inputs if is_nameless(graph, e.source)}
-    for e in node.inputs:
+    for e in (e for e in node.inputs if f"${e.operand}" in tex):
         mine = "in" if edge and e.source == edge.source else "" if edge or len(unnamed) > 1 else "( )"
         found[e.operand] = (Run(mine, "roman"),) if mine and e.source in unnamed else label_runs(graph, e.source)
     found["out"] = label_runs(graph, i, "out")
-    listed = [(Run("…", "roman"),) if k is None else label_runs(graph, k) for k in graph.listed_operands(i)]
-    found["xs"] = join_runs(run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
+    if "$xs" in tex:
+        listed = [(Run("…", "roman"),) if k is None else label_runs(graph, k) for k in graph.listed_operands(i)]
+        runs = (run for k, runs in enumerate(listed) for run in ((Run(", ", "roman"),) * (k > 0)) + runs)
+        found["xs"] = join_runs(runs)
     if node.family == "reduction" and node.inputs and "axis" in found:
         ndim = len(graph.nodes[node.inputs[0].source].shape)
         axes = reduced_axes(dict(node.params), ndim)
         found["axis"] = words(axes_words(axes, ndim) if len(axes) < ndim else "", "roman")
-    if edge:
+    if edge and "$n" in tex:
         found["n"] = number_runs(graph.facts(i, str, edge)["n"])
     return found
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tinygraph.drawing.layout.distances import NORMAL
-from tinygraph.drawing.layout.edge_labels import chip_labels, factor_runs
+from tinygraph.drawing.layout.edge_labels import WIDEST, chip_labels, factor_runs
 from tinygraph.drawing.layout.grid import Link, lane_kinds, links_of, plan_cells
 from tinygraph.drawing.layout.inside import MOST, gradient_part, places
 from tinygraph.drawing.layout.labels import axes_words, contributions, label_runs, via_runs
@@ -184,6 +184,7 @@ class Builder:
         self.factors: dict[tuple[int, int], Runs] = {}  # of a gradient and the one that it is made from
         self.owner: dict[int, int] = {}  # node of a recorded pass -> the card that stands for it
         self.before: dict[int, int] = {}  # stage -> how many ops the stages before it have
+        self.known: dict[tuple[int, int, int], tuple[Graph, Graph, dict[int, int]]] = {}  # what `values` returned
         self.stages = self.sort_into_stages()
         self.computed = {i for stage in self.stages[1:] for i in stage}  # from gradients
 
@@ -227,8 +228,18 @@ class Builder:
 
     # -- values
 
-    def values(self, stage: int, p: Pass) -> tuple[Graph, dict[int, int]]:
-        """Return the values of a stage as they are drawn, with the gradients of a pass, and the node that each is."""
+    def values(self, stage: int, p: Pass) -> tuple[Graph, Graph, dict[int, int]]:
+        """Return the values of a stage as they are drawn, with the gradients of a pass; the same with a name for each
+        result, for what a formula below them speaks of stands in another band; and the node that each is.
+        """
+        key = stage, id(p), len(self.card)  # gradients that have cards are named after them
+        if key not in self.known:
+            drawn, origin = self.values_anew(stage, p)
+            self.known[key] = drawn, number_results(drawn), origin
+        return self.known[key]
+
+    def values_anew(self, stage: int, p: Pass) -> tuple[Graph, dict[int, int]]:
+        """Return the values of a stage as they are drawn, and the node that each is."""
         whole, ids = values_of(self.graph, p, self.stages[stage])
         named = [self.named(n, i) for n, i in zip(whole.nodes, ids, strict=True)]
         origin = {id(n.value): i for n, i in zip(whole.nodes, ids, strict=True)}
@@ -258,7 +269,7 @@ class Builder:
         if not self.stages[stage]:
             self.before[stage + 1] = self.before.get(stage, 0)
             return
-        drawn, origin = self.values(stage, self.passes[0])
+        drawn, _, origin = self.values(stage, self.passes[0])
         self.before[stage + 1] = self.before.get(stage, 0) + count_contents(drawn, range(len(drawn.nodes)))["ops"]
         start = len(self.nodes)
         target = {n.id: start + n.id for n in drawn.nodes}
@@ -311,7 +322,7 @@ class Builder:
 
     def add_reflection(self, band: Band, p: Pass) -> None:
         """Add the gradients of what a band shows, reflected at the line below it."""
-        drawn = number_results(self.values(band.stage, p)[0]) if band.stage >= 0 else None
+        drawn = self.values(band.stage, p)[1] if band.stage >= 0 else None
         reached = [c for c in band.cards if band.origin.get(c, -1) in p.gradient]
         if drawn is not None:
             reached = [c for c in reached if drawn.nodes[c - band.start].grad is not None]
@@ -400,8 +411,7 @@ class Builder:
         found = []
         for band in self.bands:
             if band.stage > max(stage, 0):
-                drawn, origin = self.values(band.stage, p)
-                drawn = number_results(drawn)
+                _, drawn, origin = self.values(band.stage, p)
                 for leaf in (i for i, this in origin.items() if this == node and not drawn.nodes[i].op):
                     for consumer, edge in contributions(drawn, leaf):
                         above = gradient_name(p.name, label_runs(drawn, consumer))
@@ -501,7 +511,7 @@ def upstream(formula: Runs, above: Runs) -> Runs:
 
 
 def number_results(graph: Graph) -> Graph:
-    """Name unnamed results by their numbers: what a formula below them speaks of stands in another band."""
+    """Name unnamed results by their numbers."""
     nodes = [dataclasses.replace(n, name=f"#{n.number}") if n.op and not n.name else n for n in graph.nodes]
     return dataclasses.replace(graph, nodes=tuple(nodes))
 
@@ -527,5 +537,5 @@ def label_of(parts: Sequence[Part], k: int, down: int) -> Runs:
     """Return the label on the line of a contribution, which crosses so many lanes downwards."""
     arrow = words(f"{SPACE}↓" if down > 0 else f"{SPACE}↑" if down < 0 else "")
     if len(parts) > 1:
-        return clip_runs((*words(f"{numeral(k)}{SPACE}"), *parts[k].formula, *arrow), NORMAL.letters, 210)
+        return clip_runs((*words(f"{numeral(k)}{SPACE}"), *parts[k].formula, *arrow), NORMAL.letters, WIDEST)
     return (*parts[k].sums, *arrow) if down and parts[k].sums else ()

@@ -88,9 +88,11 @@ def sketch_picture(
     """
     nodes, links = links_of(graph, places(inside))
     whole = Tier(graph, nodes, links, lane_kinds(graph))
-    whole = repeat_leaves(whole, plan_cells(*whole))
+    plan = plan_cells(*whole)
+    if (repeated := repeat_leaves(whole, plan)) is not whole:
+        whole, plan = repeated, plan_cells(*repeated)
     options = Options(detail, show, chips, boxes, badges, spacing, inside, ranges, {})
-    sketch = sketch_of(whole.graph, plan_cells(*whole), options)
+    sketch = sketch_of(whole.graph, plan, options)
     if most is None:
         return break_rows(whole, sketch, page)
     if grid_of(sketch).width <= most:
@@ -224,9 +226,10 @@ def fill_tiers(whole: Tier, sketch: Sketch, room: float) -> dict[int, int]:
         end = start + 1
         while end < plan.columns and grid.left[end + 1] - grid.left[start] < room - STUBS / 2:
             end += 1
+        guess = end
         while end > start + 1 and not fits(end):
             end -= 1
-        while end < plan.columns and fits(end + 1):
+        while guess <= end < plan.columns and fits(end + 1):
             end += 1
         cuts.append(end)
         start = end
