@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 import tinygraph as tg
+from tinygraph.sums.asking import Verdict, judge
+from tinygraph.sums.deriving import Maker, graph_of
 from tinygraph.sums.evaluate import Layout, evaluate, leaves_of
 from tinygraph.sums.lift import lift
 
@@ -70,6 +72,17 @@ def gradients(name: str, xs: Sequence[Any] | None = None) -> list[Any]:
     rng = np.random.default_rng(9)
     dy = [tg.Tensor(rng.standard_normal(y.shape), name="dy", requires_grad=False)] if y.shape else None
     return list(tg.grad(y, xs, dy, create_graph=True))
+
+
+@functools.cache
+def maker_of(name: str) -> Maker:
+    """Return what writes the derivation of a case."""
+    return Maker(graph_of(gradients(name), None))
+
+
+def verdict_of(name: str, code: str) -> Verdict:
+    """Return what `tg.derive` says of a closed form, without the steps of its derivation."""
+    return judge(maker_of(name), code)
 
 
 def array_of(graph: Any, i: int) -> Any:

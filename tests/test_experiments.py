@@ -234,9 +234,9 @@ def test_a_script_writes_its_figure_and_its_place_in_the_docs(experiment, data, 
 def test_cifar10_is_taken_where_it_is(experiment, tmp_path):
     """Experiments of CS231n run on what the text ran on: images of 3 × 32 × 32."""
     rng = np.random.default_rng(0)
+    records = rng.integers(0, 256, (10_000, 3073), np.uint8)
+    records[:, 0] %= 10
     for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
-        records = rng.integers(0, 256, (10_000, 3073), np.uint8)
-        records[:, 0] %= 10
         (tmp_path / f"{name}.bin").write_bytes(records.tobytes())
     six = experiment("six_layers")
     sets = six.split(experiment("report").images(tmp_path)[0], 100)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-import tinygraph as tg
-from tests.sum_cases import gradients
+from tests.sum_cases import verdict_of
 
 RIGHT = [
     "gamma/sigma*(dy - dy.mean(0) - xhat*(dy*xhat).mean(0))",
@@ -27,7 +26,7 @@ WRONG = [  # what is wrong, and what must be said
 
 
 def verdict(code, name="batch_norm"):
-    return tg.derive(gradients(name), ask=code).verdict
+    return verdict_of(name, code)
 
 
 @pytest.mark.parametrize("code", RIGHT)

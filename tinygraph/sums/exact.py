@@ -62,7 +62,7 @@ class Exact:
     def __add__(self, other: Any) -> Exact:
         terms = dict(self.terms)
         for d, c in Exact.of(other).terms.items():
-            terms[d] = terms.get(d, Fraction(0)) + c
+            terms[d] = terms[d] + c if d in terms else c
         return Exact(terms)
 
     __radd__ = __add__
@@ -85,7 +85,8 @@ class Exact:
             for e, b in Exact.of(other).terms.items():
                 common = math.gcd(d, e)
                 root = d // common * (e // common)
-                terms[root] = terms.get(root, Fraction(0)) + c * b * common
+                product = c * b if common == 1 else c * b * common
+                terms[root] = terms[root] + product if root in terms else product
         return Exact(terms)
 
     __rmul__ = __mul__
