@@ -27,7 +27,9 @@ from tests.decoy import Decoy, held
 from tinygraph.kernels import cuda, route
 
 SHIM = r"""
-#include <cmath>
+#define _GLIBCXX_INCLUDE_NEXT_C_HEADERS  // those of C++ are ten times as long
+#include <math.h>
+#undef _GLIBCXX_INCLUDE_NEXT_C_HEADERS
 #include <type_traits>
 #include <utility>
 #define __device__
@@ -47,7 +49,7 @@ struct __half { _Float16 value; operator float() const { return value; } };
 static __half __float2half(float x) { return {_Float16(x)}; }
 template <typename P, typename Q> auto min(P p, Q q) { std::common_type_t<P, Q> a = p, b = q; return a < b ? a : b; }
 template <typename P, typename Q> auto max(P p, Q q) { std::common_type_t<P, Q> a = p, b = q; return a > b ? a : b; }
-template <typename... P, size_t... I> void call(void (*f)(P...), void** a, std::index_sequence<I...>) {
+template <typename... P, std::size_t... I> void call(void (*f)(P...), void** a, std::index_sequence<I...>) {
     f(*static_cast<std::remove_const_t<P>*>(a[I])...);
 }
 template <auto F> struct Call;
