@@ -63,9 +63,11 @@ def test_softmax_and_elementary_functions(folder):
     assert len(list(folder.glob("kernel_*.py"))) == 8  # two functions, two dtypes, two ways
 
 
-def test_equal_inputs_give_equal_bits(folder):
+def test_equal_inputs_give_equal_bits(shared, monkeypatch):
+    """Though threads share the rows that are added up."""
+    keep_in(shared, monkeypatch)
     arrays = [NORMAL((3000, 200)).astype(np.float32), np.ones(200, np.float32), np.zeros(200, np.float32)]
-    made = tg.compile(tg.layer_norm, backend="numba")
+    made = tg.compile(tg.batch_norm, backend="numba")
     first = results(made, arrays, np.float32)
     for _ in range(5):
         for a, b in zip(first, results(made, arrays, np.float32), strict=True):
@@ -77,7 +79,7 @@ import numpy as np, tinygraph as tg, os, sys
 from numba.core import event
 compiled = event.RecordingListener()
 event.register("numba:compile", compiled)
-made = tg.compile(lambda x: (x - x.mean(0)) * 2.0, backend="numba")
+made = tg.compile(lambda x: x * 2.0 + x, backend="numba")
 x = np.arange(8192, dtype=np.float32).reshape(64, 128)
 y = made(x)
 if len(sys.argv) > 1:
@@ -85,7 +87,7 @@ if len(sys.argv) > 1:
     if not child:
         os._exit(0 if np.array_equal(made(x), y) else 1)
     assert os.waitpid(child, 0)[1] == 0
-print(float(np.abs(y - 2 * (x - x.mean(0))).max()), len(compiled.buffer))
+print(float(np.abs(y - 3 * x).max()), len(compiled.buffer))
 """
 
 
@@ -101,7 +103,7 @@ def test_two_processes_at_once_and_a_fork(folder):
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         error, events = map(float, out.split())
-        assert error < 1e-2
+        assert error == 0
         compiled.append(events > 0)
     assert sum(compiled) == 1, "the other one waits for the file"
     assert len(list(folder.glob("kernel_*.py"))) == 1
@@ -134,8 +136,8 @@ def test_a_folder_that_cannot_be_written(tmp_path_factory, monkeypatch):
     try:
         for path in (locked, file):
             keep_in(path, monkeypatch)
-            made = tg.compile(lambda x: (x - x.mean(0)) * 2.0, backend="numba")
-            assert np.abs(made(x) - 2 * (x - x.mean(0))).max() < 1e-2
+            made = tg.compile(lambda x: x * 2.0 + x, backend="numba")
+            assert np.array_equal(made(x), 3 * x)
             assert made.versions
     finally:
         locked.chmod(stat.S_IRWXU)
