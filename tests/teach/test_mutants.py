@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,12 @@ class Sheet:
         for draw in range(3):
             answers.append(eval(answer, {"np": np, **{n: self.values(n, draw) for n in names}}))
         return diagnose(answers, self.draws, self.questions[k].answer, self.mutants[k])
+
+
+@functools.cache
+def sheet_of(name: str) -> Sheet:
+    """Return the sheet of a graph of the gallery."""
+    return Sheet(GALLERY[name]())
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +123,7 @@ def test_a_statistic_taken_for_a_constant(bn):
 
 @pytest.mark.parametrize("name", ["batch_norm", "layer_norm", "attention", "mlp", "convolution"])
 def test_mutants_differ_from_the_answer_on_numbers_that_nobody_has_seen(name):
-    sheet = Sheet(GALLERY[name]())
+    sheet = sheet_of(name)
     assert sheet.questions
     for question, mutants in zip(sheet.questions, sheet.mutants, strict=True):
         assert mutants
@@ -139,7 +147,7 @@ def test_products_in_another_order():
 def test_every_kind_has_its_texts_in_every_language():
     kinds = set()
     for name in ("batch_norm", "layer_norm", "attention", "mlp", "convolution", "residual"):
-        sheet = Sheet(GALLERY[name]())
+        sheet = sheet_of(name)
         for mutants in sheet.mutants:
             for mutant in mutants:
                 kinds |= {kind for kind, _ in mutant.mistakes}

@@ -17,6 +17,7 @@ reduction    (name, form, axes)                          "sum", "max", "min", "l
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -37,24 +38,19 @@ class Form:
         stage: the number of reductions on the longest way to it: what is known after so many sweeps.
         id: its place among all that the former has made; what it is made of has smaller ones.
         unit: the loops along which it is one-hot: 1 in one place, else 0.
+        inputs: the forms that it is made of, in order.
     """
 
-    __slots__ = ("axes", "id", "kind", "parts", "stage", "unit")
+    __slots__ = ("axes", "id", "inputs", "kind", "parts", "stage", "unit")
 
     def __init__(self, kind: str, parts: tuple[Any, ...], axes: Axes, stage: int, number: int) -> None:
         self.kind, self.parts, self.axes, self.stage, self.id = kind, parts, axes, stage, number
         self.unit: Axes = NOWHERE
-
-    @property
-    def inputs(self) -> tuple[Form, ...]:
-        """The forms that it is made of, in order."""
-        if self.kind == "product":
-            return tuple(form for form, _ in self.parts[1])
-        if self.kind == "sum":
-            return tuple(form for form, _ in self.parts[0])
-        if self.kind == "function":
-            return tuple(self.parts[1])
-        return (self.parts[1],) if self.kind == "reduction" else ()
+        self.inputs: tuple[Form, ...] = ()
+        if kind in ("product", "sum"):
+            self.inputs = tuple(form for form, _ in parts[kind == "product"])
+        elif kind in ("function", "reduction"):
+            self.inputs = tuple(parts[1]) if kind == "function" else (parts[1],)
 
     @property
     def value(self) -> Fraction | None:
@@ -122,7 +118,7 @@ def behind(forms: Iterable[Form], stop: Collection[Form] = ()) -> list[Form]:
         if form not in found:
             found.add(form)
             stack += () if form in stop else form.inputs
-    return sorted(found, key=lambda form: form.id)
+    return sorted(found, key=operator.attrgetter("id"))
 
 
 class Former:

@@ -157,8 +157,8 @@ def is_same(a: Any, b: Any, rtol: float = 1e-7) -> bool:
     (False, True)
     """
     a, b = np.asarray(a), np.asarray(b)
-    if a.shape != b.shape or not {a.dtype.kind, b.dtype.kind} <= set("fiub"):
+    if a.shape != b.shape or a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
         return False
-    a, b = a.astype(float), b.astype(float)
-    scale = max((float(np.max(np.abs(x))) for x in (a, b) if x.size), default=0.0)
-    return math.isfinite(scale) and bool(np.all(np.abs(a - b) <= rtol * scale + DUST))
+    a, b = a.astype(float, copy=False), b.astype(float, copy=False)
+    scale = max(abs(a).max(initial=0.0), abs(b).max(initial=0.0))
+    return math.isfinite(scale) and bool((abs(a - b) <= rtol * scale + DUST).all())

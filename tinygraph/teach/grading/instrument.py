@@ -65,17 +65,16 @@ class Instrumented:
         tree, self.file, lines, self.line = source_of(self.function)
         self.lines = {self.line + k: line for k, line in enumerate(lines)}
         tree.decorator_list = []
+        self.name, self.helpers = tree.name, helpers_of(self.function, tree)
+        trees = (tree, *self.helpers)
+        self.loops = [node for t in trees for node in ast.walk(t) if isinstance(node, ast.For | ast.While)]
+        self.has_while = any(isinstance(node, ast.While) for node in self.loops)
         self.tree, reporter = tree, Reporter()
         tree.body = reporter.block(tree.body)
         self.returned = reporter.returned
         if for_tensors:
             tree = Products().visit(tree)
-        self.name = tree.name
         self.parameters = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args)]
-        self.helpers = helpers_of(self.function, tree)
-        trees = (tree, *self.helpers)
-        self.loops = [node for t in trees for node in ast.walk(t) if isinstance(node, ast.For | ast.While)]
-        self.has_while = any(isinstance(node, ast.While) for node in self.loops)
         free = self.function.__code__.co_freevars
         self.cells = [cell.cell_contents if filled(cell) else None for cell in self.function.__closure__ or ()]
         factory = ast.parse(f"def {FACTORY}({', '.join((CHECK, BACK, *free))}):\n    return None").body[0]

@@ -7,6 +7,7 @@ import contextlib
 import copy
 import dataclasses
 import difflib
+import functools
 import gc
 import io
 import threading
@@ -224,14 +225,15 @@ class Subject:
         return Crash(kind, message, line, shapes, frame.f_code.co_name == self.name, like)
 
 
-def names_in(text: str) -> list[str]:
+@functools.lru_cache(maxsize=256)
+def names_in(text: str) -> tuple[str, ...]:
     """Return the names in a line of code, in order."""
     try:
         tree = ast.parse(text)
     except SyntaxError:
-        return []
+        return ()
     nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-    return list(dict.fromkeys(n.id for n in sorted(nodes, key=lambda n: n.col_offset)))
+    return tuple(dict.fromkeys(n.id for n in sorted(nodes, key=lambda n: n.col_offset)))
 
 
 def arrays_in(value: Any) -> Iterator[Any]:
