@@ -186,10 +186,11 @@ def sum_runs(x: Array, dy: Array | None, start: int, stop: int, out: Array) -> N
                 prefetch(x[i + 1, c])
                 if dy is not None:
                     prefetch(dy[i + 1, c])
-            for first in range(0, x.shape[2], 4096):
-                xs, s, p = x[i, c, first:], x.dtype.type(0), x.dtype.type(0)
+            run = x[i, c]
+            for first in range(0, run.size, 4096):
+                xs, s, p = run[first : first + 4096], x.dtype.type(0), x.dtype.type(0)
                 dys: Any = None if dy is None else dy[i, c, first:]
-                for j in range(min(xs.size, 4096)):
+                for j in range(xs.size):
                     g = xs[j] if dy is None else dys[j]
                     s += g
                     p += g * xs[j]
