@@ -255,6 +255,7 @@ sys.exit(main(["train", "mlp", "--data", "digits", "--out", {str(tmp_path / "run
     assert "interrupted" in lines[0]
     assert ("nothing was kept" in lines[0]) == twice
     assert (tmp_path / "run" / "checkpoint.npz").exists() != twice
+    assert not (tmp_path / "run" / "curves.svg").exists()  # of no epoch there is nothing to draw
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

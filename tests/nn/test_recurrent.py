@@ -14,7 +14,8 @@ def test_nodes_are_in_proportion_to_the_length_and_rows_are_put_together_once(la
         x = Tensor(np.ones((length, 2, 3), np.float32), name="x")
         graph = tg.snapshot(layer(3, 4)(x)[0].sum())
         counts.append(len(graph.nodes))
-        users = [n for n in graph.nodes if any(e.source == graph.find("x").id for e in n.inputs)]
+        source = graph.find("x").id
+        users = [n for n in graph.nodes if any(e.source == source for e in n.inputs)]
         assert len(users) == 1  # not one gradient of the size of x for each row
     assert counts[2] - counts[1] == counts[1] - counts[0]
 

@@ -207,8 +207,9 @@ def write_results(run: Training, folder: Path, options: argparse.Namespace, fini
     if finished and run.test:
         yield from write_outcomes(records.outcomes(run.net, run.test, run.backend), folder)
     try:
-        curves(run.history, folder / "curves.svg", options.name)
-        yield folder / "curves.svg"
+        if run.history:
+            curves(run.history, folder / "curves.svg", options.name)
+            yield folder / "curves.svg"
     except ModuleNotFoundError as error:
         print(clean(f"no picture: {error}"), file=sys.stderr)
     yield from (folder / name for name in (BEST, CHECKPOINT) if (folder / name).exists())
