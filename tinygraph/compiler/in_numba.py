@@ -70,7 +70,7 @@ class Writer:
 
     def is_buffered(self, r: Expression) -> bool:
         """Whether a sum over rows has a vector for some of them: where rows are finished one by one, or are all."""
-        is_of_rows = self.k.is_short(r) and self.space.shared in r.over and bool(r.axes)
+        is_of_rows = self.k.is_short(r) and {self.space.shared, *self.space.front} <= r.over and bool(r.axes)
         return is_of_rows and (bool(self.space.front) or len(self.space.order) == 2)
 
     def buffer(self, r: Expression) -> tuple[str, list[str]]:
