@@ -241,4 +241,4 @@ def test_leaving_the_mean_in_is_caught(name, monkeypatch):
     axis = {"batch_norm": 0, "layer_norm": -1}[name]
     monkeypatch.setattr(PACKAGES[name].numpy, {"batch_norm": "FAR", "layer_norm": "NEAR"}[name], np.inf)
     with pytest.raises(AssertionError, match="is off by"), np.errstate(all="ignore"):
-        check(name, make_batch(name, (900, 9000), axis, np.float32, 1e4), 3e-6, axis=axis)
+        check(name, make_batch(name, (90, 64), axis, np.float32, 1e4), 3e-6, axis=axis)
