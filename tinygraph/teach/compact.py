@@ -62,27 +62,28 @@ def share(content: Any) -> tuple[Any, list[str]]:
     >>> share([part, f"<mrow>{part}</mrow>"]) == (["\ue000", "<mrow>\ue000</mrow>"], [part])
     True
     """
-    texts = [text for text in strings(content) if text.startswith("<m")]
-    if any(PRIVATE.search(text) for text in strings(content)):
+    texts = strings(content)
+    if any(PRIVATE.search(text) for text in texts):
         return content, []
-    count = Counter(part for text in texts for part in elements(text))
+    count = Counter(part for text in texts if text.startswith("<m") for part in elements(text))
     often = sorted((part for part, n in count.items() if n > 1 and len(part) > SHORT), key=len)[-MOST:]
     place = {part: chr(FIRST + k) for k, part in enumerate(often)}
     parts = [encode(part, place, inside=True) for part in often]
     return rewrite(content, place), parts
 
 
-def strings(content: Any) -> Iterator[str]:
-    """Yield all strings in data."""
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, dict):
-        for key, value in content.items():
-            yield from strings(key)
-            yield from strings(value)
-    elif isinstance(content, list | tuple):
-        for item in content:
-            yield from strings(item)
+def strings(content: Any) -> list[str]:
+    """Return all strings in data, in order."""
+    found, rest = list[str](), [content]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, dict):
+            rest += reversed([part for pair in item.items() for part in pair])
+        elif isinstance(item, list | tuple):
+            rest += reversed(item)
+    return found
 
 
 def rewrite(content: Any, place: dict[str, str]) -> Any:

@@ -106,23 +106,20 @@ def mutants_of(
     draws = [workshop.draw(seed) for seed in SEEDS]
     found = []
     for question, mutants in zip(questions, drafts, strict=True):
-        told_apart: dict[tuple[int, ...], list[Any]] = {}  # by shape: the values of the answer and of what is kept
+        told_apart: dict[tuple[int, ...], Any] = {}  # by shape: a row of the answer's values, and of each that is kept
         kept = []
         for i, mutant in ((question.answer, None), *((m.result, m) for m in mutants)):
             mine = np.concatenate([np.ravel(draw[i]).astype(float) for draw in draws])
-            alike = told_apart.setdefault(workshop.shape(i), [])
-            if np.all(np.isfinite(mine)) and not is_among(mine, alike):
-                alike.append(mine)
+            rows = told_apart.get(workshop.shape(i), np.empty((0, mine.size)))
+            if np.all(np.isfinite(mine)) and not is_among(mine, rows):
+                told_apart[workshop.shape(i)] = np.vstack((rows, mine))
                 kept += [mutant] if mutant else []
         found.append(kept)
     return workshop, found
 
 
-def is_among(values: Any, others: Sequence[Any]) -> bool:
-    """Whether some values are, but for rounding, one of others."""
-    if not others:
-        return False
-    rows = np.stack(others)
+def is_among(values: Any, rows: Any) -> bool:
+    """Whether some values are, but for rounding, one of some rows."""
     scale = np.maximum(np.abs(rows).max(1, initial=0.0), np.abs(values).max(initial=0.0))
     return bool(np.any(np.abs(rows - values).max(1, initial=0.0) <= 1e-7 * scale + DUST))
 
