@@ -216,7 +216,7 @@ const names=q=>{seekFor(q);return hits.map(h=>h.name)};out.x=names('x');out.X=na
 
 
 def test_every_node_can_be_found() -> None:
-    for name, step in (("deep", 5), ("transformer_block", 1), ("chain200", 5), ("branches30", 1)):
+    for name, step in (("deep", 7), ("transformer_block", 1), ("chain200", 11), ("branches30", 4)):
         found = play(page_of(name), f"const step={step};" """
 out.lost=[];out.ids=rows.size;for(const id of [...rows.keys()].filter((_,k)=>k%step===0)){chosen=null;go(id);if(!chosen||+chosen.dataset.node!==id||!inView(chosen))out.lost.push(id)}""")  # fmt: skip
         assert found["lost"] == []
