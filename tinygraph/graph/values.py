@@ -45,7 +45,7 @@ def summarize(array: ArrayLike | None, values: int = 64, masks: bool = False) ->
         return Summary(mean=None, std=None, min=None, max=None, zeros=0, nans=0, infs=0, **common)
     wide = flat.astype(np.float64)
     finite = wide[np.isfinite(wide)]
-    nans = int(np.count_nonzero(np.isnan(wide)))
+    nans = int(np.count_nonzero(np.isnan(wide))) if finite.size < wide.size else 0
     common |= {"zeros": wide.size - int(np.count_nonzero(wide))}
     common |= {"nans": nans, "infs": wide.size - finite.size - nans}
     shown = without_masked(finite) if masks else finite
@@ -55,7 +55,9 @@ def summarize(array: ArrayLike | None, values: int = 64, masks: bool = False) ->
     low, high = float(shown.min()), float(shown.max())
     histogram: tuple[int, ...] = ()
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, std, norm = float(shown.mean()), float(shown.std()), math.sqrt(shown @ shown)
+        mean = float(np.add.reduce(shown) / shown.size)  # as NumPy's mean and std, whose calls take as long again
+        off = shown - mean
+        std, norm = math.sqrt(np.add.reduce(off * off) / shown.size), math.sqrt(shown @ shown)
         if listed is None:
             spread = high - low
             place = (shown - low) / spread * BINS if 0 < spread < np.inf else np.zeros(shown.size)
