@@ -238,9 +238,10 @@ def compile(  # noqa: A001 - PyTorch's name
     """Make kernels of a function that is made of ops: as few sweeps over memory as rules about sums allow.
 
     The result is called like the function and gives the same, to rounding, on arrays and on Tensors; it may be used as
-    a decorator. It is traced at the first call with arguments of a kind, and again at the next kind. Tensors and
-    parameters that the function closes over are read anew at each call. Its derivatives of every order are those of
-    the function.
+    a decorator. It is traced at the first call with arguments of a kind, and again at the next kind; also when a number
+    that the function closes over, or an option of a layer such as the ``p`` of a dropout, is another. Tensors and
+    parameters that it closes over are read anew at each call. Its derivatives of every order are those of the function.
+    What would look at an element, or has a shape that depends on elements, is a `CompileError`.
 
     With ``whole`` the function is a training step: it calls ``backward()`` or `grad`, and an optimizer's ``step()``.
     All of it becomes one program, which moves the parameters, and sets their gradients, what optimizers remember and
