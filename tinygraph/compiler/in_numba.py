@@ -41,6 +41,12 @@ class Writer:
         """Write a line."""
         self.lines.append("    " * self.indent + line)
 
+    def end_loops(self, indent: int) -> None:
+        """Go back to an indent; a loop that has nothing to do gets a body."""
+        if self.lines and self.lines[-1].endswith(":"):
+            self.w("pass")
+        self.indent = indent
+
     # Where small values are.
 
     def at(self, kind: str, e: Expression, sweep: int) -> tuple[str, list[str]]:
@@ -132,9 +138,7 @@ class Writer:
             if r.over and r.args[0] in found and r not in self.k.direct:
                 name, index = self.total(r)
                 self.w(joined(r, f"{name}[{', '.join(index)}]", names[r.args[0]]))
-        if self.lines[-1].endswith(":"):
-            self.w("pass")
-        self.indent = start
+        self.end_loops(start)
 
     def write_direct(self, e: Expression, names: dict[Expression, str], found: list[Expression], step: Step) -> None:
         """Write the reduction of a small value that is known from the start."""
@@ -284,9 +288,7 @@ class Writer:
             self.indent += 1
             self.empty_buffers(buffered)
             self.indent -= 1
-        if len(self.lines) and self.lines[-1].endswith(":"):
-            self.w("pass")
-        self.indent = start
+        self.end_loops(start)
 
     def empty_buffers(self, sums: Sequence[Expression]) -> None:
         """Write that vectors of some rows are added to those of the part."""

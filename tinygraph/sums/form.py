@@ -47,10 +47,14 @@ class Form:
         self.kind, self.parts, self.axes, self.stage, self.id = kind, parts, axes, stage, number
         self.unit: Axes = NOWHERE
         self.inputs: tuple[Form, ...] = ()
-        if kind in ("product", "sum"):
-            self.inputs = tuple(form for form, _ in parts[kind == "product"])
-        elif kind in ("function", "reduction"):
-            self.inputs = tuple(parts[1]) if kind == "function" else (parts[1],)
+        if kind == "product":
+            self.inputs = tuple(form for form, _ in parts[1])
+        elif kind == "sum":
+            self.inputs = tuple(form for form, _ in parts[0])
+        elif kind == "function":
+            self.inputs = tuple(parts[1])
+        elif kind == "reduction":
+            self.inputs = (parts[1],)
 
     @property
     def value(self) -> Fraction | None:

@@ -91,7 +91,8 @@ def spread(p: Array, repeats: int, out: Array) -> None:
 
 def settle(p: Array, sums: Array, n: int, parameters: Parameters, start: int, found: Array) -> bool:
     """Write what follows from the sums of x, of channels from ``start`` on; return whether x is far from 0."""
-    (gamma, beta, eps), far = parameters, False
+    gamma, beta, eps = parameters
+    far = False  # as `is_far`, whose whole arrays take Numba half a second to compile
     for c in range(found.shape[1]):
         found[0, c], found[1, c], p[0, c], p[1, c] = statistics(
             sums[0, c], sums[1, c], n, gamma[start + c], beta[start + c], eps
